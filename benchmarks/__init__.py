@@ -1,0 +1,1 @@
+"""Measurements and slow references; nothing here is installed."""

@@ -1,0 +1,77 @@
+"""Which runs there are to look at: the bundled one and those in the folder of runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from landscape.record import Figure1, load
+from zarts.runfile import ListedRun, RunError, list_runs
+
+__all__ = ["BUNDLED", "Entry", "catalogue", "runs_folder"]
+
+BUNDLED = Path(__file__).parent / "demo"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run one can pick by its name.
+
+    Attributes:
+        listed: The run, or why it cannot be read.
+        bundled: Whether it came with the package.
+    """
+
+    listed: ListedRun
+    bundled: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.listed.name
+
+    @property
+    def created(self) -> str:
+        """When it was made, in a form that sorts; empty if unknown."""
+        run = self.listed.run
+        return str(run.provenance.get("created", "")) if run else ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are two surfaces to compare; reads names only."""
+        run = self.listed.run
+        return run is not None and sum(name.startswith("grid/") for name in run.names()) > 1
+
+    def figure(self) -> Figure1:
+        """What the run holds of Fig. 1 by now.
+
+        Raises:
+            RunError: If it cannot be read, is gone, or holds no landscape.
+        """
+        if self.listed.run is None:
+            raise RunError(self.listed.problem)
+        if "plane" not in self.listed.run:
+            raise RunError(
+                f"{self.name}: holds no landscape; "
+                f"make one of its ω with python -m landscape.compute --run {self.name}"
+            )
+        return load(self.listed.run)
+
+
+def runs_folder() -> Path:
+    """The folder of runs: ``ZARTS_RUNS``, or ``runs`` in the current folder."""
+    return Path(os.environ.get("ZARTS_RUNS") or "runs")
+
+
+def catalogue(folder: Path) -> list[Entry]:
+    """All runs: those in the folder, the newest first, then the bundled; unreadable ones too.
+
+    Raises:
+        RunError: If the folder exists and cannot be listed.
+    """
+    own = [Entry(listed, bundled=False) for listed in list_runs(folder)]
+    own.sort(key=lambda entry: entry.created, reverse=True)
+    names = {entry.name for entry in own}
+    bundled = [Entry(listed, bundled=True) for listed in list_runs(BUNDLED)]
+    return own + [entry for entry in bundled if entry.name not in names]

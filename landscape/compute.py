@@ -1,0 +1,177 @@
+"""``python -m landscape.compute --steps 10``: Fig. 1 of the paper, from a search to the finished page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zarts import cli
+from zarts.config import Config, ConfigError, Table, merge
+from zarts.provenance import provenance
+from zarts.runfile import Run
+
+if TYPE_CHECKING:
+    from landscape.pipeline import LandscapePlan
+    from landscape.record import Figure1
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    args = _parser().parse_args(words)
+    command = ["python", "-m", "landscape.compute", *words]
+    return cli.guarded(partial(_compute, args, command), verbose=args.verbose)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m landscape.compute",
+        description=(
+            "Computes Fig. 1 of ZARTS: the first-order and the M-step loss surfaces on one random plane "
+            "through α, and the paths of DARTS-1st, DARTS-2nd, RS, MGS and GLD on it."
+        ),
+        epilog=f"{cli.EXIT_CODES}. Running the same command again resumes, or returns the finished run.",
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        metavar="M",
+        help="SGD steps of ω before the loss is taken (default: 10)",
+    )
+    parser.add_argument("--run", metavar="NAME", help="use the ω of this search in the runs folder")
+    parser.add_argument(
+        "--grid", metavar="ROWSxCOLS", help="grid points, e.g. 9x9 (paper: 101x101)"
+    )
+    parser.add_argument(
+        "--range", type=float, help="the grid spans -RANGE..RANGE in axis units (default: 1)"
+    )
+    parser.add_argument(
+        "--scale",
+        help="length of an axis unit: unit, alpha (the norm of α at the origin) or a number",
+    )
+    parser.add_argument(
+        "--inner-lr", help="learning rate of the M steps: search or a number (released code: 1e-3)"
+    )
+    cli.add_options(parser, default_preset="quick")
+    return parser
+
+
+def _flags(args: argparse.Namespace) -> Table:
+    land: Table = {}
+    if args.steps is not None:
+        land["steps"] = args.steps
+    if args.grid is not None:
+        match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", args.grid)
+        if not match:
+            raise ConfigError(f"got --grid {args.grid!r}, expected ROWSxCOLS such as 9x9")
+        land["rows"], land["cols"] = int(match[1]), int(match[2])
+    if args.range is not None:
+        land["range"] = args.range
+    for key, text in (("scale", args.scale), ("inner_learning_rate", args.inner_lr)):
+        if text is not None:
+            land[key] = _number_or_word(text)
+    return {"landscape": land} if land else {}
+
+
+def _number_or_word(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _compute(args: argparse.Namespace, command: list[str]) -> int:
+    config, source = _resolve(args)
+    if args.print_config:
+        print(config.to_toml(), end="")
+        return 0
+    prefix = f"{args.preset}-{source.name}" if source else args.preset
+    folder = cli.run_folder(args.out, prefix[:60], config)
+    # torch is imported from here on, so that --help and mistakes in the flags answer at once
+    from landscape.pipeline import compute, plan_landscape
+
+    plan = plan_landscape(config)
+    cli.say(args, _headlines(config, plan, folder))
+    if args.dry_run:
+        print(
+            json.dumps({"schema": 1, "run": str(folder), **asdict(plan)}) if args.json else folder
+        )
+        return 0
+    facts: Table = {
+        "seed": config.seed,
+        "device": config.device,
+        "data_fingerprint": plan.fingerprint,
+    }
+    run = Run.create(folder, config.to_table(), provenance(command) | facts, toml=config.to_toml())
+    with run.lock(), cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
+        record = compute(run, config, source=source, report=phases.begin, check=stop.check)
+        page = _write_page(run, record)
+    cli.say(args, [f"figure     {page}"])
+    result = {
+        "schema": 1,
+        "run": str(folder),
+        "figure": str(page),
+        "content_hash": run.content_hash(),
+    }
+    print(json.dumps(result) if args.json else folder)
+    return 0
+
+
+def _resolve(args: argparse.Namespace) -> tuple[Config, Run | None]:
+    if not args.run:
+        return cli.resolve(args, "darts-1", _flags(args)), None
+    from zarts.runfile import valid_name
+
+    if not valid_name(args.run):
+        raise ConfigError(
+            f"got --run {args.run!r}, expected the name of a run in {cli.runs_root()}"
+        )
+    source = Run.open(cli.runs_root() / args.run)
+    searched = {
+        key: value
+        for key, value in source.config.items()
+        if key in ("seed", "dtype", "data", "supernet", "search", "optimizer")
+    }
+    config = cli.resolve(args, "darts-1", _flags(args), base=searched)
+    from landscape.pipeline import origin_of
+
+    epoch, name = origin_of(config, source)
+    table = merge(config.to_table(), {"source": name, "landscape": {"epoch": epoch}})
+    return Config.from_table(table), source
+
+
+def _headlines(config: Config, plan: LandscapePlan, folder: Path) -> list[str]:
+    net, land = config.supernet, config.landscape
+    origin = config.source or f"{config.search.method}, {config.search.epochs} epochs"
+    rate = land.inner_learning_rate
+    return [
+        f"data set   {plan.dataset} (real images, {plan.images:,})",
+        f"device     {config.device}, {config.dtype}, one thread",
+        f"space      {net.space}, {net.channels} channels, {net.cells} cells; ω and α from {origin}",
+        f"grid       {land.rows} x {land.cols} over ±{land.range:g}, axis unit {land.scale}, M = 0, 1 and {land.steps}, inner learning rate {rate}",
+        f"cost       {plan.evaluations:,} evaluations, about {cli.human_time(plan.seconds)}, "
+        f"{cli.human_bytes(plan.memory)} per training step, {cli.human_bytes(plan.size)} on disk",
+        f"run        {folder}{' (continues)' if (folder / 'run.h5').exists() else ''}",
+    ]
+
+
+def _write_page(run: Run, record: Figure1) -> Path:
+    from landscape.figures import figure_1, to_html
+    from zarts.runfile.disk import commit
+
+    page = run.path / "figure.html"
+    commit(page, to_html(figure_1(record), record).encode())
+    return page
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,14 @@
+"""Records in, pictures out: no files, no objective, no streamlit.
+
+Colours and templates are explicit, so a figure looks the same in the app, a notebook and a file,
+and the same record gives the same bytes. What moves (the ten steps) moves inside the figure. Plotly
+draws for screens; ``static`` draws the same choices with matplotlib for print.
+"""
+
+from __future__ import annotations
+
+from landscape.figures.curves import losses
+from landscape.figures.panels import figure_1
+from landscape.figures.static import static
+
+__all__ = ["figure_1", "losses", "static"]

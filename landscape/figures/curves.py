@@ -1,0 +1,72 @@
+"""The loss along each path, by step and by what it cost."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from landscape.figures import look
+from landscape.measure import endings, read
+from landscape.record import Figure1
+
+__all__ = ["losses"]
+
+
+def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
+    """The target loss along each path: by optimizer step, and by the SGD steps of ω it cost.
+
+    Updates of one optimizer cost the same, so its budget is spread evenly over its steps.
+
+    Raises:
+        ValueError: If the record has no surface.
+    """
+    target = look.choose(record)[-1]
+    ink = look.DARK if dark else look.LIGHT
+    titles = ("by optimizer step", "by SGD steps of ω spent")
+    figure = make_subplots(
+        rows=1, cols=2, shared_yaxes="all", horizontal_spacing=0.05, subplot_titles=titles
+    )
+    for end in endings(record):
+        path, style = end.path, look.style(end.path.method)
+        steps = np.arange(end.step + 1)
+        for col, x in ((1, steps), (2, steps * path.weight_steps / max(len(path.xy) - 1, 1))):
+            trace = go.Scatter(
+                x=x,
+                y=path.target_loss[: end.step + 1],
+                mode="lines+markers",
+                line={"color": style.color, "width": 2.5, "dash": style.dash},
+                marker={"symbol": style.symbol, "size": 8},
+                name=escape(style.label),
+                legendgroup=path.method,
+                showlegend=col == 1,
+                hovertemplate=f"<b>{escape(style.label)}</b> %{{x:.0f}}: %{{y:.4f}}<extra></extra>",
+            )
+            figure.add_trace(trace, row=1, col=col)
+    if low := read(target).minimum:
+        figure.add_hline(
+            y=low.loss,
+            line={"dash": "dash", "width": 1.5, "color": ink.text},
+            annotation={"text": "★ lowest on the grid", "font": {"size": 11}},
+            annotation_position="top right",
+            col=1,
+        )
+    shared = {"gridcolor": ink.grid, "zeroline": False}
+    figure.update_xaxes(title="optimizer step", dtick=1, col=1, **shared)
+    figure.update_xaxes(
+        title="SGD steps of ω, all updates so far", rangemode="tozero", col=2, **shared
+    )
+    figure.update_yaxes(title=f"loss after {target.inner_steps} steps of ω", col=1)
+    figure.update_yaxes(**shared)
+    figure.update_layout(
+        template=ink.template,
+        paper_bgcolor=ink.paper,
+        plot_bgcolor=ink.paper,
+        font={"family": "sans-serif", "size": 13, "color": ink.text},
+        height=380,
+        margin={"l": 70, "r": 20, "t": 80, "b": 60},
+        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": 1.12, "yanchor": "bottom"},
+    )
+    return figure

@@ -1,0 +1,209 @@
+"""Fig. 1: surfaces side by side under one scale, with what is missing, the minima and the paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from landscape.figures import look
+from landscape.figures.look import Ink, Levels
+from landscape.figures.paths import add_frames, add_paths
+from landscape.measure import read
+from landscape.record import Figure1, Status, Surface
+
+__all__ = ["figure_1"]
+
+
+def figure_1(
+    record: Figure1,
+    inner_steps: Sequence[int] | None = None,
+    *,
+    log: bool = False,
+    dark: bool = False,
+    caption: str = "",
+) -> go.Figure:
+    """Fig. 1 of the paper: surfaces side by side, the paths on each, the steps playable.
+
+    Args:
+        record: What a run holds.
+        inner_steps: M of the panels from left to right; by default first-order and exact.
+        log: Colours and levels even in the logarithm of the loss above the lowest one.
+        dark: For a dark page.
+        caption: A line under the figure.
+
+    Raises:
+        ValueError: If the record has no surface, or not the asked one.
+    """
+    surfaces = look.choose(record, inner_steps)
+    shared, ink = look.levels(surfaces, log), look.DARK if dark else look.LIGHT
+    figure = make_subplots(
+        rows=1,
+        cols=len(surfaces),
+        shared_xaxes="all",
+        shared_yaxes="all",
+        horizontal_spacing=0.05,
+        subplot_titles=[
+            f"<b>{look.panel_title(surface, record)}</b><br>" + "<br>".join(look.subtitle(surface))
+            for surface in surfaces
+        ],
+    )
+    figure.update_annotations(font={"size": 13})
+    for col, surface in enumerate(surfaces, start=1):
+        figure.add_traces([contour(surface, shared), *missing(surface)], rows=1, cols=col)
+    moving = add_paths(figure, record, len(surfaces))
+    for col, surface in enumerate(surfaces, start=1):
+        figure.add_traces(star(surface), rows=1, cols=col)
+    add_frames(figure, record, moving)
+    dress_axes(figure, record, surfaces, ink)
+    dress(figure, shared, ink, caption)
+    return figure
+
+
+def contour(surface: Surface, shared: Levels) -> go.Contour:
+    """The filled, labelled contours of one surface."""
+    label = f"M = {surface.inner_steps}"
+    loss = np.where(np.isfinite(surface.loss), surface.loss, np.nan)
+    return go.Contour(
+        x=surface.x,
+        y=surface.y,
+        z=shared.drawn(loss).astype(np.float32),
+        customdata=loss,
+        connectgaps=False,
+        autocontour=False,
+        coloraxis="coloraxis",
+        contours={
+            "start": shared.start,
+            "end": shared.stop,
+            "size": shared.step,
+            "showlabels": not shared.log,  # a label would show the logarithm
+            "labelformat": f".{shared.decimals}f",
+            "labelfont": {"size": 11, "color": "#ffffff"},
+        },
+        line={"width": 0.7, "color": "rgba(255,255,255,0.75)"},
+        hovertemplate=(
+            f"x %{{x:.3f}} · y %{{y:.3f}}<br><b>loss %{{customdata:.4f}}</b><extra>{label}</extra>"
+        ),
+        name=label,
+        showlegend=False,
+    )
+
+
+def missing(surface: Surface) -> list[go.Heatmap | go.Scatter]:
+    """Grey cells over points without a number, crossed out if they were computed."""
+    kind = np.where(np.isfinite(surface.loss), np.nan, 1.0)
+    kind[(surface.status == Status.PENDING) & np.isnan(surface.loss)] = 0.0
+    if np.isnan(kind).all():
+        return []
+    names = np.array([status.name.lower() for status in Status])[np.minimum(surface.status, 5)]
+    cells = go.Heatmap(
+        x=surface.x,
+        y=surface.y,
+        z=kind,
+        customdata=np.where(surface.status == Status.OK, "not finite", names),
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, look.PENDING], [1, look.LOST]],
+        showscale=False,
+        hovertemplate="x %{x:.3f} · y %{y:.3f}<br><b>%{customdata}</b><extra></extra>",
+        name="missing",
+    )
+    rows, cols = np.nonzero(kind == 1)
+    crosses = go.Scatter(
+        x=surface.x[cols],
+        y=surface.y[rows],
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 9, "line": {"width": 2, "color": "#1f2430"}},
+        hoverinfo="skip",
+        showlegend=False,
+        name="without a number",
+    )
+    return [cells, crosses] if len(rows) else [cells]
+
+
+def star(surface: Surface) -> list[go.Scatter]:
+    """The star at the minimum of one surface; nothing if it has none."""
+    low = read(surface).minimum
+    if low is None:
+        return []
+    return [
+        go.Scatter(
+            x=[low.x],
+            y=[low.y],
+            mode="markers",
+            marker={
+                "symbol": "star",
+                "size": 16,
+                "color": look.STAR,
+                "line": {"width": 1.5, "color": "#000000"},
+            },
+            hovertemplate=f"minimum {low.loss:.4f}<br>x %{{x:.3f}} · y %{{y:.3f}}<extra></extra>",
+            showlegend=False,
+            name=f"minimum, M = {surface.inner_steps}",
+        )
+    ]
+
+
+def dress_axes(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface], ink: Ink) -> None:
+    """Equal units on both axes, as the directions are orthonormal; titles say how long one is."""
+    horizontal, vertical = look.extent(record, surfaces)
+    pad = [0.02 * (high - low or 1.0) for low, high in (horizontal, vertical)]
+    shared = {"constrain": "domain", "zeroline": False, "gridcolor": ink.grid, "ticks": "outside"}
+    figure.update_xaxes(
+        range=[horizontal[0] - pad[0], horizontal[1] + pad[0]],
+        title={"text": look.axis_title(0, record.scale), "font": {"size": 12}},
+        **shared,
+    )
+    figure.update_yaxes(range=[vertical[0] - pad[1], vertical[1] + pad[1]], **shared)
+    title = {"text": look.axis_title(1, record.scale), "font": {"size": 12}}
+    figure.update_yaxes(title=title, scaleanchor="x", col=1)  # the other panels match the first
+
+
+def dress(figure: go.Figure, shared: Levels, ink: Ink, caption: str) -> None:
+    """Template, colour bar, legend and caption."""
+    ticks = shared.values[:: max(1, len(shared.values) // 9)]
+    labels = [f"{value:.{shared.decimals}f}" for value in ticks]
+    if shared.log:
+        labels = [f"{value:.4g}" for value in shared.loss(ticks)]
+    figure.update_layout(
+        template=ink.template,
+        colorway=["#0072B2", "#D55E00", "#009E73", "#CC79A7"],
+        paper_bgcolor=ink.paper,
+        plot_bgcolor=ink.paper,
+        font={"family": "sans-serif", "size": 13, "color": ink.text},
+        height=680,
+        margin={"l": 70, "r": 20, "t": 125, "b": 175},
+        hovermode="closest",
+        coloraxis={
+            "colorscale": look.COLORMAP,
+            "cmin": shared.start,
+            "cmax": shared.stop,
+            "colorbar": {
+                "title": {
+                    "text": "validation<br>loss" + (" (log)" if shared.log else ""),
+                    "font": {"size": 12},
+                },
+                "tickvals": ticks,
+                "ticktext": labels,
+                "thickness": 14,
+                "len": 1.0,
+            },
+        },
+        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+    )
+    if caption:
+        figure.add_annotation(
+            text=escape(caption),
+            xref="paper",
+            yref="paper",
+            x=0,
+            y=0,
+            yshift=-170,
+            xanchor="left",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 11},
+        )

@@ -1,0 +1,214 @@
+"""Fig. 1 for print: the same levels, colours and words as on screen, drawn with matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from landscape.figures import look
+from landscape.figures.look import Levels
+from landscape.measure import endings, read
+from landscape.record import Figure1, Status, Surface
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.contour import ContourSet
+    from matplotlib.figure import Figure
+
+__all__ = ["static"]
+
+RcParams = dict[Any, Any]  # matplotlib types its settings as one long literal
+Dash = Literal["-", ":", "--"]
+
+SETTINGS: RcParams = {
+    "svg.hashsalt": "zarts",  # else every file has other ids
+    "pdf.fonttype": 42,  # text stays text
+    "text.parse_math": False,  # a dollar in a note is a dollar
+    "font.size": 9,
+    "hatch.linewidth": 0.6,
+}
+MARKERS = {"circle": "o", "cross": "P", "triangle-up": "^", "square": "s", "diamond": "D"}
+DASHES: dict[str, Dash] = {"solid": "-", "dot": ":", "dash": "--"}
+
+
+def static(
+    record: Figure1,
+    kind: Literal["png", "svg", "pdf"] = "png",
+    inner_steps: Sequence[int] | None = None,
+    *,
+    log: bool = False,
+    caption: str = "",
+) -> bytes:
+    """The bytes of a picture file; the same record gives the same bytes.
+
+    Args:
+        record: What a run holds.
+        kind: Format of the file.
+        inner_steps: M of the panels from left to right; by default first-order and exact.
+        log: Colours and levels even in the logarithm of the loss above the lowest one.
+        caption: A line under the figure.
+
+    Raises:
+        ValueError: If the record has no surface, or not the asked one.
+        ModuleNotFoundError: If matplotlib, the ``export`` extra, is not installed.
+    """
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "pictures for print need matplotlib, which is missing; pip install 'zarts[export]'"
+        ) from error
+
+    surfaces = look.choose(record, inner_steps)
+    shared = look.levels(surfaces, log)
+    with rc_context(SETTINGS):
+        picture = Figure(figsize=(5.0 * len(surfaces) + 0.8, 5.7), layout="constrained")
+        row = picture.subplots(1, len(surfaces), sharex=True, sharey=True, squeeze=False)[0]
+        filled = [
+            draw(axes, surface, record, shared) for axes, surface in zip(row, surfaces, strict=True)
+        ]
+        finish(picture, list(row), record, surfaces)
+        add_bar(picture, list(row), filled, shared)
+        if caption:
+            picture.supxlabel(caption, fontsize=7, color="#555555")
+        buffer = BytesIO()
+        created = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+        picture.savefig(buffer, format=kind, dpi=160, metadata=created[kind])
+    return buffer.getvalue()
+
+
+def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> ContourSet | None:
+    """One panel; returns its filled contours, if there are any."""
+    axes.set_title(f"{look.panel_title(surface, record)}\n" + "\n".join(look.subtitle(surface)))
+    filled = None
+    if min(surface.loss.shape) > 1 and np.isfinite(surface.loss).any():
+        loss = np.ma.masked_invalid(shared.drawn(surface.loss))
+        filled = axes.contourf(
+            surface.x, surface.y, loss, levels=shared.values, cmap=look.COLORMAP, extend="both"
+        )
+        inside = (shared.values > loss.min()) & (shared.values < loss.max())
+        if inside.any():
+            lines = axes.contour(
+                surface.x,
+                surface.y,
+                loss,
+                levels=shared.values[inside],
+                colors="white",
+                linewidths=0.6,
+            )
+            axes.clabel(lines, fmt=lambda value: label(value, shared), fontsize=7)
+    mark_missing(axes, surface)
+    if low := read(surface).minimum:
+        axes.plot(
+            low.x, low.y, "*", color=look.STAR, markeredgecolor="black", markersize=13, zorder=10
+        )
+    draw_paths(axes, record)
+    return filled
+
+
+def label(value: float, shared: Levels) -> str:
+    """A level as a loss."""
+    loss = float(shared.loss(np.array(value)))
+    return f"{loss:.4g}" if shared.log else f"{loss:.{shared.decimals}f}"
+
+
+def mark_missing(axes: Axes, surface: Surface) -> None:
+    """Grey cells over points without a number, hatched if they were computed."""
+    half = [
+        float(np.diff(line).min()) / 2 if len(line) > 1 else 0.5 for line in (surface.x, surface.y)
+    ]
+    for row, col in np.argwhere(~np.isfinite(surface.loss)):
+        pending = surface.status[row, col] == Status.PENDING
+        x, y = float(surface.x[col]), float(surface.y[row])
+        axes.fill(
+            [x - half[0], x + half[0], x + half[0], x - half[0]],
+            [y - half[1], y - half[1], y + half[1], y + half[1]],
+            facecolor=look.PENDING if pending else look.LOST,
+            edgecolor="none" if pending else "#444444",
+            hatch="" if pending else "xx",
+            linewidth=0,
+            zorder=3,
+        )
+
+
+def draw_paths(axes: Axes, record: Figure1) -> None:
+    """Every path with a white casing, arrows, a hollow start and its own mark at the end."""
+    for end in endings(record):
+        style = look.style(end.path.method)
+        points = end.path.xy[np.isfinite(end.path.xy).all(axis=1)]
+        x, y = points.T
+        axes.plot(x, y, "-", color="white", linewidth=4, zorder=6, solid_capstyle="round")
+        axes.plot(x, y, DASHES[style.dash], color=style.color, linewidth=1.8, zorder=7)
+        for tail, tip in pairwise(points):
+            arrow = {
+                "arrowstyle": "-|>",
+                "color": style.color,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "lw": 0.01,
+                "mutation_scale": 9,
+            }
+            axes.annotate("", xy=tuple(tip), xytext=tuple(tail), arrowprops=arrow, zorder=7)
+        mark = MARKERS.get(style.symbol, "X")
+        axes.plot(
+            x[-1], y[-1], mark, color=style.color, markeredgecolor="white", markersize=8, zorder=9
+        )
+        axes.plot(x[0], y[0], "o", color="white", markeredgecolor="black", markersize=8, zorder=8)
+
+
+def finish(picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence[Surface]) -> None:
+    """Equal units, titles of the axes and the legend of the paths."""
+    horizontal, vertical = look.extent(record, surfaces)
+    for axes in row:
+        axes.set_aspect("equal")
+        axes.set_xlim(*horizontal)
+        axes.set_ylim(*vertical)
+        axes.set_xlabel(look.axis_title(0, record.scale))
+    row[0].set_ylabel(look.axis_title(1, record.scale))
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=style.color,
+            linestyle=DASHES[style.dash],
+            marker=MARKERS.get(style.symbol, "X"),
+            label=style.label + (f" ({end.path.note})" if end.path.note else ""),
+        )
+        for end in endings(record)
+        for style in [look.style(end.path.method)]
+    ]
+    if handles:
+        star = Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="*",
+            color=look.STAR,
+            markeredgecolor="black",
+            markersize=12,
+        )
+        picture.legend(
+            handles=[*handles, star],
+            labels=[*(str(handle.get_label()) for handle in handles), "minimum of the panel"],
+            loc="outside upper center",
+            ncols=len(handles) + 1,
+            frameon=False,
+        )
+
+
+def add_bar(
+    picture: Figure, row: list[Axes], filled: Sequence[ContourSet | None], shared: Levels
+) -> None:
+    """The one colour bar of all panels; none if nothing is finite."""
+    drawn = [contours for contours in filled if contours is not None]
+    if drawn:
+        bar = picture.colorbar(drawn[0], ax=row, shrink=0.9, pad=0.02, label="validation loss")
+        ticks = shared.values[:: max(1, len(shared.values) // 9)]
+        bar.set_ticks(list(ticks), labels=[label(float(tick), shared) for tick in ticks])

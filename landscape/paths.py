@@ -1,0 +1,200 @@
+"""Fig. 1(c): what each optimizer does to α in a few updates, seen on the plane of the surfaces."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.plane import Plane
+from landscape.record import Path
+from zarts.assembly import build_optimizer
+from zarts.config import PathsConfig
+from zarts.data.stream import Batch
+from zarts.inner import Diverged
+from zarts.objective import Bilevel, Counted, Objective, Restricted, Tally
+from zarts.optimizers.random_search import RandomSearch
+from zarts.rng import generator
+from zarts.search import Memory, Optimizer
+
+__all__ = ["PAPER", "walk"]
+
+# Released path code: plain SGD on α with 3e-4; RS; MGS proposing around the first-order gradient; GLD with 15 radii.
+PAPER: dict[str, dict[str, Any]] = {
+    "darts-1": {"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0},
+    "darts-2": {"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0},
+    "zarts-rs": {"samples": 8, "smoothing": 0.1, "learning_rate": 1e-4},
+    "zarts-mgs": {"samples": 4, "sigma": 1e-3, "temperature": 1.0, "mix": 0.1, "proposal": "grad"},
+    "zarts-gld": {"radius_max": 0.13, "radius_min": 0.13 / 2**14},
+}
+PILOTS = 4  # estimates at the start that set the learning rate of a matched RS
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where all optimizers of one figure walk.
+
+    Attributes:
+        objective: The problem of the surfaces, at the M of the exact one.
+        plane: Their plane.
+        extent: Half-range of the grid, in axis units.
+        settings: How to walk.
+        seed: Of all draws.
+    """
+
+    objective: Bilevel[Batch]
+    plane: Plane
+    extent: float
+    settings: PathsConfig
+    seed: int
+    _scores: dict[tuple[int, bytes], float] = field(default_factory=dict, repr=False)
+
+    def score(self, alpha: Tensor, inner_steps: int) -> float:
+        """L_M of the surfaces at α (d,), each asked once: the loss a path is judged by."""
+        key = (inner_steps, alpha.numpy().tobytes())
+        if key not in self._scores:
+            self._scores[key] = float(self.objective.at(inner_steps)(alpha))
+        return self._scores[key]
+
+
+def walk(ground: Ground, method: str) -> Iterator[Path]:
+    """Lets one optimizer walk; yields its path after every update, the last one complete.
+
+    In the plane (``space = "plane"``) the unchanged optimizer sees a two-dimensional objective whose
+    coordinates are lengths along the unit directions, so d = 2 in φ(d) and in σ√d. In full space it moves
+    all of α and its path is projected; the share of the displacement outside the plane is recorded.
+    Losses are those of the surfaces at the visited points, whatever the optimizer itself saw.
+
+    Args:
+        ground: Objective, plane and settings.
+        method: Which optimizer.
+
+    Yields:
+        The path so far, starting with the start alone.
+    """
+    settings, tally = ground.settings, Tally()
+    problem, seconds = ground.objective, 0.0
+    begin = time.monotonic()
+    optimizer, alpha = _prepare(ground, method, tally)
+    seconds += time.monotonic() - begin
+    visited, note = [_full(ground, alpha)], ""
+    memory: Memory = {}
+    for update in range(settings.updates + 1):
+        yield _path(ground, method, visited, tally, seconds, note)
+        if note or update == settings.updates:
+            return
+        begin = time.monotonic()
+        try:
+            step = optimizer.step(
+                _view(ground, _noisy(ground, problem, update), tally),
+                alpha,
+                memory,
+                generator(ground.seed, "paths", method, update),
+            )
+            if not step.alpha.isfinite().all():
+                raise Diverged(0, math.nan)
+            if settings.weights == "trained":
+                # each update trains on batches of its own, as in a search
+                later = replace(problem, iteration=update).advance(_full(ground, step.alpha))
+                problem = replace(later, iteration=0)
+        except Diverged:
+            note = f"diverged at step {update + 1}"
+        else:
+            alpha, memory = step.alpha, step.memory
+            visited.append(_full(ground, alpha))
+        seconds += time.monotonic() - begin
+
+
+def _noisy(ground: Ground, problem: Bilevel[Batch], update: int) -> Bilevel[Batch]:
+    """The surface's own batches (iteration 0), or fresh ones at every update."""
+    return replace(problem, iteration=update + 1) if ground.settings.noise == "fresh" else problem
+
+
+def _view(ground: Ground, problem: Bilevel[Batch], tally: Tally) -> Objective:
+    """What the optimizer sees of a problem."""
+    counted = Counted(problem, tally)
+    if ground.settings.space == "full":
+        return counted
+    return Restricted(counted, ground.plane.origin, ground.plane.basis)
+
+
+def _full(ground: Ground, alpha: Tensor) -> Tensor:
+    """The α (d,) an optimizer's coordinates stand for."""
+    if ground.settings.space == "full":
+        return alpha
+    return ground.plane.points(alpha.unsqueeze(0) / ground.plane.scale)[0]
+
+
+def _prepare(ground: Ground, method: str, tally: Tally) -> tuple[Optimizer, Tensor]:
+    """The optimizer with its step length, and its first point."""
+    settings, plane = ground.settings, ground.plane
+    start = torch.tensor([settings.start], dtype=torch.float64)
+    alpha = plane.points(start)[0] if settings.space == "full" else start[0] * plane.scale
+    if settings.step == "paper":
+        return build_optimizer(method, PAPER[method]), alpha
+    view = _view(ground, ground.objective, tally)
+    length = settings.fraction * ground.extent * plane.scale
+    return build_optimizer(method, _matched(ground, method, view, alpha, length)), alpha
+
+
+def _matched(
+    ground: Ground, method: str, view: Objective, alpha: Tensor, length: float
+) -> dict[str, Any]:
+    """Settings under which one update is expected to move α by ``length``; ours, the paper has none."""
+    samples = ground.settings.samples
+    if method.startswith("darts"):
+        gradient = view.at(int(method[-1]) - 1).grad(alpha)
+        rate = length / max(float(torch.linalg.vector_norm(gradient)), 1e-12)
+        return {"update": "sgd", "learning_rate": rate, "weight_decay": 0.0}
+    if method == "zarts-rs":
+        # Before its first update RS estimates the gradient a few times, and takes ξ from the mean length.
+        pilot = RandomSearch(samples=samples, smoothing=length, learning_rate=1.0)
+        rng = generator(ground.seed, "pilot", method)
+        norms = [
+            pilot.step(view, alpha, {}, rng).diagnostics["gradient_norm"] for _ in range(PILOTS)
+        ]
+        rate = length / max(sum(norms) / PILOTS, 1e-12)
+        return {"samples": samples, "smoothing": length, "learning_rate": rate}
+    if method == "zarts-mgs":
+        # The mean length of one Gaussian draw is σ √2 Γ((d+1)/2)/Γ(d/2).
+        dim = alpha.numel()
+        mean = math.sqrt(2) * math.exp(math.lgamma((dim + 1) / 2) - math.lgamma(dim / 2))
+        return {
+            "samples": samples,
+            "sigma": length / mean,
+            "temperature": ground.settings.temperature,
+        }
+    return {"radius_max": length, "radius_min": length / 2 ** (samples - 1)}
+
+
+def _path(
+    ground: Ground, method: str, visited: list[Tensor], tally: Tally, seconds: float, note: str
+) -> Path:
+    alphas = torch.stack(visited)
+    target = ground.objective.inner_steps
+    own = int(method[-1]) - 1 if method.startswith("darts") else target
+    moved = torch.linalg.vector_norm(alphas - alphas[0], dim=1)
+    outside = ground.plane.residual(alphas)
+    # a shorter way than rounding errors of the projection is no way out of the plane
+    share = torch.where(
+        outside > 1e-9 * (1 + moved), (outside / moved) ** 2, torch.zeros_like(outside)
+    )
+    return Path(
+        method=method,
+        inner_steps=own,
+        xy=ground.plane.project(alphas).numpy(),
+        loss=np.array([ground.score(alpha, own) for alpha in visited]),
+        target_loss=np.array([ground.score(alpha, target) for alpha in visited]),
+        residual=share.numpy(),
+        evaluations=tally.evaluations,
+        gradients=tally.gradients,
+        weight_steps=tally.weight_steps,
+        seconds=seconds,
+        note=note,
+    )

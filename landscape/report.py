@@ -1,0 +1,276 @@
+"""Words, tables and files around Fig. 1: what was measured, and where it comes from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from landscape.figures import figure_1, losses
+from landscape.figures.look import choose, style
+from landscape.measure import Ending, compare, endings, read
+from landscape.record import Figure1, Status
+from zarts.runfile import JSON
+
+__all__ = [
+    "BIBTEX",
+    "caption",
+    "command",
+    "path_rows",
+    "setting",
+    "surface_rows",
+    "takeaway",
+    "to_csv",
+    "to_html",
+]
+
+Row = dict[str, str | float]
+
+BIBTEX = """@inproceedings{wang2022zarts,
+  title     = {{ZARTS}: On Zero-order Optimization for Neural Architecture Search},
+  author    = {Wang, Xiaoxing and Guo, Wenxuan and Su, Jianlin and Yang, Xiaokang and Yan, Junchi},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {35},
+  year      = {2022},
+  note      = {arXiv:2110.04743},
+}"""
+
+PAGE = """
+body { font-family: sans-serif; color: #1f2430; background: #fff; }
+body { max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: 14px; }
+.wide { overflow-x: auto; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #d9dce3; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+pre { background: #f4f5f8; padding: .8rem; overflow: auto; }
+"""
+
+
+def setting(record: Figure1, *names: str) -> str:
+    """The value of a setting by any of its names, wherever the run keeps it; empty if nowhere.
+
+    Facts come before the configuration, that before the provenance, outer keys before inner ones.
+    How the paths were made is left out: ``caption`` lists it in full.
+    """
+    config = {key: value for key, value in record.config.items() if key != "paths"}
+    queue: list[Mapping[str, JSON]] = [record.facts, config, record.provenance]
+    for place in queue:
+        for name in names:
+            value = place.get(name)
+            if isinstance(value, Mapping):
+                value = value.get("name")
+            if isinstance(value, str | int | float):
+                return f"{value:.4g}" if isinstance(value, float) else str(value)
+        queue += [value for value in place.values() if isinstance(value, Mapping)]
+    return ""
+
+
+def command(record: Figure1) -> str:
+    """The command that made the run, ready to paste."""
+    words = record.provenance.get("command", "")
+    return shlex.join(map(str, words)) if isinstance(words, list) else str(words)
+
+
+def caption(record: Figure1) -> str:
+    """One line under the figure: what M steps mean here, on what, and how the paths were made."""
+    parts = [
+        f"M steps of ω at learning rate {setting(record, 'inner_learning_rate', 'inner_lr') or '?'}"
+    ]
+    for label, names in (("space", ("space",)), ("data", ("data", "dataset")), ("seed", ("seed",))):
+        if value := setting(record, *names):
+            parts.append(f"{label} {value}")
+    if record.surfaces:
+        rows, cols = record.surfaces[-1].loss.shape
+        parts.append(f"grid {rows}×{cols}")
+    made = record.config.get("paths")
+    if isinstance(made, Mapping):
+        choices = [
+            f"{key} {value}" for key, value in made.items() if isinstance(value, str | int | float)
+        ]
+        parts.append("paths: " + ", ".join(choices))
+    return " · ".join(parts)
+
+
+def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
+    """What this run shows on this plane, in two or three sentences: only what was measured."""
+    surfaces = choose(record, inner_steps)
+    first, last = surfaces[0], surfaces[-1]
+    said = []
+    if pending := sum(surface.loss.size - surface.done for surface in surfaces):
+        total = sum(surface.loss.size for surface in surfaces)
+        said.append(f"Still computing: {total - pending} of {total} points are there.")
+    if first.inner_steps != last.inner_steps and not pending:
+        said.append(change(record, (first.inner_steps, last.inner_steps)))
+    ends = sorted(
+        (end for end in endings(record) if math.isfinite(end.target_loss)),
+        key=lambda end: end.target_loss,
+    )
+    if ends:
+        target = record.surfaces[-1].inner_steps
+        said.append(
+            f"Lowest loss after {target} steps of ω at the end of the paths: {ranking(ends)}."
+        )
+    return " ".join(said) or "Nothing finite has been computed yet."
+
+
+def change(record: Figure1, pair: tuple[int, int]) -> str:
+    """How the second surface differs from the first, as a sentence."""
+    first, last = choose(record, pair)
+    found = compare(first, last, record.scale)
+    name = f"On this plane the M = {last.inner_steps} surface"
+    base = f"that of M = {first.inner_steps}"
+    if not math.isfinite(found.ratio):
+        slope = f"{name} cannot be compared in steepness with {base}"
+    elif 0.95 < found.ratio < 1.05:
+        slope = f"{name} is about as steep as {base}"
+    elif found.ratio < 1:
+        slope = f"{name} is {1 / found.ratio if found.ratio else math.inf:.2g}× flatter than {base}"
+    else:
+        slope = f"{name} is {found.ratio:.2g}× steeper than {base}"
+    if not math.isfinite(found.shift):
+        return f"{slope}."
+    if found.shift == 0:
+        return f"{slope}; both are lowest at the same grid point."
+    return f"{slope}; its minimum lies {found.shift:.2f} units away ({found.length:.2g} in α)."
+
+
+def ranking(ends: Sequence[Ending]) -> str:
+    """The two lowest and the highest end of the paths, in words."""
+    words = [f"{style(end.path.method).label} ({end.target_loss:.4f})" for end in ends]
+    if len(words) < 3:
+        return ", then ".join(words)
+    return f"{words[0]}, then {words[1]}; highest: {words[-1]}"
+
+
+def surface_rows(record: Figure1) -> list[Row]:
+    """One row of the reading table per surface; changes are relative to the first one."""
+    rows: list[Row] = []
+    for surface in record.surfaces:
+        reading = read(surface)
+        found = compare(record.surfaces[0], surface, record.scale)
+        low = reading.minimum
+        rows.append(
+            {
+                "M": surface.inner_steps,
+                "minimum": low.loss if low else math.nan,
+                "x": low.x if low else math.nan,
+                "y": low.y if low else math.nan,
+                "range": reading.span,
+                "sharpness": reading.sharpness,
+                "ratio": found.ratio,
+                "shift": found.shift,
+                "rank correlation": found.correlation,
+                "without a number": reading.missing,
+            }
+        )
+    return rows
+
+
+def path_rows(record: Figure1) -> list[Row]:
+    """One row of the table of optimizers per path: where it ends and what it cost."""
+    rows: list[Row] = []
+    noted = any(path.note for path in record.paths)
+    for end in endings(record):
+        path = end.path
+        row: Row = {"optimizer": style(path.method).label, "descends": f"M = {path.inner_steps}"}
+        for surface, loss in zip(record.surfaces, end.losses, strict=True):
+            row[f"loss, M = {surface.inner_steps}"] = loss
+        row |= {
+            "to the star": end.distance,
+            "path length": end.length,
+            "out of plane": end.residual,
+            "evaluations": path.evaluations,
+            "gradients": path.gradients,
+            "steps of ω": path.weight_steps,
+            "seconds": path.seconds,
+        }
+        if noted:
+            row["note"] = path.note
+        rows.append(row)
+    return rows
+
+
+def cell(text: str) -> str:
+    """A text as a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def to_csv(record: Figure1) -> str:
+    """All surfaces and paths in long form: one line per grid point and per step of a path."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["kind", "name", "inner_steps", "index", "x", "y", "loss", "target_loss", "status"]
+    )
+    for surface in record.surfaces:
+        m = surface.inner_steps
+        for row, y in enumerate(surface.y):
+            for col, x in enumerate(surface.x):
+                status = Status(int(surface.status[row, col])).name.lower()
+                index, loss = row * len(surface.x) + col, float(surface.loss[row, col])
+                writer.writerow(
+                    ["surface", f"M={m}", m, index, float(x), float(y), loss, "", status]
+                )
+    for path in record.paths:
+        name, note = cell(path.method), cell(path.note)
+        for step, (x, y) in enumerate(path.xy):
+            values = float(x), float(y), float(path.loss[step]), float(path.target_loss[step])
+            writer.writerow(["path", name, path.inner_steps, step, *values, note])
+    return out.getvalue()
+
+
+def to_html(record: Figure1, inner_steps: Sequence[int] | None = None, *, log: bool = False) -> str:
+    """A page that works offline: the figure with plotly inside, the tables, and their origin.
+
+    Raises:
+        ValueError: If the record has no surface, or not the asked one.
+    """
+    picture = figure_1(record, inner_steps, log=log, caption=caption(record))
+    config = {"displaylogo": False, "responsive": True}
+    shared = {"full_html": False, "config": config, "auto_play": False}
+    charts = picture.to_html(include_plotlyjs=True, div_id="figure-1", **shared)
+    if record.paths:
+        charts += losses(record).to_html(include_plotlyjs=False, div_id="losses", **shared)
+    origin = json.dumps(
+        {"config": record.config, "provenance": record.provenance, "facts": record.facts},
+        indent=2,
+        ensure_ascii=False,
+        sort_keys=True,
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Figure 1 of {escape(record.name)}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{PAGE}</style>
+</head><body>
+<h1>First-order and exact landscape</h1>
+<p>{escape(takeaway(record, inner_steps))}</p>
+{charts}
+<h2>Surfaces</h2>{table(surface_rows(record))}
+<h2>Optimizers</h2>{table(path_rows(record))}
+<h2>Made by</h2><pre>{escape(command(record))}</pre>
+<details><summary>Configuration and provenance</summary><pre>{escape(origin)}</pre></details>
+</body></html>
+"""
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Rows as an HTML table; numbers with four significant digits."""
+    rows = list(rows)
+    if not rows:
+        return "<p>None yet.</p>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(text(value))}</td>" for value in row.values()) + "</tr>"
+        for row in rows
+    )
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def text(value: str | float) -> str:
+    """A cell of a table as text."""
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else "–"
+    return str(value)

@@ -1,0 +1,272 @@
+"""Figures say what the records say, and nothing more."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from landscape.figures import figure_1, look, losses, static
+from landscape.record import Figure1, Path, Status, Surface
+
+X = np.linspace(-1.0, 1.0, 5)
+Y = np.linspace(-2.0, 2.0, 3)
+COLS, ROWS = np.meshgrid(X, Y)
+STEPS = 4
+
+
+def surface(m: int, loss: np.ndarray, status: np.ndarray | None = None) -> Surface:
+    done = np.full(loss.shape, Status.OK, np.uint8) if status is None else status
+    return Surface(m, X, Y, np.where(done == Status.OK, loss, np.nan), done)
+
+
+def path(method: str, m: int, direction: tuple[float, float], note: str = "") -> Path:
+    t = np.arange(STEPS + 1.0)
+    xy = np.array([-0.5, 0.5]) + t[:, None] * np.array(direction)
+    return Path(method, m, xy, 1 - t / 10, 0.9 - t / 20, 0 * t, 8, 0, 80, 1.0, note)
+
+
+def record(**changes: object) -> Figure1:
+    surfaces = (
+        surface(0, 0.5 + (COLS - 0.5) ** 2 + 0.2 * (ROWS + 2) ** 2),
+        surface(1, 0.5 + COLS**2 + 0.1 * ROWS**2),
+        surface(10, 0.45 + 0.2 * (COLS + 0.5) ** 2 + 0.05 * ROWS**2),
+    )
+    paths = (
+        path("darts-1", 0, (0.2, -0.2)),
+        path("zarts-gld", 10, (0.0, -0.1)),
+    )
+    return dataclasses.replace(Figure1("run", surfaces, paths, 3.2), **changes)
+
+
+def named(figure: object, name: str) -> list:
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def contours(figure: object) -> list:
+    return [trace for trace in figure.data if trace.type == "contour"]
+
+
+def test_surfaces_are_drawn_as_they_are_stored() -> None:
+    figure = figure_1(record())
+    first, last = contours(figure)
+    assert np.array_equal(first.x, X)
+    assert np.array_equal(first.y, Y)
+    assert first.z.shape == (3, 5)  # rows are y
+    assert np.allclose(first.z, record().surfaces[0].loss, rtol=1e-6)
+    assert np.array_equal(last.customdata, record().surfaces[2].loss)
+    assert (first.xaxis, last.xaxis) == ("x", "x2")
+
+
+def test_the_star_is_at_the_minimum() -> None:
+    figure = figure_1(record())
+    assert [(star.x[0], star.y[0]) for star in named(figure, "minimum, M = 0")] == [(0.5, -2.0)]
+    assert [(star.x[0], star.y[0]) for star in named(figure, "minimum, M = 10")] == [(-0.5, 0.0)]
+
+
+def test_panels_share_levels_and_one_colour_bar() -> None:
+    figure = figure_1(record())
+    first, last = contours(figure)
+    assert first.contours == last.contours
+    assert first.coloraxis == last.coloraxis == "coloraxis"
+    low, high = figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax
+    assert low <= 0.45
+    assert high >= max(np.max(trace.customdata) for trace in contours(figure))
+    assert first.contours.showlabels
+
+
+def test_axes_have_equal_units_and_say_their_length() -> None:
+    layout = figure_1(record()).layout
+    assert layout.yaxis.scaleanchor == "x"
+    assert layout.xaxis.matches or layout.xaxis2.matches
+    assert "1 unit = 3.2 along direction 1" in layout.xaxis2.title.text
+    assert "1 unit = 3.2 along direction 2" in layout.yaxis.title.text
+
+
+def test_every_path_is_on_every_panel() -> None:
+    figure = figure_1(record())
+    for one in record().paths:
+        lines = [t for t in figure.data if t.legendgroup == one.method and t.customdata is not None]
+        assert [line.xaxis for line in lines] == ["x", "x2"]
+        for line in lines:
+            assert np.array_equal(np.column_stack([line.x, line.y]), one.xy)
+            assert np.array_equal(
+                line.customdata[:, 1:], np.column_stack([one.loss, one.target_loss])
+            )
+            assert (line.marker.symbol, line.marker.angleref) == ("arrow", "previous")
+    assert sum(bool(trace.showlegend) for trace in figure.data if trace.legendgroup) == 2
+    assert len(named(figure, "start")) == 2
+
+
+def test_frames_play_the_steps_and_carry_paths_only() -> None:
+    figure = figure_1(record())
+    assert [frame.name for frame in figure.frames] == ["0", "1", "2", "3", "4"]
+    static_kinds = {"contour", "heatmap"}
+    for step, frame in enumerate(figure.frames):
+        assert len(frame.traces) == len(frame.data) == 2 * 2 * 3
+        assert not {figure.data[index].type for index in frame.traces} & static_kinds
+        for index, moved in zip(frame.traces, frame.data, strict=True):
+            whole = figure.data[index]
+            shown = 1 if len(whole.x) == 1 else step + 1
+            assert len(moved.x) == shown
+        line = frame.data[1]
+        assert np.array_equal(np.column_stack([line.x, line.y]), record().paths[0].xy[: step + 1])
+        head = frame.data[2]
+        assert (head.x[0], head.y[0]) == tuple(record().paths[0].xy[step])
+    assert [step.label for step in figure.layout.sliders[0].steps] == ["0", "1", "2", "3", "4"]
+    assert [button.label[:1] for button in figure.layout.updatemenus[0].buttons] == ["▶", "❚"]
+
+
+def test_asked_surfaces() -> None:
+    assert len(contours(figure_1(record(), (0, 1, 10)))) == 3
+    assert len(contours(figure_1(record(), (10,)))) == 1
+    with pytest.raises(ValueError, match=r"has M = \[0, 1, 10\], asked for \[7\]"):
+        figure_1(record(), (0, 7))
+    with pytest.raises(ValueError, match="no surface yet"):
+        figure_1(record(surfaces=()))
+
+
+def test_missing_points_are_marked_and_not_filled_in() -> None:
+    status = np.full((3, 5), Status.OK, np.uint8)
+    status[0, 1], status[2, 4], status[1, 0] = Status.PENDING, Status.DIVERGED, Status.OOM
+    figure = figure_1(record(surfaces=(surface(10, COLS, status),)))
+    (drawn,) = contours(figure)
+    assert drawn.connectgaps is False
+    assert np.isnan(drawn.z[status != Status.OK]).all()
+    assert np.isfinite(drawn.z[status == Status.OK]).all()
+    (cells,) = named(figure, "missing")
+    assert cells.z[0, 1] == 0
+    assert cells.z[2, 4] == cells.z[1, 0] == 1
+    assert np.isnan(cells.z[status == Status.OK]).all()
+    assert (cells.customdata[0, 1], cells.customdata[1, 0]) == ("pending", "oom")
+    (crosses,) = named(figure, "without a number")
+    assert sorted(zip(crosses.x, crosses.y, strict=True)) == [(-1.0, 0.0), (1.0, 2.0)]
+    title = figure.layout.annotations[0].text
+    assert "1 of 15 not computed yet" in title
+    assert "2 without a number" in title
+
+
+def test_a_result_that_is_not_finite_is_marked_too() -> None:
+    loss = COLS.copy()
+    loss[1, 1], loss[1, 2] = np.inf, np.nan
+    raw = Surface(10, X, Y, loss, np.full((3, 5), Status.OK, np.uint8))
+    figure = figure_1(record(surfaces=(raw,)))
+    assert len(named(figure, "without a number")[0].x) == 2
+    assert figure.layout.coloraxis.cmax == pytest.approx(1.0, abs=0.11)
+    assert "Infinity" not in figure.to_json()
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_nothing_and_constants_draw(log: bool) -> None:
+    nothing = surface(0, COLS, np.full((3, 5), Status.PENDING, np.uint8))
+    constant = surface(10, np.full((3, 5), 0.7))
+    figure = figure_1(record(surfaces=(nothing, constant)), log=log)
+    left, right = (note.text for note in figure.layout.annotations[:2])
+    assert "no finite loss" in left
+    assert "15 of 15 not computed yet" in left
+    assert "constant" in right
+    assert figure.layout.coloraxis.cmin < 0.7 < figure.layout.coloraxis.cmax
+    assert contours(figure)[1].contours.size > 0
+    for kind in ("png", "svg"):
+        assert static(record(surfaces=(nothing, constant)), kind, log=log)
+
+
+def test_without_paths_there_is_nothing_to_play() -> None:
+    figure = figure_1(record(paths=()))
+    assert not figure.frames
+    assert not figure.layout.sliders
+    assert not figure.layout.updatemenus
+
+
+def test_a_diverged_path_is_drawn_to_its_last_point() -> None:
+    xy = np.array([[-0.5, 0.5], [0.0, 0.0], [1e9, 0.0], [np.nan, np.nan]])
+    values = np.array([1.0, 0.9, np.nan, np.nan])
+    lost = Path("zarts-rs", 10, xy, values, values, 0 * values, 1, 0, 1, 1.0, "diverged at step 3")
+    figure = figure_1(record(paths=(lost,)))
+    assert "ZARTS-RS (diverged at step 3)" in {trace.name for trace in figure.data}
+    assert len(figure.frames) == 3
+    assert figure.layout.xaxis.range[1] < 2  # one stray point does not shrink the picture
+    assert losses(record(paths=(lost,))).data
+    assert static(record(paths=(lost,)))
+
+
+def test_levels_are_round_and_cover_the_losses() -> None:
+    rng = np.random.default_rng(0)
+    for exponent in range(-6, 7):
+        loss = rng.normal(size=(3, 5)) * 10.0**exponent + 3
+        found = look.levels([surface(0, loss)])
+        leading = found.step / 10 ** np.floor(np.log10(found.step) + 1e-9)
+        assert leading == pytest.approx(min((1, 2, 5), key=lambda nice: abs(nice - leading)))
+        assert found.values[0] <= loss.min() + 1e-9 * found.step
+        assert found.values[-1] >= loss.max() - 1e-9 * found.step
+        assert 10 <= len(found.values) <= 40
+
+
+def test_log_levels_return_the_loss() -> None:
+    loss = record().surfaces[0].loss
+    found = look.levels([surface(0, loss)], log=True)
+    assert np.allclose(found.loss(found.drawn(loss)), loss)
+    figure = figure_1(record(), log=True)
+    first, _ = contours(figure)
+    assert np.array_equal(first.customdata, loss)  # the hover still shows the loss
+    assert not first.contours.showlabels
+    assert "log" in figure.layout.coloraxis.colorbar.title.text
+    ticks = np.array([float(text) for text in figure.layout.coloraxis.colorbar.ticktext])
+    assert ticks.min() == pytest.approx(loss.min(), rel=0.2)
+
+
+def test_the_same_record_gives_the_same_bytes() -> None:
+    assert figure_1(record()).to_json() == figure_1(record()).to_json()
+    assert losses(record()).to_json() == losses(record()).to_json()
+    for kind in ("png", "svg", "pdf"):
+        assert static(record(), kind) == static(record(), kind)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_colours_do_not_depend_on_the_page(dark: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import plotly.io
+
+    expected = figure_1(record(), dark=dark).to_json()
+    # What importing streamlit's charts does to every figure without a template of its own.
+    monkeypatch.setattr(plotly.io.templates, "default", "ggplot2")
+    assert figure_1(record(), dark=dark).to_json() == expected
+    assert "#000001" not in expected
+
+
+def test_text_from_files_is_text() -> None:
+    evil = path("zarts-rs", 10, (0.1, 0.0), note="<a href='http://x'>$x$</a>")
+    stranger = path("<b>new</b>", 10, (0.0, 0.1))
+    strange = record(name="</script><script>alert(1)</script>", paths=(evil, stranger))
+    for figure in (figure_1(strange, caption="<i>caption</i>"), losses(strange)):
+        found = json.dumps(figure.to_plotly_json(), default=str)
+        assert not re.search(r"<(a|i|script|b)\b[^>]*>(\$x|caption|alert|new)", found)
+    picture = static(strange, "svg", caption="<i>caption</i> $\\frac$").decode()
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+
+
+def test_losses_follow_the_records() -> None:
+    figure = losses(record())
+    for one in record().paths:
+        by_step, by_cost = [trace for trace in figure.data if trace.legendgroup == one.method]
+        assert np.array_equal(by_step.y, one.target_loss)
+        assert np.array_equal(by_step.x, np.arange(STEPS + 1))
+        assert by_cost.x[-1] == one.weight_steps
+        assert np.array_equal(by_cost.y, one.target_loss)
+    assert figure.layout.shapes[0].y0 == pytest.approx(0.45)
+
+
+def test_static_files_are_what_they_say() -> None:
+    assert static(record(), "png").startswith(b"\x89PNG")
+    assert static(record(), "pdf").startswith(b"%PDF")
+    assert b"<svg" in static(record(), "svg", (0, 1, 10), log=True, caption="a caption")
+
+
+def test_static_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ModuleNotFoundError, match=r"zarts\[export\]"):
+        static(record())

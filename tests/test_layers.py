@@ -1,0 +1,312 @@
+"""Who imports whom, who owns which library, and what starts without torch: read from the source.
+
+Imports inside functions count for the directions and the owners. What a module needs to start is
+the closure of its imports at the top, so a detour over a third module is found too.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("zarts", "landscape", "app")
+
+# What a part may import besides itself. A part is a module (`zarts.search`) or a whole subpackage.
+SEARCH = {"zarts.rng", "zarts.alpha", "zarts.inner", "zarts.objective", "zarts.search"}
+NETWORK = {"zarts.rng", "zarts.alpha"}
+PROBLEMS = {*SEARCH, "zarts.supernet", "zarts.data"} - {"zarts.search"}
+FILES = {"zarts.runfile", "zarts.provenance"}
+SETTINGS = {*PROBLEMS, *FILES, "zarts.search", "zarts.optimizers", "zarts.problems"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "zarts.rng": set(),
+    "zarts.alpha": {"zarts.rng"},
+    "zarts.inner": {"zarts.rng"},
+    "zarts.runfile": set(),
+    "zarts.provenance": {"zarts.runfile"},
+    "zarts.objective": {"zarts.rng", "zarts.alpha", "zarts.inner"},
+    "zarts.search": {"zarts.rng", "zarts.alpha", "zarts.inner", "zarts.objective"},
+    "zarts.optimizers": SEARCH,
+    "zarts.supernet": NETWORK,
+    "zarts.data": NETWORK,
+    "zarts.problems": PROBLEMS,
+    "zarts.config": SETTINGS,
+    "zarts.presets": {"zarts.config"},
+    "zarts.assembly": {*SETTINGS, "zarts.config", "zarts.presets"},
+    "zarts.cli": {*FILES, "zarts.config", "zarts.presets"},
+    "zarts.plan": {*SETTINGS, "zarts.config", "zarts.assembly"},
+    "zarts.recorder": {*SETTINGS, "zarts.config", "zarts.assembly"},
+    "zarts.execute": {*SETTINGS, "zarts.config", "zarts.assembly"},
+    "zarts.retrain": {*SETTINGS, "zarts.config", "zarts.assembly"},
+}
+ZARTS = {*MAY_IMPORT}
+DRAWING = {"landscape.record", "landscape.measure"}
+COMPUTING = {*ZARTS, "landscape.record", "landscape.plane"}
+MAY_IMPORT |= {
+    "landscape.record": {"zarts.runfile"},
+    "landscape.measure": {"landscape.record"},
+    "landscape.figures": DRAWING,
+    "landscape.report": {*DRAWING, "landscape.figures", "zarts.runfile"},
+    "landscape.catalogue": {"landscape.record", "zarts.runfile"},
+    "landscape.plane": ZARTS,
+    "landscape.grid": COMPUTING,
+    "landscape.paths": {*COMPUTING, "landscape.grid"},
+}
+MAY_IMPORT["landscape.compute"] = set(MAY_IMPORT)
+SHOWING = {*DRAWING, "landscape.figures", "landscape.report", "landscape.catalogue"}
+APP = {*SHOWING, *FILES, "zarts.config", "zarts.presets"}
+FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command line see everything
+
+OWNERS = {  # library -> the only places that may import it
+    "h5py": ("zarts.runfile",),
+    "plotly": ("landscape.figures",),
+    "streamlit": ("app",),
+    "torchvision": ("zarts.data",),
+}
+STARTS_WITHOUT_TORCH = (
+    "zarts", "zarts.__main__", "zarts.config", "zarts.runfile", "landscape", "landscape.compute",
+    "landscape.figures", "landscape.measure", "landscape.record",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module: where, and whether importing the file needs it."""
+
+    target: str
+    line: int
+    at_start: bool
+    typing_only: bool
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return {module_name(path): path for path in sorted(files)}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+
+
+def is_typing_guard(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def targets(node: ast.Import | ast.ImportFrom, module: str) -> list[str]:
+    """The modules a statement asks for; `from zarts import search` asks for zarts.search."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    base = node.module or ""
+    if node.level:
+        package = module if modules()[module].name == "__init__.py" else module.rpartition(".")[0]
+        kept = package.split(".")[: len(package.split(".")) - node.level + 1]
+        base = ".".join([*kept, *filter(None, [node.module])])
+    # `from zarts import __version__` asks for a fact, not for a layer.
+    inner = (f"{base}.{alias.name}" for alias in node.names if alias.name != "__version__")
+    return [name if name in modules() else base for name in inner]
+
+
+@cache
+def imports(module: str) -> tuple[Import, ...]:
+    def walk(node: ast.AST, at_start: bool, typing_only: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for target in targets(node, module):
+                yield Import(target, node.lineno, at_start and not typing_only, typing_only)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            at_start = False
+        for child in ast.iter_child_nodes(node):
+            guarded = is_typing_guard(node) and child in getattr(node, "body", [])
+            yield from walk(child, at_start, typing_only or guarded)
+
+    return tuple(walk(tree(module), at_start=True, typing_only=False))
+
+
+def inside(module: str, place: str) -> bool:
+    return module == place or module.startswith(f"{place}.")
+
+
+def part(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def where(module: str, line: int) -> str:
+    return f"{modules()[module].relative_to(ROOT)}:{line}"
+
+
+def offences(
+    places: tuple[str, ...], wrong: tuple[str, ...], *, typing_counts: bool = True
+) -> list[str]:
+    """Imports of anything inside ``wrong`` by a module inside ``places``."""
+    return [
+        f"{where(module, item.line)} imports {item.target}"
+        for module in modules()
+        if any(inside(module, place) for place in places)
+        for item in imports(module)
+        if any(inside(item.target, name) for name in wrong)
+        and (typing_counts or not item.typing_only)
+    ]
+
+
+def needs_at_start(module: str) -> set[str]:
+    """All modules that importing ``module`` imports: its own, of this project and of others."""
+    found: set[str] = set()
+    queue = [module]
+    while queue:
+        current = queue.pop()
+        if current in found:
+            continue
+        found.add(current)
+        if "." in current:
+            queue.append(current.rpartition(".")[0])
+        if current in modules():
+            queue += [item.target for item in imports(current) if item.at_start]
+    return found
+
+
+def test_the_scan_sees_the_packages() -> None:
+    assert {"zarts.objective", "zarts.optimizers.mgs", "landscape.figures", "app.main"} <= set(
+        modules()
+    )
+    assert "torch" in needs_at_start("zarts.objective")
+    assert any(item.target == "zarts.alpha" for item in imports("zarts.objective"))
+
+
+def test_packages_import_one_way() -> None:
+    assert not offences(("zarts",), ("landscape", "app"))
+    assert not offences(("landscape",), ("app",))
+    assert not offences(PACKAGES, ("tests", "benchmarks", "notebooks"))
+
+
+def test_layers_inside_the_packages() -> None:
+    ours = [name for name in modules() if part(name) not in FREE]
+    unknown = {part(name) for name in ours if not inside(name, "app")} - set(MAY_IMPORT)
+    assert not unknown, f"give these a place in MAY_IMPORT: {sorted(unknown)}"
+    wrong = [
+        f"{where(module, item.line)} imports {item.target}"
+        for module in ours
+        for item in imports(module)
+        if item.target.partition(".")[0] in {"zarts", "landscape"}
+        and part(item.target) not in {part(module), *MAY_IMPORT.get(part(module), APP)}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_table_has_no_cycle() -> None:
+    done: set[str] = set()
+    while ready := {name for name in MAY_IMPORT if name not in done and MAY_IMPORT[name] <= done}:
+        done |= ready
+    assert done == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_single_owner(library: str) -> None:
+    found = offences(PACKAGES, (library,), typing_counts=False)
+    allowed = offences(OWNERS[library], (library,), typing_counts=False)
+    assert allowed, f"{library} has no owner any more; is it still a dependency?"
+    assert not set(found) - set(allowed)
+
+
+def calls(module: str) -> Iterator[tuple[str, int]]:
+    """Dotted text and line of everything that is called."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node.lineno
+
+
+def callers(pattern: str, allowed: tuple[str, ...]) -> list[str]:
+    """Calls whose last name matches ``pattern``, outside of the allowed modules."""
+    return [
+        f"{where(module, line)} calls {name}"
+        for module in modules()
+        if not any(inside(module, place) for place in allowed)
+        for name, line in calls(module)
+        if re.search(rf"(^|\.)({pattern})$", name)
+    ]
+
+
+def test_one_softmax_of_alpha() -> None:
+    # MGS takes a softmax too: of minus the losses over τ, its importance weights, never of α.
+    allowed = ("zarts.alpha", "zarts.optimizers.mgs")
+    assert not callers(r"softmax|log_softmax|gumbel_softmax|Softmax|LogSoftmax", allowed)
+    assert callers("softmax", ()), "nobody calls softmax: this test looks amiss"
+
+
+def test_weights_move_in_one_place() -> None:
+    # Retraining a finished network is ordinary training and may use torch's own optimizers.
+    assert not callers(r"backward|load_state_dict", ("zarts.retrain",))
+    searching = tuple(package for package in modules() if not inside(package, "zarts.retrain"))
+    assert not offences(searching, ("torch.optim",))
+    assert not callers(r"optim\.\w+", ("zarts.retrain",))
+    # `descend` takes the gradients with respect to ω, the objective those with respect to α.
+    assert not callers(r"autograd\.grad", ("zarts.inner", "zarts.objective"))
+    assert callers(r"autograd\.grad", ()), "nobody takes a gradient: this test looks amiss"
+    assert not callers(r"sgd\.update|\w*sgd\w*\.update", ("zarts.inner",))
+
+
+@pytest.mark.parametrize("module", STARTS_WITHOUT_TORCH)
+def test_starts_without_torch(module: str) -> None:
+    assert module in modules()
+    assert not needs_at_start(module) & {"torch", "torchvision"}
+
+
+def test_the_app_never_needs_torch() -> None:
+    assert not offences(("app",), ("torch", "torchvision"))
+    needing = [
+        f"{where(module, item.line)} imports {item.target}, which imports torch"
+        for module in modules()
+        if inside(module, "app")
+        for item in imports(module)
+        if not item.typing_only and "torch" in needs_at_start(item.target)
+    ]
+    assert not needing, "\n".join(needing)
+
+
+def test_no_module_of_odds_and_ends() -> None:
+    names = {"util", "utils", "common", "helper", "helpers", "misc"}
+    assert not [module for module in modules() if names & set(module.strip("_").split("."))]
+
+
+def test_files_are_short() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for folder in (*PACKAGES, "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 350
+    }
+    assert not long
+
+
+@pytest.mark.parametrize("module", ["zarts", "landscape.compute"])
+def test_help_is_fast_and_needs_no_torch(module: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", module, "--help"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    assert "usage" in finished.stdout.lower()
+    assert not re.search(r"\|\s+torch$", finished.stderr, re.MULTILINE)
+    # CPU time, not wall time: other work on the machine must not fail this. The best of three,
+    # without the cost of -X importtime.
+    assert min(cpu_seconds([sys.executable, "-m", module, "--help"]) for _ in range(3)) < 0.5
+
+
+def cpu_seconds(command: list[str]) -> float:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,338 @@
+"""Loading small folders in each data set's own format, and everything that can be wrong there."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import struct
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision import datasets
+
+from zarts.data.dataset import from_tensors, measure
+from zarts.data.loaders import NAMES, STATISTICS, DamagedData, MissingData, load
+
+
+def colours(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    """(count, 3, 32, 32) random pixels."""
+    return np.random.default_rng(seed).integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
+
+
+class OldArray:
+    """Warns when it is unpickled, as numpy 2.4.0 to 2.4.4 do at the published CIFAR files."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return warnings.warn, ("dtype(): align should be passed as Python or NumPy boolean",)
+
+
+def write_pickle(path: Path, content: object) -> str:
+    """Writes a pickle of the publisher's protocol and returns its MD5."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def write_cifar(
+    root: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[NDArray[np.uint8], list[int]]:
+    """Writes a small CIFAR folder and lets torchvision take its checksums for the published."""
+    source = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
+    key = "labels" if name == "cifar10" else "fine_labels"
+    folder = root / source.base_folder
+    images, labels, tables = [], [], {}
+    for table in ("train_list", "test_list"):
+        entries = []
+        for number, (file, _) in enumerate(getattr(source, table)):
+            part = colours(4, seed=len(images) + 10 * number)
+            answers = [(number + 3 * i) % 10 for i in range(4)]
+            entry = {"data": part.reshape(4, -1), key: answers, "batch_label": OldArray()}
+            entries.append([file, write_pickle(folder / file, entry)])
+            if table == "train_list":
+                images.append(part)
+                labels += answers
+        tables[table] = entries
+    meta = {source.meta["key"]: [f"class {i}" for i in range(10)]}
+    meta_md5 = write_pickle(folder / source.meta["filename"], meta)
+    for table, entries in tables.items():
+        monkeypatch.setattr(source, table, entries)
+    monkeypatch.setattr(source, "meta", {**source.meta, "md5": meta_md5})
+    return np.concatenate(images), labels
+
+
+def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    path.write_bytes(header + array.tobytes())
+
+
+def write_pictures(root: Path) -> None:
+    """Two classes of one colour each, 3 and 1 pictures, of several sizes and modes."""
+    for name, colour, sizes in (
+        ("blue", (0, 10, 255), [(40, 20), (16, 16), (20, 50)]),
+        ("red", (255, 0, 0), [(8, 9)]),
+    ):
+        (root / name).mkdir(parents=True)
+        for number, size in enumerate(sizes):
+            Image.new("RGB", size, colour).save(root / name / f"{number}.png")
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_cifar(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = write_cifar(tmp_path, name, monkeypatch)
+    data = load(name, tmp_path)
+    assert torch.equal(data.images, torch.from_numpy(images))
+    assert data.labels.tolist() == labels
+    assert data.classes == (10 if name == "cifar10" else 100)
+    assert (data.mean, data.std) == STATISTICS[name]
+
+
+class Bomb:
+    """Leaves a mark on the disk when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("victim", ["data_batch_3", "test_batch", "batches.meta"])
+def test_a_pickle_with_another_checksum_is_never_opened(
+    victim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cifar(tmp_path, "cifar10", monkeypatch)
+    mark = tmp_path / "was opened"
+    path = tmp_path / "cifar-10-batches-py" / victim
+    write_pickle(path, Bomb(mark))
+    with pytest.raises(DamagedData, match=rf"{victim} has another MD5 .* was not opened; delete"):
+        load("cifar10", tmp_path)
+    assert not mark.exists()
+    pickle.loads(path.read_bytes())  # noqa: S301 - the bomb is live: what was not run would have marked
+    assert mark.exists()
+
+
+def test_the_checksums_are_the_published_ones(tmp_path: Path) -> None:
+    for file, _ in [*datasets.CIFAR10.train_list, *datasets.CIFAR10.test_list]:
+        write_pickle(tmp_path / "cifar-10-batches-py" / file, {"data": [], "labels": []})
+    write_pickle(tmp_path / "cifar-10-batches-py" / "batches.meta", {"label_names": []})
+    with pytest.raises(DamagedData, match="data_batch_1, data_batch_2"):
+        load("cifar10", tmp_path)
+
+
+def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    io = pytest.importorskip("scipy.io")
+    images = colours(5)
+    labels = np.array([[1], [10], [9], [10], [2]], dtype=np.uint8)  # 10 is the digit 0
+    path = tmp_path / "train_32x32.mat"
+    io.savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": labels})
+    with pytest.raises(DamagedData, match=r"train_32x32\.mat has another MD5"):
+        load("svhn", tmp_path)
+    url, file, _ = datasets.SVHN.split_list["train"]
+    published = [url, file, hashlib.md5(path.read_bytes()).hexdigest()]
+    monkeypatch.setitem(datasets.SVHN.split_list, "train", published)
+    data = load("svhn", tmp_path)
+    assert torch.equal(data.images, torch.from_numpy(images))
+    assert data.labels.tolist() == [1, 0, 9, 0, 2]
+    assert (data.mean, data.std) == STATISTICS["svhn"]
+
+
+def test_svhn_without_scipy_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "train_32x32.mat"
+    path.write_bytes(b"")
+    url, file, _ = datasets.SVHN.split_list["train"]
+    published = [url, file, hashlib.md5(b"").hexdigest()]
+    monkeypatch.setitem(datasets.SVHN.split_list, "train", published)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(ModuleNotFoundError, match="pip install scipy"):
+        load("svhn", tmp_path)
+
+
+def test_fashion_mnist(tmp_path: Path) -> None:
+    images = colours(6)[:, 0, :28, :28]
+    labels = np.array([9, 0, 3, 3, 1, 2], dtype=np.uint8)
+    raw = tmp_path / "FashionMNIST" / "raw"
+    write_idx(raw / "train-images-idx3-ubyte", images)
+    with pytest.raises(MissingData, match="train-labels-idx1-ubyte"):
+        load("fashion-mnist", tmp_path)
+    write_idx(raw / "train-labels-idx1-ubyte", labels)
+    data = load("fashion-mnist", tmp_path)
+    assert torch.equal(data.images, torch.from_numpy(images)[:, None])
+    assert data.labels.tolist() == labels.tolist()
+    assert (data.mean, data.std) == ((0.2860,), (0.3530,))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x00\x08", bytes(40), b"<html>not found</html>"])
+def test_fashion_mnist_with_a_damaged_file(content: bytes, tmp_path: Path) -> None:
+    raw = tmp_path / "FashionMNIST" / "raw"
+    write_idx(raw / "train-labels-idx1-ubyte", np.zeros(3, dtype=np.uint8))
+    (raw / "train-images-idx3-ubyte").write_bytes(content)
+    with pytest.raises(DamagedData, match="not in idx format"):
+        load("fashion-mnist", tmp_path)
+
+
+def test_fashion_mnist_with_fewer_labels_than_images(tmp_path: Path) -> None:
+    raw = tmp_path / "FashionMNIST" / "raw"
+    write_idx(raw / "train-images-idx3-ubyte", colours(4)[:, 0, :28, :28])
+    write_idx(raw / "train-labels-idx1-ubyte", np.zeros(3, dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"got labels \(3,\) .* expected \(4,\)"):
+        load("fashion-mnist", tmp_path)
+
+
+def test_an_image_folder_in_which_the_classes_take_turns(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    data = load("folder", tmp_path, size=12)
+    assert data.images.shape == (4, 3, 12, 12)
+    assert data.labels.tolist() == [0, 1, 0, 0]
+    assert data.classes == 2
+    colour = data.images.float().mean(dim=(2, 3))
+    assert colour.tolist() == [[0, 10, 255], [255, 0, 0], [0, 10, 255], [0, 10, 255]]
+    assert (data.mean, data.std) == measure(data.images)
+
+
+def test_imagenet_is_a_folder_with_its_own_statistics_and_size(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "imagenet" / "train")
+    data = load("imagenet", tmp_path)
+    assert data.images.shape == (4, 3, 224, 224)
+    assert data.mean == (0.485, 0.456, 0.406)
+    assert load("imagenet", tmp_path, size=16).images.shape == (4, 3, 16, 16)
+
+
+def test_an_image_folder_with_a_broken_picture_or_none(tmp_path: Path) -> None:
+    with pytest.raises(MissingData, match="one sub-folder of images per class"):
+        load("folder", tmp_path)
+    with pytest.raises(MissingData, match="imagenet"):
+        load("imagenet", tmp_path)
+    write_pictures(tmp_path)
+    (tmp_path / "red" / "1.png").write_bytes(b"not a picture")
+    with pytest.raises(DamagedData, match=r"1\.png is not a readable image"):
+        load("folder", tmp_path)
+
+
+def test_an_image_folder_larger_than_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path)
+    monkeypatch.setattr("os.sysconf", lambda name: 1000)  # 1000 pages of 1000 bytes
+    assert load("folder", tmp_path, size=200).images.shape[-1] == 200
+    with pytest.raises(MemoryError, match=r"4 images of 300x300 need .* use a size of at most 204"):
+        load("folder", tmp_path, size=300)
+
+
+def refuse(*_: object, **__: object) -> NoReturn:
+    raise AssertionError("something tried to reach the network")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"packaged", "folder"}])
+def test_missing_data_is_an_error_with_the_place_and_the_cure(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.socket", refuse)
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.delenv("ZARTS_DATA", raising=False)
+    with pytest.raises(MissingData, match="set ZARTS_DATA"):
+        load(name)
+    monkeypatch.setenv("ZARTS_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError) as caught:
+        load(name)
+    message = str(caught.value)
+    assert message.startswith(f"{name}: got no {tmp_path}")
+    assert "to get it" in message
+    assert "\n" not in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_root_argument_goes_before_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "here")
+    monkeypatch.setenv("ZARTS_DATA", str(tmp_path / "elsewhere"))
+    assert len(load("folder", tmp_path / "here", size=4).labels) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("cifar-10", "cifar10"), ("fashionmnist", "fashion-mnist"), ("x", None)]
+)
+def test_an_unknown_name_offers_the_nearest(name: str, hint: str | None) -> None:
+    with pytest.raises(ValueError, match=f"unknown data set '{name}'") as caught:
+        load(name)
+    assert (f"did you mean '{hint}'?" in str(caught.value)) == (hint is not None)
+    assert "packaged, cifar10" in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "size"), [("packaged", 28), ("cifar10", 16), ("folder", 0)])
+def test_a_size_only_where_it_means_something(name: str, size: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"got size={size} for {name}"):
+        load(name, tmp_path, size=size)
+
+
+def test_measured_statistics_equal_the_direct_ones() -> None:
+    images = torch.from_numpy(colours(2000)[:, :, :6, :5].copy())
+    mean, std = measure(images)
+    pixels = images.double() / 255
+    torch.testing.assert_close(torch.tensor(mean).double(), pixels.mean(dim=(0, 2, 3)))
+    expected = pixels.std(dim=(0, 2, 3), correction=0)
+    torch.testing.assert_close(torch.tensor(std).double(), expected)
+
+
+def test_the_fingerprint_sees_every_part() -> None:
+    images = torch.from_numpy(colours(4))
+    labels = torch.tensor([0, 1, 2, 3])
+    other_image = images.clone()
+    other_image[3, 2, 31, 31] += 1
+    prints = [
+        from_tensors("a", images, labels, 4).fingerprint,
+        from_tensors("b", images, labels, 4).fingerprint,
+        from_tensors("a", images, labels, 5).fingerprint,
+        from_tensors("a", other_image, labels, 4).fingerprint,
+        from_tensors("a", images, labels.flip(0), 4).fingerprint,
+        from_tensors("a", images.reshape(4, 3, 16, 64), labels, 4).fingerprint,
+    ]
+    assert len(set(prints)) == len(prints)
+    transposed = images.transpose(2, 3).contiguous().transpose(2, 3)  # equal, laid out otherwise
+    assert from_tensors("a", transposed, labels, 4).fingerprint == prints[0]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "classes", "message"),
+    [
+        (torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]), 2, r"expected \(n, c, h, w\) of"),
+        (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.tensor([0, 1]), 2, r"\(n, c, h, w\)"),
+        (torch.zeros(0, 1, 4, 4, dtype=torch.uint8), torch.tensor([0]), 2, "n >= 1"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0]), 2, "one per image"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([0.0]), 2, "torch.int64"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([2]), 2, "expected 0 to 1"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([-1]), 2, "from -1"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([0]), 2, "all equal"),
+    ],
+)
+def test_refuses_tensors_that_do_not_fit(
+    images: torch.Tensor, labels: torch.Tensor, classes: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_tensors("made by hand", images, labels, classes)
+
+
+def test_a_data_set_moves_only_if_it_must() -> None:
+    data = load("packaged")
+    assert data.to("cpu") is data
+    moved = data.to("meta")
+    assert moved.images.device.type == moved.labels.device.type == "meta"
+    assert moved.fingerprint == data.fingerprint
+
+
+def test_the_packaged_data_needs_no_torchvision() -> None:
+    code = (
+        "import sys; from zarts.data.loaders import load; load('packaged'); "
+        "import zarts.data.stream; sys.exit('torchvision' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0

@@ -1,0 +1,163 @@
+"""Derivation, text and sizes of discrete architectures."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zarts.supernet.genotype import NAMED, Genotype, derive, entropy, parameters, parse
+from zarts.supernet.layout import EDGES
+from zarts.supernet.spaces import SPACES
+
+DARTS_V2 = (
+    "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), "
+    "('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), "
+    "('dil_conv_3x3', 2)], normal_concat=range(2, 6), reduce=[('max_pool_3x3', 0), "
+    "('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), "
+    "('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], reduce_concat=range(2, 6))"
+)
+
+
+def test_ties_go_to_the_lowest_edge_and_operation():
+    genotype = derive(SPACES["s2"], torch.zeros(56))
+    expected = (("skip_connect", 0), ("skip_connect", 1)) * 4
+    assert genotype == Genotype(expected, expected)
+
+
+def test_none_is_never_chosen_but_weighs():
+    space = SPACES["s3"]
+    parts = {name: torch.zeros(14, 3) for name in ("normal", "reduce")}
+    parts["normal"][:, 0] = 9.0  # none wins everywhere
+    parts["normal"][2:5, 2] = torch.tensor([1.0, 3.0, 2.0])  # node 1: edges 1, 2, then 0
+    parts["reduce"][0, 0] = 5.0  # so edge 0 has little left for the rest
+    genotype = derive(space, space.join(parts))
+    assert genotype.normal[2:4] == (("sep_conv_3x3", 1), ("sep_conv_3x3", 2))
+    assert genotype.reduce[:2] == (("skip_connect", 1), ("skip_connect", 0))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_derive_agrees_with_an_exhaustive_choice(name):
+    space = SPACES[name]
+    alpha = torch.randn(space.dim, generator=torch.Generator().manual_seed(1))
+    genotype = derive(space, alpha)
+    table = space.mixture(alpha)
+    for group, inputs in zip(space.groups, (genotype.normal, genotype.reduce), strict=True):
+        for node in range(4):
+            ranked = sorted(
+                (
+                    (float(table[group.name][edge, column]), operation, source)
+                    for edge, (target, source) in enumerate(EDGES)
+                    for column, operation in enumerate(group.operations[edge])
+                    if target == node and operation != "none"
+                ),
+                reverse=True,
+            )
+            first = ranked[0]
+            second = next(item for item in ranked if item[2] != first[2])
+            assert inputs[2 * node : 2 * node + 2] == (first[1:], second[1:])
+
+
+def test_derive_refuses_nan():
+    with pytest.raises(ValueError, match="NaN"):
+        derive(SPACES["s2"], torch.full((56,), math.nan))
+
+
+def test_text_is_that_of_the_field():
+    assert str(NAMED["DARTS_V2"]) == DARTS_V2
+    assert parse(DARTS_V2) == NAMED["DARTS_V2"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(SPACES["s5"].groups[0].operations[0]), st.integers(0, 1)),
+        min_size=16,
+        max_size=16,
+    ),
+    st.sampled_from([(2, 3, 4, 5), (3, 5), (5,), (4, 5)]),
+)
+def test_text_round_trips(inputs, concat):
+    genotype = Genotype(tuple(inputs[:8]), tuple(inputs[8:]), concat)
+    assert parse(str(genotype)) == genotype
+    assert str(parse(str(genotype))) == str(genotype)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Genotype(",
+        "DARTS_V2",
+        "__import__('os').getcwd()",
+        "Genotype(normal=__import__('os'), normal_concat=range(2, 6), reduce=[], reduce_concat=[])",
+        DARTS_V2.replace("range(2, 6)", "range(2, 10**9)"),
+        DARTS_V2.replace("range(2, 6)", "range(2, 99999999999)"),
+        DARTS_V2.replace("normal_concat=range(2, 6), ", ""),
+        DARTS_V2.replace("normal_concat=range(2, 6)", "normal_concat=range(3, 6)"),
+        DARTS_V2.replace("('dil_conv_3x3', 2)", "('dil_conv_3x3', 'x')"),
+        DARTS_V2.replace("('dil_conv_3x3', 2)", "('dil_conv_3x3',)"),
+        DARTS_V2.replace("Genotype", "Other"),
+        DARTS_V2[:-1] + ", **{})",
+        "(" * 500,
+    ],
+)
+def test_parse_refuses_what_is_no_genotype(text):
+    with pytest.raises(ValueError, match=r"expected Genotype\(normal="):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("'dil_conv_3x3', 2", "'conv', 2", "operation 'conv', expected one of"),
+        ("'dil_conv_3x3', 2", "'dil_conv_3x3', 5", "reads source 5, expected 0 to 4"),
+        ("('dil_conv_3x3', 2)", "", "7 inputs, expected 8"),
+    ],
+)
+def test_parse_refuses_impossible_cells(old, new, message):
+    with pytest.raises(ValueError, match=message):
+        parse(DARTS_V2.replace(old, new))
+
+
+def test_entropy_and_skips():
+    space = SPACES["s3"]
+    assert entropy(space, torch.zeros(84)) == pytest.approx(math.log(3))
+    decided = torch.tensor([0.0, 1000.0, 0.0]).repeat(28)
+    assert entropy(space, decided) == 0.0
+    assert derive(space, decided).skip_share == 1.0
+    assert NAMED["DARTS_V2"].skip_share == 5 / 16
+    assert entropy(SPACES["s2"], torch.tensor([math.log(3.0), 0.0]).repeat(28)) == pytest.approx(
+        0.75 * math.log(4 / 3) + 0.25 * math.log(4)
+    )
+
+
+# CIFAR-10 20x36, with the auxiliary head, CIFAR-100 20x36, CIFAR-10 20x16, 8x16, CIFAR-100 8x16,
+# ImageNet 14x48; the first of DARTS_V1 and DARTS_V2 as in public training logs.
+COUNTS = {
+    "DARTS_V1": (3_169_414, 3_645_840, 3_221_344, 671_034, 232_890, 256_020, 4_510_432),
+    "DARTS_V2": (3_349_342, 3_825_768, 3_401_272, 710_682, 246_106, 269_236, 4_718_752),
+    "PDARTS": (3_433_798, 3_910_224, 3_485_728, 737_338, 292_026, 315_156, 4_944_352),
+    "PC_DARTS_cifar": (3_634_678, 4_111_104, 3_686_608, 788_218, 335_738, 358_868, 5_270_560),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameter_counts(name):
+    genotype = NAMED[name]
+    assert COUNTS[name] == (
+        parameters(genotype),
+        parameters(genotype, auxiliary=True),
+        parameters(genotype, classes=100),
+        parameters(genotype, channels=16),
+        parameters(genotype, channels=16, count=8),
+        parameters(genotype, channels=16, count=8, classes=100),
+        parameters(genotype, channels=48, count=14, classes=1000, stem="imagenet"),
+    )
+
+
+def test_gdas_on_imagenet_has_the_published_size():
+    """GDAS publishes 5.3 M parameters for its cell, which is right at 50 channels."""
+    count = parameters(NAMED["GDAS_V1"], channels=50, count=14, classes=1000, stem="imagenet")
+    assert round(count / 1e6, 1) == 5.3

@@ -1,0 +1,215 @@
+"""The supernet against its slow twin, and as a pure function."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from benchmarks.reference import Twin
+from zarts.rng import generator
+from zarts.supernet.network import Supernet
+from zarts.supernet.spaces import SPACES
+
+STEMS = {"cifar": (9, 6), "imagenet": (34, 41)}  # odd and even sizes at every stride
+
+
+def sample(net, size, dtype=torch.float64):
+    """Weights, a decided α, images."""
+    rng = generator(3, "supernet", net.space.name)
+    weights = net.init(rng, dtype)
+    alpha = torch.randn(net.space.dim, generator=rng, dtype=dtype)
+    images = torch.randn(4, net.image_channels, *size, generator=rng, dtype=dtype)
+    return weights, alpha, images
+
+
+def assert_near(got, expected, tolerance, what):
+    scale = expected.abs().max()
+    assert (got - expected).abs().max() <= tolerance * scale, what
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-10)], ids=["f32", "f64"]
+)
+@pytest.mark.parametrize(("stem", "size"), STEMS.items())
+@pytest.mark.parametrize("name", SPACES)
+def test_equals_the_twin(name, stem, size, dtype, tolerance):
+    net = Supernet(SPACES[name], 4, 4 if stem == "cifar" else 3, 5, 2, stem)
+    weights, alpha, images = sample(net, size, dtype)
+    twin = Twin(net)
+    twin.load(weights)
+    weights = {name: value.requires_grad_() for name, value in weights.items()}
+    alpha.requires_grad_()
+
+    logits, expected = net(weights, alpha, images, 7), twin(alpha, images, 7)
+    assert_near(logits, expected, tolerance, "logits")
+
+    direction = torch.randn(expected.shape, generator=generator(3, "direction"), dtype=dtype)
+    leaves = dict(twin.named_parameters())
+    slow_alpha, *slow = torch.autograd.grad(expected, [alpha, *leaves.values()], direction)
+    fast_alpha, *fast = torch.autograd.grad(logits, [alpha, *weights.values()], direction)
+    assert_near(fast_alpha, slow_alpha, tolerance, "alpha")
+    slow_by_name = dict(zip(leaves, slow, strict=True))
+    fast_by_name = twin.pairs(dict(zip(weights, fast, strict=True)))
+    assert fast_by_name.keys() == slow_by_name.keys()
+    largest = max(value.abs().max() for value in slow)
+    for place, value in slow_by_name.items():
+        assert (fast_by_name[place] - value).abs().max() <= tolerance * largest, place
+
+
+def test_is_pure():
+    net = Supernet(SPACES["s5"], 4, 3, 5, 1)
+    weights, alpha, images = sample(net, (8, 8), torch.float32)
+    before = {name: value.clone() for name, value in weights.items()}
+    inputs = alpha.clone(), images.clone()
+    first = net(weights, alpha, images, 1)
+    torch.manual_seed(0)
+    second = net(weights, alpha, images, 2)  # no operation of s5 draws, so the key does not matter
+    assert torch.equal(first, second)
+    assert all(torch.equal(value, weights[name]) for name, value in before.items())
+    assert torch.equal(inputs[0], alpha)
+    assert torch.equal(inputs[1], images)
+
+
+def test_noise_is_a_function_of_the_key():
+    net = Supernet(SPACES["s4"], 4, 3, 5, 1)
+    weights, alpha, images = sample(net, (8, 8))
+    first, again, other = (net(weights, alpha, images, key) for key in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_softmax_of_one_operation_picks_it():
+    """With all weight on ``none``-free skips, the logits do not depend on the convolutions."""
+    net = Supernet(SPACES["s3"], 4, 3, 5, 1)
+    weights, _, images = sample(net, (8, 8))
+    alpha = torch.tensor([-60.0, 60.0, -60.0]).repeat(28).double()
+    changed = {name: value + 1 if "sep_conv" in name else value for name, value in weights.items()}
+    torch.testing.assert_close(net(weights, alpha, images, 0), net(changed, alpha, images, 0))
+
+
+@pytest.mark.parametrize("name", ["s1", "s3", "s5"])
+def test_differentiates_twice(name):
+    """The mixed derivative of DARTS' second order, against a central difference of the gradient."""
+    net = Supernet(SPACES[name], 2, 3, 3, 1)
+    weights, alpha, images = sample(net, (7, 6))
+    names = list(weights)
+    rng = generator(5, "directions")
+    step = {n: torch.randn(v.shape, generator=rng, dtype=v.dtype) for n, v in weights.items()}
+    labels = torch.tensor([0, 1, 2, 0])
+
+    def gradient(shift, *, create_graph=False):
+        moved = {n: (v + shift * step[n]).requires_grad_() for n, v in weights.items()}
+        point = alpha.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(net(moved, point, images, 0), labels)
+        grads = torch.autograd.grad(loss, [moved[n] for n in names], create_graph=create_graph)
+        return point, loss, grads
+
+    point, _, grads = gradient(0.0, create_graph=True)
+    along = sum((g * step[n]).sum() for n, g in zip(names, grads, strict=True))
+    (mixed,) = torch.autograd.grad(along, point)
+
+    def alpha_gradient(shift):
+        moved = {n: v + shift * step[n] for n, v in weights.items()}
+        point = alpha.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(net(moved, point, images, 0), labels)
+        return torch.autograd.grad(loss, point)[0]
+
+    size = 1e-7  # small, since a ReLU that switches in between would bend the difference
+    expected = (alpha_gradient(size) - alpha_gradient(-size)) / (2 * size)
+    assert mixed.abs().max() > 1e-3
+    assert_near(mixed, expected, 1e-4, name)
+
+
+@pytest.mark.parametrize("name", ["s1", "s4", "s5"])
+def test_stays_on_the_device(name):
+    """Forward and backward on a pretended GPU: a tensor left on the CPU would raise."""
+    net = Supernet(SPACES[name], 4, 3, 5, 1)
+    with FakeTensorMode():
+        weights = {
+            n: torch.empty(s, device="cuda", requires_grad=True) for n, s in net.shapes().items()
+        }
+        alpha = torch.empty(net.space.dim, device="cuda", requires_grad=True)
+        logits = net(weights, alpha, torch.empty(2, 1, 9, 8, device="cuda"), 0)
+        grads = torch.autograd.grad(logits.sum(), [alpha, *weights.values()])
+    assert logits.device.type == "cuda"
+    assert logits.shape == (2, 5)
+    assert {grad.device.type for grad in grads} == {"cuda"}
+
+
+@pytest.mark.parametrize(
+    ("name", "ten", "hundred"),
+    [
+        ("s1", 405_146, 428_276),
+        ("s2", 665_466, 688_596),
+        ("s3", 665_466, 688_596),
+        ("s5", 1_930_618, 1_953_748),
+        ("s6", 1_930_618, 1_953_748),
+    ],
+)
+def test_parameter_counts(name, ten, hundred):
+    """S1, S3 and DARTS as in the public logs of RobustDARTS and DARTS."""
+    assert Supernet(SPACES[name]).parameters == ten
+    assert Supernet(SPACES[name], classes=100).parameters == hundred
+
+
+def test_init_is_that_of_torch():
+    net = Supernet(SPACES["s5"], 8, 3, 10, 3)
+    weights = net.init(generator(0, "weights"))
+    again = net.init(generator(0, "weights"))
+    assert {name: tuple(value.shape) for name, value in weights.items()} == net.shapes()
+    assert all(torch.equal(value, again[name]) for name, value in weights.items())
+    assert bool((weights["stem.0.scale"] == 1).all())
+    assert bool((weights["stem.0.shift"] == 0).all())
+    for name, layer in {
+        "stem.0.convolution": torch.nn.Conv2d(3, 24, 3),
+        "cells.0.source.2.sep_conv_5x5.depthwise_0": torch.nn.Conv2d(24, 24, 5, groups=24),
+        "head.weight": torch.nn.Linear(128, 10),
+    }.items():
+        limit = layer.weight[0].numel() ** -0.5
+        largest = float(weights[name].abs().max())
+        assert 0.9 * limit < largest <= limit, name
+        assert abs(float(weights[name].std() - limit / 3**0.5)) < 0.1 * limit, name
+    assert float(weights["head.bias"].abs().max()) <= 128**-0.5
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_tiny_depths(count):
+    net = Supernet(SPACES["s2"], 2, count, 3, 1)
+    weights, alpha, images = sample(net, (8, 8))
+    alpha.requires_grad_()
+    logits = net(weights, alpha, images, 0)
+    assert logits.shape == (4, 3)
+    (gradient,) = torch.autograd.grad(logits.square().sum(), alpha)
+    parts = net.space.split(gradient)
+    assert bool((parts["normal"] == 0).all())  # every cell reduces
+    assert bool((parts["reduce"] != 0).any())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"channels": 3}, "got 3 channels, expected an even number"),
+        ({"cells": 0}, "got 0 cells"),
+        ({"classes": 0}, "got 0 classes"),
+        ({"stem": "mnist"}, "got stem 'mnist', expected one of cifar, imagenet"),
+    ],
+)
+def test_refuses_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Supernet(SPACES["s2"], **settings)
+
+
+def test_refuses_wrong_shapes():
+    net = Supernet(SPACES["s2"], 4, 3, 5, 1)
+    weights, alpha, images = sample(net, (8, 8))
+    with pytest.raises(ValueError, match=r"images of shape \(4, 1, 8\), expected \(n, 1, h, w\)"):
+        net(weights, alpha, images[..., 0], 0)
+    with pytest.raises(ValueError, match="alpha has shape"):
+        net(weights, alpha[1:], images, 0)
+
+
+def test_the_package_imports_no_torch():
+    code = "import sys, zarts.supernet; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

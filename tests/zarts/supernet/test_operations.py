@@ -1,0 +1,79 @@
+"""The operations, each against PyTorch's own layer."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from zarts.rng import generator
+from zarts.supernet import operations
+
+
+@pytest.mark.parametrize("size", [(9, 6), (8, 7), (5, 5), (2, 3)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_dilated_convolution_is_torchs(size, stride, kernel):
+    rng = generator(0, "dilated")
+    x = torch.randn(2, 4, *size, generator=rng, dtype=torch.float64)
+    weights = {
+        "depthwise_0": torch.randn(8, 1, kernel, kernel, generator=rng, dtype=torch.float64),
+        "pointwise_0": torch.randn(8, 4, 1, 1, generator=rng, dtype=torch.float64),
+    }
+    mixture = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    mixed = operations.convolve(f"dil_conv_{kernel}x{kernel}", x, weights, stride, mixture)
+    for edge, piece in enumerate(mixed.chunk(2, dim=1)):
+        rows = slice(4 * edge, 4 * edge + 4)
+        y = functional.conv2d(
+            x, weights["depthwise_0"][rows], None, stride, kernel - 1, dilation=2, groups=4
+        )
+        y = functional.conv2d(y, weights["pointwise_0"][rows])
+        expected = mixture[edge] * functional.batch_norm(y, None, None, training=True)
+        torch.testing.assert_close(piece, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_factorized_reduce_reads_even_and_odd_pixels():
+    x = torch.arange(30.0).view(1, 1, 5, 6)
+    pointwise = torch.ones(2, 1, 1, 1)
+    even, odd = operations.factorized_reduce(x, pointwise)[0]
+    assert even.tolist() == [[0, 2, 4], [12, 14, 16], [24, 26, 28]]
+    assert odd.tolist() == [[7, 9, 11], [19, 21, 23], [0, 0, 0]]  # the row of zeros
+
+
+def test_noise_ignores_its_input_and_is_strided():
+    x = torch.randn(3, 4, 7, 6, dtype=torch.float64, requires_grad=True)
+    first = operations.noise(x, 2, generator(1, "noise"))
+    other = operations.noise(torch.zeros_like(x), 2, generator(1, "noise"))
+    assert first.shape == (3, 4, 4, 3)
+    assert first.dtype == torch.float64
+    assert torch.equal(first, other)
+    assert not first.requires_grad
+    assert operations.noise(x, 1, generator(1, "noise")).shape == x.shape
+    assert not torch.equal(first, operations.noise(x, 2, generator(2, "noise")))
+    large = operations.noise(torch.zeros(8, 8, 32, 32), 1, generator(1, "noise"))
+    assert abs(float(large.mean())) < 0.02
+    assert abs(float(large.std()) - 1) < 0.02
+
+
+def test_pools_are_normalised_and_do_not_count_the_padding():
+    x = torch.ones(2, 2, 4, 4) + torch.arange(2.0)[:, None, None, None]
+    for operation in ("max_pool_3x3", "avg_pool_3x3"):
+        y = operations.share(operation, x, 2)
+        assert y.shape == (2, 2, 2, 2)
+        torch.testing.assert_close(y[0], -torch.ones(2, 2, 2), rtol=1e-4, atol=0)
+
+
+def test_shapes_are_those_of_the_definition():
+    assert operations.shapes("sep_conv_5x5", 4, 2) == {
+        "depthwise_0": (4, 1, 5, 5),
+        "pointwise_0": (4, 4, 1, 1),
+        "depthwise_1": (4, 1, 5, 5),
+        "pointwise_1": (4, 4, 1, 1),
+    }
+    assert operations.shapes("skip_connect", 4, 1, affine=True) == {}
+    assert operations.shapes("skip_connect", 4, 2, affine=True) == {
+        "pointwise_0": (4, 4, 1, 1),
+        "scale_0": (4,),
+        "shift_0": (4,),
+    }
+    assert operations.shapes("max_pool_3x3", 4, 2, affine=True) == {}
+    with pytest.raises(ValueError, match="conv_7x7.*expected one of"):
+        operations.shapes("conv_7x7", 4, 1)

@@ -1,0 +1,63 @@
+"""The bilevel problem of neural architecture search, and zero-order search on it.
+
+The public names below are imported on first use: ``import zarts`` and ``--help`` load no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zarts.alpha import Group, Space
+    from zarts.inner import SGD, Diverged, descend
+    from zarts.objective import Bilevel, Counted, Objective, Restricted
+    from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
+    from zarts.search import Optimizer, Step
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DARTS",
+    "GLD",
+    "MGS",
+    "SGD",
+    "Bilevel",
+    "Counted",
+    "Diverged",
+    "Group",
+    "Objective",
+    "Optimizer",
+    "RandomSearch",
+    "Restricted",
+    "Space",
+    "Step",
+    "__version__",
+    "descend",
+]
+
+# `search()` is missing on purpose: its name is its module's too, so it comes from `zarts.search`.
+_HOMES = {
+    "alpha": ("Group", "Space"),
+    "inner": ("SGD", "Diverged", "descend"),
+    "objective": ("Bilevel", "Counted", "Objective", "Restricted"),
+    "optimizers": ("DARTS", "GLD", "MGS", "RandomSearch"),
+    "search": ("Optimizer", "Step"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Imports the module that owns ``name`` and returns it (PEP 562).
+
+    Raises:
+        AttributeError: If no module of the package owns ``name``.
+    """
+    if name not in _HOME:
+        raise AttributeError(f"{__name__} has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Lists the public names, whether they are imported yet or not."""
+    return sorted(__all__)

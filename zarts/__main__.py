@@ -1,0 +1,111 @@
+"""``python -m zarts``: a search of DARTS or ZARTS, recorded and resumable."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zarts import cli
+from zarts.config import METHOD_NAMES, Config, Table
+from zarts.provenance import provenance
+from zarts.runfile import Run
+
+if TYPE_CHECKING:
+    from zarts.plan import SearchPlan
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    args = _parser().parse_args(words)
+    return cli.guarded(
+        partial(_search, args, ["python", "-m", "zarts", *words]), verbose=args.verbose
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m zarts",
+        description="Searches an architecture by DARTS or ZARTS and records every step.",
+        epilog=f"{cli.EXIT_CODES}. Running the same command again resumes, or returns the finished run.",
+    )
+    parser.add_argument(
+        "--method",
+        choices=METHOD_NAMES,
+        default=None,
+        help="what moves α (default: zarts-mgs)",
+    )
+    parser.add_argument(
+        "--epochs", type=int, help="passes over the training half (200 for the convergence study)"
+    )
+    cli.add_options(parser, default_preset="quick")
+    return parser
+
+
+def _search(args: argparse.Namespace, command: list[str]) -> int:
+    flags: Table = {"search": {}}
+    if args.epochs is not None:
+        flags["search"]["epochs"] = args.epochs
+    if args.method is not None:
+        flags["search"]["method"] = args.method
+    config = cli.resolve(args, "zarts-mgs", flags)
+    if args.print_config:
+        print(config.to_toml(), end="")
+        return 0
+    folder = cli.run_folder(args.out, f"{config.search.method}-{args.preset}", config)
+    # torch is imported from here on, so that --help and mistakes in the flags answer at once
+    from zarts.plan import plan_search
+    from zarts.recorder import record_search
+
+    plan = plan_search(config)
+    cli.say(args, _headlines(config, plan, folder))
+    if args.dry_run:
+        print(
+            json.dumps({"schema": 1, "run": str(folder), **asdict(plan)}) if args.json else folder
+        )
+        return 0
+    facts: Table = {
+        "seed": config.seed,
+        "device": config.device,
+        "data_fingerprint": plan.fingerprint,
+    }
+    run = Run.create(folder, config.to_table(), provenance(command) | facts, toml=config.to_toml())
+    with run.lock(), cli.interruptible() as stop:
+        progress = cli.Progress(plan.iterations, "search", quiet=args.quiet)
+        try:
+            last = record_search(run, config, report=progress.update, check=stop.check)
+        finally:
+            progress.close()
+    record = {
+        "schema": 1,
+        "run": str(folder),
+        "content_hash": run.content_hash(),
+        "val_loss": last.val_loss,
+        "val_accuracy": last.val_accuracy,
+    }
+    print(json.dumps(record) if args.json else folder)
+    return 0
+
+
+def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
+    search, net = config.search, config.supernet
+    return [
+        f"data set   {plan.dataset} (real images, {plan.images:,})",
+        f"device     {config.device}, {config.dtype}, one thread",
+        f"space      {net.space}, {net.channels} channels, {net.cells} cells",
+        f"search     {search.method}, {search.epochs} epochs ({search.warmup} warm-up), {plan.updates:,} updates of α, {plan.evaluations:,} evaluations at M = {search.inner_steps}",
+        f"cost       about {cli.human_time(plan.seconds)}, {cli.human_bytes(plan.memory)} per training step",
+        f"run        {folder}",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What the numbers in the architecture parameters α mean, and the only softmax over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Group", "Space", "flat_space"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The α of one cell type: ``edges`` rows of ``width`` logits.
+
+    Attributes:
+        name: The cell type, ``"normal"`` or ``"reduce"`` in the DARTS family.
+        operations: The candidate operations of each edge, in the order of the logits. All edges of a
+            group offer the same number of operations, not necessarily the same ones (S1).
+    """
+
+    name: str
+    operations: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        widths = {len(edge) for edge in self.operations}
+        if len(widths) != 1 or 0 in widths:
+            raise ValueError(
+                f"group {self.name!r} has edges with {sorted(widths)} operations; "
+                "give every edge the same number (at least one)"
+            )
+
+    @property
+    def edges(self) -> int:
+        """Number of edges."""
+        return len(self.operations)
+
+    @property
+    def width(self) -> int:
+        """Number of operations per edge."""
+        return len(self.operations[0])
+
+    @property
+    def size(self) -> int:
+        """Number of logits."""
+        return self.edges * self.width
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space: how a flat α of ``dim`` raw logits is cut into groups, edges and operations.
+
+    Source: ZARTS §3.1 and DARTS §2.2 (continuous relaxation); one α per cell type, shared by its cells.
+    """
+
+    name: str
+    groups: tuple[Group, ...]
+
+    @property
+    def dim(self) -> int:
+        """Number of entries of α."""
+        return sum(group.size for group in self.groups)
+
+    def check(self, alpha: Tensor) -> None:
+        """Raises ValueError unless ``alpha`` is a flat vector of this space."""
+        if alpha.shape != (self.dim,):
+            raise ValueError(
+                f"alpha has shape {tuple(alpha.shape)}, space {self.name!r} expects ({self.dim},); "
+                "build it with space.join(...) or space.init(rng)"
+            )
+
+    def split(self, alpha: Tensor) -> dict[str, Tensor]:
+        """Cuts α (dim,) into one (edges, width) view per group.
+
+        Raises:
+            ValueError: If ``alpha`` is not a vector of this space.
+        """
+        self.check(alpha)
+        pieces = alpha.split([group.size for group in self.groups])
+        return {
+            group.name: piece.view(group.edges, group.width)
+            for group, piece in zip(self.groups, pieces, strict=True)
+        }
+
+    def join(self, parts: Mapping[str, Tensor]) -> Tensor:
+        """Puts one (edges, width) tensor per group together to the flat α (dim,); inverse of split.
+
+        Raises:
+            ValueError: If a group is missing, unknown or of another shape.
+        """
+        expected = {group.name: (group.edges, group.width) for group in self.groups}
+        got = {name: tuple(part.shape) for name, part in parts.items()}
+        if got != expected:
+            raise ValueError(f"got parts {got}, space {self.name!r} expects {expected}")
+        return torch.cat([parts[group.name].reshape(-1) for group in self.groups])
+
+    def mixture(self, alpha: Tensor) -> dict[str, Tensor]:
+        """Returns the weights of the mixed operations: softmax over the logits of each edge.
+
+        Args:
+            alpha: Raw logits (dim,).
+
+        Returns:
+            One (edges, width) tensor per group, rows summing to one.
+
+        Source: DARTS Eq. 2, ZARTS §3.1. No other code takes a softmax of α.
+        """
+        return {name: logits.softmax(dim=-1) for name, logits in self.split(alpha).items()}
+
+    def init(self, rng: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draws the initial α (dim,) ~ 1e-3 · N(0, 1), as DARTS does."""
+        return 1e-3 * torch.randn(self.dim, generator=rng, dtype=dtype)
+
+
+def flat_space(name: str, dim: int) -> Space:
+    """Returns a space of ``dim`` plain numbers, for problems without operations (toys, planes)."""
+    return Space(name, (Group("alpha", (("value",),) * dim),))

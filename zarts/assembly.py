@@ -1,0 +1,282 @@
+"""The one place where settings become objects: Config -> data, supernet, Bilevel, optimizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zarts.config import Config, ConfigError, DataConfig, nearest
+from zarts.data.augment import NONE, Augmentation
+from zarts.data.loaders import Dataset, load
+from zarts.data.stream import Batch, Stream, split
+from zarts.inner import SGD, Weights
+from zarts.objective import Bilevel
+from zarts.optimizers import METHODS
+from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
+from zarts.rng import generator
+from zarts.search import Optimizer
+from zarts.supernet.network import Supernet
+from zarts.supernet.spaces import SPACES
+
+__all__ = ["Problem", "landscape_objective", "make_optimizer", "make_problem", "sigma_schedule"]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything a search starts from.
+
+    Attributes:
+        objective: The bilevel problem at iteration 0 with freshly drawn ω.
+        alpha: α at the start (d,).
+        feed: The objective's feed, for the bookkeeping of epochs.
+        loss: The network's loss, for whole-set measurements.
+        validation: All of D_val in order, without augmentation.
+        dataset: The images.
+    """
+
+    objective: Bilevel[Batch]
+    alpha: Tensor
+    feed: ImageFeed
+    loss: ImageLoss
+    validation: Stream
+    dataset: Dataset
+
+    def validate(self, weights: Weights, alpha: Tensor) -> tuple[float, float]:
+        """Loss (nats) and accuracy over D_val with the ω given, without fine-tuning."""
+        stream = self.validation
+        count = max(1, len(stream.indices) // stream.batch_size)
+        return self.loss.measure(weights, alpha, [stream.batch(k) for k in range(count)])
+
+
+def make_problem(config: Config) -> Problem:
+    """Builds the search problem of a config.
+
+    Raises:
+        ConfigError: If the device is not there or the data does not fit the settings.
+        MissingData: If the data set is not there.
+    """
+    dataset, network, halves = _parts(config)
+    loss = ImageLoss(network)
+    feed = _search_feed(config, dataset, halves)
+    validation = _stream(
+        config, dataset, halves[1], "validation", config.data.batch_size, NONE, sequential=True
+    )
+    search = config.search
+    objective = Bilevel(
+        space=network.space,
+        train_loss=loss,
+        val_loss=loss,
+        weights=_placed(network.init(generator(config.seed, "weights"), _dtype(config)), config),
+        feed=feed,
+        inner_steps=search.inner_steps,
+        inherit_velocity=search.inner_velocity == "copy",
+    )
+    alpha = network.space.init(generator(config.seed, "alpha"), _dtype(config))
+    return Problem(objective, alpha, feed, loss, validation, dataset)
+
+
+def landscape_objective(
+    config: Config, weights: Mapping[str, Tensor], rate: float
+) -> Bilevel[Batch]:
+    """The objective of grids and paths: a snapshot's ω, fixed validation images, inner rate ``rate``.
+
+    Iteration 0 has the batches of the grid; later iterations have fresh ones for paths that ask for them.
+    L_val is taken over the first ``val_batches`` of D_val in order, without augmentation.
+    """
+    dataset, network, (train, val) = _parts(config)
+    land, search = config.landscape, config.search
+    val = val[: len(val) // land.val_batch_size * land.val_batch_size]  # batches of one size only
+    count = land.val_batches or len(val) // land.val_batch_size
+    if count * land.val_batch_size > len(val) or count < 1:
+        raise ConfigError(
+            f"landscape.val_batches × val_batch_size = {count} × {land.val_batch_size}, "
+            f"D_val has {len(val)} images; lower one of them"
+        )
+    augmentation = _augmentation(config.data)
+    rule = SGD(rate, search.momentum, search.weight_decay, search.inner_clip or None)
+
+    def stream(purpose: str, size: int) -> Stream:
+        return _stream(config, dataset, train, f"landscape-{purpose}", size, augmentation)
+
+    feed = ImageFeed(
+        train=stream("train", config.data.batch_size),
+        inner=stream("inner", search.inner_batch_size),
+        val=_stream(
+            config, dataset, val, "landscape-val", land.val_batch_size, NONE, sequential=True
+        ),
+        outer=lambda epoch: rule,
+        inner_rule=lambda outer: rule,
+        period=max(1, land.steps),
+        val_batches_per_iteration=count,
+        stride=max(1, land.steps),
+    )
+    loss = ImageLoss(network)
+    return Bilevel(
+        space=network.space,
+        train_loss=loss,
+        val_loss=loss,
+        weights=_placed(weights, config),
+        feed=feed,
+        inner_steps=land.steps,
+    )
+
+
+def make_optimizer(config: Config) -> Optimizer:
+    """The optimizer of a search, with the hyper-parameters of the config.
+
+    Raises:
+        ConfigError: If a hyper-parameter is unknown or has an impossible value.
+    """
+    return build_optimizer(config.search.method, config.optimizer)
+
+
+def build_optimizer(method: str, settings: Mapping[str, Any]) -> Optimizer:
+    """The optimizer named ``method`` with ``settings`` by field name.
+
+    Raises:
+        ConfigError: If a hyper-parameter is unknown or has an impossible value.
+    """
+    name, fixed = METHODS[method]
+    kind = getattr(importlib.import_module("zarts.optimizers"), name)
+    known = [spec.name for spec in dataclasses.fields(kind) if spec.name not in fixed]
+    for key in settings:
+        if key not in known:
+            raise ConfigError(f"{method} has no hyper-parameter {key!r}; {nearest(key, known)}")
+    try:
+        optimizer: Optimizer = kind(**settings, **fixed)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"optimizer settings of {method}: {error}") from error
+    return optimizer
+
+
+def sigma_schedule(config: Config, feed: ImageFeed) -> dict[str, Callable[[int], float]]:
+    """σ_e = σ₀ (1 + cos(π · max(0, e − warm-up − 1)/(epochs − warm-up)))/2, as the released code steps it."""
+    search = config.search
+    if search.method != "zarts-mgs" or search.sigma_schedule == "constant":
+        return {}
+    start = float(getattr(make_optimizer(config), "sigma"))  # noqa: B009 - MGS alone has it
+    length = search.epochs - search.warmup
+
+    def sigma(iteration: int) -> float:
+        return cosine(start, 0.0, max(0, feed.epoch(iteration) - search.warmup - 1), length)
+
+    return {"sigma": sigma}
+
+
+def network_of(config: Config, classes: int, image_channels: int) -> Supernet:
+    """The supernet of a config for images of a data set.
+
+    Raises:
+        ConfigError: If such a network cannot be built.
+    """
+    net = config.supernet
+    try:
+        return Supernet(
+            SPACES[net.space], net.channels, net.cells, classes, image_channels, net.stem
+        )
+    except ValueError as error:
+        raise ConfigError(f"supernet: {error}") from error
+
+
+def load_dataset(config: Config) -> Dataset:
+    """The data set of a config, on its device; loaded once per process.
+
+    Raises:
+        ConfigError: If the device is not there or the name is unknown.
+        MissingData: If the data set is not there.
+    """
+    return _dataset(config.data.name, config.device)
+
+
+def _parts(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
+    dataset = load_dataset(config)
+    network = network_of(config, dataset.classes, dataset.images.shape[1])
+    try:
+        halves = split(len(dataset.labels), config.data.portion, config.data.subset or None)
+    except ValueError as error:
+        raise ConfigError(f"data.subset / data.portion: {error}") from error
+    return dataset, network, halves
+
+
+@lru_cache(maxsize=1)  # search, grid and paths of one process share the images
+def _dataset(name: str, device: str) -> Dataset:
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device is {device!r}, but no CUDA device is here; use --device cpu")
+    try:
+        return load(name).to(device)
+    except ValueError as error:
+        raise ConfigError(f"data.name: {error}") from error
+
+
+def _search_feed(config: Config, dataset: Dataset, halves: tuple[Tensor, Tensor]) -> ImageFeed:
+    data, search = config.data, config.search
+    augmentation = _augmentation(data)
+    train, val = halves
+
+    def stream(indices: Tensor, purpose: str, size: int) -> Stream:
+        return _stream(config, dataset, indices, purpose, size, augmentation)
+
+    def outer(epoch: int) -> SGD:
+        rate = cosine(search.learning_rate, search.learning_rate_min, epoch, search.epochs)
+        return SGD(rate, search.momentum, search.weight_decay, search.clip or None)
+
+    own = search.inner_batches == "own"
+    return ImageFeed(
+        train=stream(train, "train", data.batch_size),
+        inner=stream(train, "inner", search.inner_batch_size) if own else None,
+        val=stream(val, "val", data.batch_size),
+        outer=outer,
+        inner_rule=with_rate(search.inner_learning_rate, search.inner_clip or None),
+        period=search.period,
+        stride=max(1, search.inner_steps),
+    )
+
+
+def _stream(
+    config: Config,
+    dataset: Dataset,
+    indices: Tensor,
+    purpose: str,
+    size: int,
+    augmentation: Augmentation,
+    *,
+    sequential: bool = False,
+) -> Stream:
+    try:
+        return Stream(
+            dataset,
+            indices,
+            size,
+            config.seed,
+            purpose,
+            augmentation=augmentation,
+            sequential=sequential,
+            device=config.device,
+            dtype=_dtype(config),
+        )
+    except ValueError as error:
+        raise ConfigError(f"batches for {purpose}: {error}") from error
+
+
+def _augmentation(data: DataConfig) -> Augmentation:
+    if data.augment == "none":
+        return Augmentation(padding=0, flip=False, cutout=data.cutout)
+    return Augmentation(cutout=data.cutout)
+
+
+def _dtype(config: Config) -> torch.dtype:
+    return torch.float64 if config.dtype == "float64" else torch.float32
+
+
+def _placed(weights: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
+    return {
+        name: weight.to(device=config.device, dtype=_dtype(config))
+        for name, weight in weights.items()
+    }

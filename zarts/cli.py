@@ -1,0 +1,299 @@
+"""What the commands share: flags to settings, run folders, progress, signals and exit codes. No torch in here.
+
+Exit codes: 0 done, 1 failed, 2 usage, data or configuration, 3 stopped early but resumable (SIGTERM,
+SIGUSR1), 130 Ctrl-C (resumable too).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from tqdm import tqdm
+
+from zarts.config import Config, ConfigError, Table, merge, parse_assignment, read_toml
+from zarts.presets import PRESETS, preset
+from zarts.runfile import RunError, valid_name
+
+__all__ = [
+    "EXIT_CODES",
+    "Phases",
+    "Progress",
+    "Stop",
+    "Stopped",
+    "add_options",
+    "guarded",
+    "human_bytes",
+    "human_time",
+    "interruptible",
+    "resolve",
+    "run_folder",
+    "runs_root",
+    "say",
+]
+
+EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, data or configuration, 3 stopped early and resumable, 130 Ctrl-C"
+
+
+class Stopped(Exception):
+    """The user or the system asked to stop; everything so far is on disk."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("stopped; run the same command again to continue")
+        self.code = code
+
+
+class Stop:
+    """Whether someone asked to stop; asked between two pieces of work, so each piece stays whole."""
+
+    def __init__(self) -> None:
+        self.code = 0
+
+    def request(self, number: int, frame: FrameType | None = None) -> None:
+        """Notes a signal; the second one ends the process at once."""
+        del frame
+        code = 130 if number == signal.SIGINT else 3
+        if self.code:
+            raise KeyboardInterrupt
+        self.code = code
+        print("stopping after this piece of work (once more to stop at once)", file=sys.stderr)
+
+    def check(self) -> None:
+        """Raises Stopped if a stop was requested."""
+        if self.code:
+            raise Stopped(self.code)
+
+
+@contextmanager
+def interruptible() -> Iterator[Stop]:
+    """Turns SIGINT, SIGTERM and SIGUSR1 into a request to stop, while the body runs."""
+    stop = Stop()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, stop.request) for number in signals}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Progress:
+    """Progress and remaining time on stderr: a bar on a terminal, else a line every 30 s or 5 %."""
+
+    def __init__(self, total: int, label: str, done: int = 0, *, quiet: bool = False) -> None:
+        self._total, self._label, self._done, self._first = total, label, done, done
+        self._start = self._said = time.monotonic()
+        self._share = done / total if total else 1.0
+        self._quiet = quiet
+        bar = not quiet and sys.stderr.isatty()
+        self._bar = tqdm(total=total, desc=label, initial=done, file=sys.stderr) if bar else None
+
+    def update(self, count: int = 1, note: str = "") -> None:
+        """Counts work as done."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(count)
+            return
+        now, share = time.monotonic(), self._done / self._total
+        last = self._done >= self._total
+        if self._quiet or not (last or now - self._said >= 30 or share - self._share >= 0.05):
+            return
+        # the 5 % rule must not flood a log when the whole job takes a second
+        if not last and now - self._said < 1:
+            return
+        self._said, self._share = now, share
+        spent = now - self._start
+        rate = spent / max(1, self._done - self._first)
+        left = human_time(rate * (self._total - self._done))
+        tail = f"done in {human_time(spent)}" if last else f"about {left} left"
+        text = f"{self._label}: {self._done}/{self._total} ({share:.0%}), {tail} {note}".rstrip()
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Phases:
+    """One ``Progress`` after another, for jobs with several parts."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._current: Progress | None = None
+
+    def __enter__(self) -> Phases:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end()
+
+    def begin(self, label: str, total: int, done: int) -> Callable[[int, str], None]:
+        """Ends the part before and starts another; returns what is told about its progress."""
+        self._end()
+        self._current = Progress(total, label, done, quiet=self._quiet)
+        return self._current.update
+
+    def _end(self) -> None:
+        if self._current is not None:
+            self._current.close()
+
+
+def add_options(parser: argparse.ArgumentParser, *, default_preset: str) -> None:
+    """Adds the flags every command has."""
+    parser.add_argument(
+        "--preset",
+        default=default_preset,
+        help=f"named settings: {', '.join(PRESETS)} (default: {default_preset})",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings from a file")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="assignments",
+        help="one setting, e.g. supernet.space=s6 (space=s6 for short); may be repeated",
+    )
+    parser.add_argument("--seed", type=int, help="of initialisation, data order, plane and draws")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 or auto (default: cpu)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="run folder (default: $ZARTS_RUNS or runs, then a name made of preset and settings)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the plan and its cost, then stop"
+    )
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the settings as TOML, then stop"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON record instead of a path")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show a traceback on errors")
+
+
+def resolve(
+    args: argparse.Namespace, method: str, flags: Table, base: Table | None = None
+) -> Config:
+    """Merges defaults < preset < base < ``--config`` < ``--set`` < flags to one checked config.
+
+    Args:
+        args: Parsed ``add_options``.
+        method: Search method the preset is made for, unless a later source names another.
+        flags: Settings from the command's own flags.
+        base: Settings of an existing run to build on.
+
+    Raises:
+        ConfigError: For anything that cannot be used.
+    """
+    file = read_toml(args.config) if args.config else {}
+    sets = merge(*(_section(parse_assignment(text)) for text in args.assignments))
+    wanted = merge(base or {}, file, sets, flags).get("search", {})
+    if isinstance(wanted, dict) and isinstance(wanted.get("method"), str):
+        method = wanted["method"]
+    if args.seed is not None:
+        flags = merge(flags, {"seed": args.seed})
+    if args.device is not None:
+        flags = merge(flags, {"device": _device(args.device)})
+    return Config.from_table(merge(preset(args.preset, method), base or {}, file, sets, flags))
+
+
+# Short keys whose section is clear.
+_SECTIONS = {"space": "supernet", "channels": "supernet", "cells": "supernet", "epochs": "search"}
+
+
+def _section(table: Table) -> Table:
+    return merge(
+        *(
+            {_SECTIONS[key]: {key: value}} if key in _SECTIONS else {key: value}
+            for key, value in table.items()
+        )
+    )
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def say(args: argparse.Namespace, lines: list[str]) -> None:
+    """Prints the first lines of a command to stderr; stdout is for the result."""
+    if not args.quiet:
+        print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def runs_root() -> Path:
+    """The folder of all runs: $ZARTS_RUNS, else ``runs`` in the current folder."""
+    return Path(os.environ.get("ZARTS_RUNS") or "runs")
+
+
+def run_folder(out: Path | None, prefix: str, config: Config) -> Path:
+    """Where a run lives: ``--out``, or a name made of what it is, so the same command finds it again."""
+    folder = out or runs_root() / f"{prefix}-{config.hash()[:8]}"
+    if not valid_name(folder.name):
+        raise ConfigError(
+            f"run name {folder.name!r} may hold letters, digits, '.', '_', '-' and at most 80 of them"
+        )
+    return folder
+
+
+def guarded(main: Callable[[], int], *, verbose: bool) -> int:
+    """Runs a command and turns what can go wrong into one clear line and an exit code."""
+    try:
+        return main()
+    except Stopped as error:
+        print(error, file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to continue", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except (
+        ConfigError,
+        FileNotFoundError,
+        ModuleNotFoundError,
+        RunError,
+        MemoryError,
+        ValueError,
+        OSError,
+        ArithmeticError,
+    ) as error:
+        if verbose:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        usage = (ConfigError, FileNotFoundError, ModuleNotFoundError, RunError, MemoryError)
+        return 2 if isinstance(error, usage) else 1
+
+
+def human_time(seconds: float) -> str:
+    """A duration for people: ``8 s``, ``3 min 20 s``, ``2 h 05 min``, ``4.2 days``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 2 * 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{seconds / 86400:.1f} days"
+
+
+def human_bytes(count: float) -> str:
+    """A size for people, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError("unreachable: the loop returns at GiB")

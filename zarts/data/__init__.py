@@ -1,0 +1,1 @@
+"""Data sets, on-device augmentation and resumable batch streams."""

@@ -1,0 +1,251 @@
+"""Data sets as tensors: the packaged one, and torchvision's from a folder that holds them already.
+
+Nothing is downloaded and nothing is substituted: a data set that is not there is an error that says
+how to get it. Only training images are read: a search splits them into D_train and D_val.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from zarts.data.dataset import Dataset, Statistics, from_tensors
+
+__all__ = ["NAMES", "DamagedData", "Dataset", "MissingData", "load"]
+
+# Mean and standard deviation per channel of [0, 1] pixels. CIFAR-10, CIFAR-100 and SVHN: as in
+# quark0/darts and automl/RobustDARTS; Fashion-MNIST: of its 60,000 training images; ImageNet:
+# the values of torchvision's reference training.
+STATISTICS: dict[str, Statistics] = {
+    "cifar10": ((0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "svhn": ((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
+    "fashion-mnist": ((0.2860,), (0.3530,)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+SIZES = {"imagenet": 224, "folder": 32}  # default side in pixels of images that come in any size
+
+
+class MissingData(FileNotFoundError):
+    """A data set is not where it was looked for. The message says how to get it."""
+
+
+class DamagedData(ValueError):
+    """A file of a data set is not what its publisher put there."""
+
+
+def load(name: str, root: str | Path | None = None, size: int | None = None) -> Dataset:
+    """Loads the training images of a data set.
+
+    ================= ============================================== ====================
+    name              files below root                               images
+    ================= ============================================== ====================
+    ``packaged``      none, it ships with the package                8,000 of 1×28×28
+    ``cifar10``       ``cifar-10-batches-py/``                       50,000 of 3×32×32
+    ``cifar100``      ``cifar-100-python/``                          50,000 of 3×32×32
+    ``svhn``          ``train_32x32.mat`` (no extra images)          73,257 of 3×32×32
+    ``fashion-mnist`` ``FashionMNIST/raw/train-*-ubyte``             60,000 of 1×28×28
+    ``imagenet``      ``imagenet/train/CLASS/*``                     3×size×size, 224
+    ``folder``        ``CLASS/*``                                    3×size×size, 32
+    ================= ============================================== ====================
+
+    Args:
+        name: One of ``NAMES``.
+        root: Folder of the data sets; default: the environment variable ``ZARTS_DATA``.
+        size: Side in pixels, for ``imagenet`` and ``folder`` only: the shorter side is scaled to
+            it and the centre is cut out.
+
+    Returns:
+        The data set, on the CPU.
+
+    Raises:
+        MissingData: If it is not below ``root``.
+        MemoryError: If the images of a folder do not fit in this machine's memory.
+        DamagedData: If a file is not the published one, or not an image.
+        ValueError: If the name is unknown or ``size`` does not apply.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown data set {name!r}; {hint}choose one of {', '.join(NAMES)}")
+    if size is not None and (name not in SIZES or size < 1):
+        raise ValueError(
+            f"got size={size} for {name}, expected a side of 1 or more pixels for imagenet or "
+            "folder; the other data sets have one size, leave it out"
+        )
+    if name == "packaged":
+        return _packaged()
+    root = root or os.environ.get("ZARTS_DATA")
+    if not root:
+        raise MissingData(
+            f"{name} is read from a folder and none was named; set ZARTS_DATA to the folder of "
+            "your data sets or pass root=, or use the data set 'packaged', which needs none"
+        )
+    if name in SIZES:
+        return _folder(name, Path(root).expanduser(), size or SIZES[name])
+    return READERS[name](Path(root).expanduser())
+
+
+def _packaged() -> Dataset:
+    with (
+        resources.files("zarts.data").joinpath("packaged.npz").open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
+        images = torch.from_numpy(arrays["images"])
+        labels = torch.from_numpy(arrays["labels"].astype(np.int64))
+    return from_tensors("packaged", images, labels, 10, STATISTICS["fashion-mnist"])
+
+
+def _cifar(name: str, root: Path) -> Dataset:
+    """Reads the pickled batches of CIFAR, which torchvision does only after checking their MD5."""
+    from torchvision.datasets import CIFAR10, CIFAR100
+
+    source, classes = (CIFAR10, 10) if name == "cifar10" else (CIFAR100, 100)
+    folder = root / source.base_folder
+    published = dict([*source.train_list, *source.test_list])
+    published[source.meta["filename"]] = source.meta["md5"]
+    _require(name, [folder / file for file in published], _download(source.__name__, root))
+    with warnings.catch_warnings():
+        # The published files describe their dtype in a way that numpy 2.4.0 to 2.4.4 deprecate.
+        warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
+        try:
+            data = source(root, train=True)
+        except RuntimeError as error:  # torchvision's word for a file with another checksum
+            raise DamagedData(_difference(folder, published)) from error
+    images = torch.from_numpy(np.ascontiguousarray(data.data.transpose(0, 3, 1, 2)))
+    return from_tensors(name, images, torch.tensor(data.targets), classes, STATISTICS[name])
+
+
+def _svhn(root: Path) -> Dataset:
+    """Reads the training split without the extra images (RobustDARTS).
+
+    Raises:
+        ModuleNotFoundError: If scipy, which torchvision needs for .mat files, is not installed.
+        DamagedData: If the file is not the published one.
+    """
+    from torchvision.datasets import SVHN
+
+    _, file, checksum = SVHN.split_list["train"]
+    _require("svhn", [root / file], _download("SVHN", root))
+    try:
+        data = SVHN(root, split="train")
+    except RuntimeError as error:
+        raise DamagedData(_difference(root, {file: checksum})) from error
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "svhn is a .mat file, which torchvision reads with scipy; run `pip install scipy`"
+        ) from error
+    images = torch.from_numpy(np.ascontiguousarray(data.data))
+    return from_tensors("svhn", images, torch.from_numpy(data.labels), 10, STATISTICS["svhn"])
+
+
+def _fashion_mnist(root: Path) -> Dataset:
+    # torchvision's readers of the raw files and not its class: the class prefers an old processed
+    # copy, a .pt file, and checks no content.
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    folder = root / "FashionMNIST" / "raw"
+    files = [folder / f"train-{part}-ubyte" for part in ("images-idx3", "labels-idx1")]
+    _require("fashion-mnist", files, _download("FashionMNIST", root))
+    try:
+        images, labels = read_image_file(files[0]), read_label_file(files[1])
+    except (AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise DamagedData(
+            f"{folder} holds a file that is not in idx format ({error}); delete the folder and "
+            f"{_download('FashionMNIST', root)}"
+        ) from error
+    name = "fashion-mnist"
+    return from_tensors(name, images[:, None], labels, 10, STATISTICS[name])
+
+
+def _folder(name: str, root: Path, size: int) -> Dataset:
+    """Reads an image folder; the classes take turns, so that an index-order split has them all."""
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import functional
+
+    folder = root / "imagenet" / "train" if name == "imagenet" else root
+    _require(name, [folder], "put one sub-folder of images per class there")
+    try:
+        data = ImageFolder(folder)
+    except FileNotFoundError as error:
+        raise MissingData(
+            f"{name}: {folder} has no images in sub-folders named after their classes ({error}); "
+            "put one sub-folder of images per class there"
+        ) from error
+    samples = _take_turns(data.samples)
+    _check_memory(name, len(samples), size)
+    images = torch.empty(len(samples), 3, size, size, dtype=torch.uint8)
+    for index, (path, _) in enumerate(samples):
+        try:
+            picture = functional.resize(data.loader(path), [size])
+        except OSError as error:
+            raise DamagedData(f"{path} is not a readable image ({error}); remove it") from error
+        images[index] = functional.pil_to_tensor(functional.center_crop(picture, [size]))
+    labels = torch.tensor([label for _, label in samples])
+    return from_tensors(name, images, labels, len(data.classes), STATISTICS.get(name))
+
+
+def _take_turns(samples: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Orders (path, class) pairs by their rank within the class, then by class."""
+    seen: dict[int, int] = {}
+    ranked = []
+    for path, label in samples:
+        seen[label] = rank = seen.get(label, -1) + 1
+        ranked.append((rank, label, path))
+    return [(path, label) for _, label, path in sorted(ranked)]
+
+
+def _check_memory(name: str, count: int, size: int) -> None:
+    needed = count * 3 * size**2
+    if not hasattr(os, "sysconf"):  # Windows
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        fitting = int((memory / (6 * count)) ** 0.5)
+        raise MemoryError(
+            f"{name}: {count} images of {size}x{size} need {needed / 2**30:.1f} GiB and this "
+            f"machine has {memory / 2**30:.1f} GiB; use a size of at most {fitting}"
+        )
+
+
+def _download(source: str, root: Path) -> str:
+    """Returns the command that downloads a data set of torchvision into ``root``."""
+    call = f"from torchvision.datasets import {source}; {source}({str(root)!r}, download=True)"
+    return f'run `python -c "{call}"`'
+
+
+def _require(name: str, paths: list[Path], cure: str) -> None:
+    """Raises MissingData with ``cure`` unless all paths exist."""
+    for path in paths:
+        if not path.exists():
+            raise MissingData(
+                f"{name}: got no {path}, expected it there; to get it {cure}, or set ZARTS_DATA to "
+                "the folder that has it, or use the data set 'packaged'"
+            )
+
+
+def _difference(folder: Path, published: dict[str, str]) -> str:
+    """Says which files of a folder differ from the published ones, whose MD5 are given."""
+    from torchvision.datasets.utils import check_integrity
+
+    wrong = [file for file, md5 in published.items() if not check_integrity(folder / file, md5)]
+    return (
+        f"{folder}: {', '.join(wrong)} has another MD5 than the published file and was not opened; "
+        "delete it and download the data set again"
+    )
+
+
+READERS: dict[str, Callable[[Path], Dataset]] = {
+    "cifar10": lambda root: _cifar("cifar10", root),
+    "cifar100": lambda root: _cifar("cifar100", root),
+    "svhn": _svhn,
+    "fashion-mnist": _fashion_mnist,
+}
+NAMES: tuple[str, ...] = ("packaged", *READERS, *SIZES)

@@ -1,0 +1,165 @@
+"""Seeded batches without state: batch k is a pure function of (seed, purpose, k)."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor
+
+from zarts import rng
+from zarts.data.augment import NONE, SEARCH, Augmentation
+from zarts.data.dataset import Dataset
+
+__all__ = ["Batch", "Stream", "split"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a loss is evaluated on.
+
+    Attributes:
+        images: (n, c, h, w) floating point, normalised, on the device.
+        labels: (n,) int64, on the device.
+        key: Seed of the operations that draw (S4's ``noise``, drop-path), below 2^63.
+    """
+
+    images: Tensor
+    labels: Tensor
+    key: int
+
+
+def split(n: int, portion: float = 0.5, subset: int | None = None) -> tuple[Tensor, Tensor]:
+    """Splits n images in two by index order, as DARTS does: the first are D_train, the rest D_val.
+
+    Args:
+        n: Number of images.
+        portion: Share of D_train; its size is rounded down (SVHN: 36,628 and 36,629).
+        subset: Use only the first so many images of each part. Of the packaged data every ten
+            images hold each class once, so a multiple of 10 is class-balanced.
+
+    Returns:
+        (train indices, val indices), int64 on the CPU; they never overlap.
+
+    Raises:
+        ValueError: If a part is empty or smaller than ``subset``.
+    """
+    if not 0 < portion < 1:
+        raise ValueError(f"got portion={portion}, expected a share in (0, 1) such as 0.5")
+    first = int(n * portion)
+    parts = torch.arange(first), torch.arange(first, n)
+    smaller = min(len(part) for part in parts)
+    if subset is None:
+        subset = n
+    elif not 1 <= subset <= smaller:
+        raise ValueError(
+            f"got subset={subset}, expected 1 to {smaller}, the smaller part of {n} images; "
+            "choose a smaller subset or leave it out"
+        )
+    if smaller == 0:
+        raise ValueError(f"{n} images at portion={portion} leave one part empty; use more images")
+    return parts[0][:subset], parts[1][:subset]
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """An endless, resumable sequence of batches; ``batch(k)`` gives any of them in any order.
+
+    Every epoch visits the images in a new order. All batches of a shuffled stream have one size and
+    the images left over at the end of an epoch are dropped: the supernet's BatchNorm uses batch
+    statistics, so a batch of another size would be another loss.
+
+    A sequential stream visits the images in the order of ``indices``, without augmentation and
+    *including* the smaller last batch, so that one epoch is exactly one pass: weigh by
+    ``len(batch.labels)``, or use the first ``len(indices) // batch_size`` batches for a fixed size.
+
+    Attributes:
+        dataset: Where the images are. It is moved to ``device`` unless it is there: to share one
+            copy between several streams, call ``dataset.to(device)`` first.
+        indices: (n,) int64, the images to use.
+        batch_size: Images per batch.
+        seed: Seed of the run.
+        purpose: Names the stream, e.g. "train", "val", "inner"; other purposes draw otherwise.
+        augmentation: Applied per image; ignored by a sequential stream.
+        sequential: Whether to visit the images in order.
+        device: Where the batches are.
+        dtype: Of the images, torch.float32 or torch.float64.
+    """
+
+    dataset: Dataset
+    indices: Tensor
+    batch_size: int
+    seed: int
+    purpose: str
+    _: KW_ONLY
+    augmentation: Augmentation = SEARCH
+    sequential: bool = False
+    device: torch.device | str = "cpu"
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        count = len(self.dataset.labels)
+        if self.indices.ndim != 1 or self.indices.dtype != torch.int64 or not len(self.indices):
+            raise ValueError(
+                f"got indices of shape {tuple(self.indices.shape)} and {self.indices.dtype}, "
+                "expected a non-empty 1-D int64 tensor; use split()"
+            )
+        if int(self.indices.min()) < 0 or int(self.indices.max()) >= count:
+            raise ValueError(
+                f"got indices from {int(self.indices.min())} to {int(self.indices.max())}, but "
+                f"{self.dataset.name} has images 0 to {count - 1}; use split({count})"
+            )
+        if not 1 <= self.batch_size <= len(self.indices):
+            raise ValueError(
+                f"got batch_size={self.batch_size} for {len(self.indices)} images of purpose "
+                f"{self.purpose!r}, expected 1 to {len(self.indices)}; lower the batch size or use "
+                "more images (a larger subset)"
+            )
+        if not self.dtype.is_floating_point:
+            raise ValueError(f"got {self.dtype}, expected torch.float32 or torch.float64")
+        object.__setattr__(self, "dataset", self.dataset.to(self.device))
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches of one pass over the images."""
+        whole, rest = divmod(len(self.indices), self.batch_size)
+        return whole + (self.sequential and rest > 0)
+
+    def batch(self, k: int) -> Batch:
+        """Returns batch k ≥ 0, the same bits whichever batches were asked for before.
+
+        Raises:
+            ValueError: If k is negative.
+        """
+        if k < 0:
+            raise ValueError(f"got batch {k}, expected k >= 0; batches are counted from 0")
+        picked = self.picked(k).to(self.dataset.images.device)
+        augmentation = NONE if self.sequential else self.augmentation
+        generator = rng.generator(self.seed, self.purpose, "augment", k)
+        mean, std = self._statistics
+        images = augmentation(self.dataset.images[picked], mean, std, generator)
+        key = rng.key(self.seed, self.purpose, "key", k)
+        return Batch(images, self.dataset.labels[picked], key)
+
+    def picked(self, k: int) -> Tensor:
+        """Returns the indices of the images in batch k: (batch_size,) int64 on the CPU."""
+        epoch, position = divmod(k, self.batches_per_epoch)
+        window = slice(position * self.batch_size, (position + 1) * self.batch_size)
+        if self.sequential:
+            return self.indices[window]
+        return self.indices[_order(self.seed, self.purpose, epoch, len(self.indices))[window]]
+
+    @cached_property
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        mean, std = (
+            torch.tensor(values, dtype=self.dtype, device=self.dataset.images.device)
+            for values in (self.dataset.mean, self.dataset.std)
+        )
+        return mean, std
+
+
+@lru_cache(maxsize=8)  # the train, val and inner streams alternate within one epoch
+def _order(seed: int, purpose: str, epoch: int, n: int) -> Tensor:
+    """Returns the permutation of one epoch, (n,) int64; never to be changed in place."""
+    return torch.randperm(n, generator=rng.generator(seed, purpose, "order", epoch))

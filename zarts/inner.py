@@ -1,0 +1,142 @@
+"""The only place where the network weights ω move: M steps of stochastic gradient descent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+__all__ = ["SGD", "Diverged", "Weights", "descend", "single_thread"]
+
+Weights = Mapping[str, Tensor]
+BatchT = TypeVar("BatchT")
+
+
+class Diverged(ArithmeticError):
+    """A training loss stopped being finite; ``step`` is the inner step at which it happened."""
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(
+            f"training loss became {loss} at inner step {step}; "
+            "lower the learning rate, or set a gradient clip"
+        )
+        self.step = step
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent as ``torch.optim.SGD`` defines it, with an optional gradient clip.
+
+    Attributes:
+        learning_rate: ξ. The paper's search: 0.025 falling to 0.001 along a cosine.
+        momentum: Factor of the velocity; 0.9 in DARTS and ZARTS.
+        weight_decay: Factor of ω added to the gradient; 3e-4 in DARTS and ZARTS.
+        clip: Largest global gradient norm (before weight decay), 5 in DARTS and ZARTS; None: no clip.
+    """
+
+    learning_rate: float
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    clip: float | None = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "momentum", "weight_decay"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value}, expected a finite number >= 0")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip is {self.clip}, expected a number > 0, or None for no clip")
+
+    def update(
+        self, weights: Weights, gradients: Mapping[str, Tensor], velocity: Weights | None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Returns new (weights, velocity); differentiable in every input and never in place."""
+        scale = None if self.clip is None else _clip_scale(gradients.values(), self.clip)
+        moved, speed = {}, {}
+        for name, weight in weights.items():
+            gradient = gradients[name] if scale is None else gradients[name] * scale
+            if self.weight_decay:
+                gradient = gradient.add(weight, alpha=self.weight_decay)
+            if self.momentum:
+                if velocity is not None:
+                    gradient = (velocity[name] * self.momentum).add(gradient)
+                speed[name] = gradient
+            moved[name] = weight.add(gradient, alpha=-self.learning_rate)
+        return moved, speed
+
+
+def _clip_scale(gradients: Iterable[Tensor], limit: float) -> Tensor:
+    """Factor of ``torch.nn.utils.clip_grad_norm_``, here differentiable."""
+    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+    total = torch.linalg.vector_norm(norms)
+    # 1e-6 as in clip_grad_norm_, so that both agree to the last bit.
+    return torch.clamp(limit / (total + 1e-6), max=1.0)
+
+
+def descend(
+    loss: Callable[[Weights, BatchT], Tensor],
+    weights: Weights,
+    batches: Iterable[BatchT],
+    sgd: SGD,
+    velocity: Weights | None = None,
+    *,
+    differentiable: bool = False,
+) -> tuple[Weights, Weights | None]:
+    """Moves ω by one SGD step per batch: ω*_M of ZARTS Eq. 3 when given M training batches.
+
+    Args:
+        loss: ``loss(weights, batch)``, a scalar: L_train at fixed α.
+        weights: ω, name to tensor; never changed, new tensors are returned.
+        batches: One training batch per step; empty for M = 0.
+        sgd: Step rule.
+        velocity: Momentum buffer at the start; None starts at rest.
+        differentiable: Keep the graph, so that the result can be differentiated with respect to
+            whatever ``loss`` depends on (α). Memory grows with the number of steps.
+
+    Returns:
+        The weights and the velocity after the last step (None if no step was made from rest, or
+        without momentum).
+
+    Raises:
+        Diverged: If a training loss is not finite. No further step is made.
+    """
+    for step, batch in enumerate(batches):
+        names = list(weights)
+        leaves = [
+            weights[name]
+            if differentiable and weights[name].requires_grad
+            # detach: a fresh leaf on the same storage, so the caller's tensor keeps its own flags
+            else weights[name].detach().requires_grad_()
+            for name in names
+        ]
+        current = dict(zip(names, leaves, strict=True))
+        with torch.enable_grad():
+            value = loss(current, batch)
+        number = float(value.detach())
+        if not math.isfinite(number):
+            raise Diverged(step, number)
+        gradients = torch.autograd.grad(
+            value, leaves, create_graph=differentiable, materialize_grads=True
+        )
+        with torch.set_grad_enabled(differentiable):
+            moved, speed = sgd.update(
+                current, dict(zip(names, gradients, strict=True)), velocity or None
+            )
+        weights, velocity = moved, speed or None
+    return weights, velocity
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Runs the body with one intra-op thread, so that sums are split the same way on every machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

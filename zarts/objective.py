@@ -1,0 +1,324 @@
+"""The one function everything is a view of: L_M(α) = L_val(ω*_M(α), α).
+
+ω*_M(α) is ω after M steps of SGD on L_train(·, α). M = 0 is the first-order surface of DARTS, M = 1 its
+second-order one, M = 10 what ZARTS evaluates. Search, landscape, paths and diagnostics all ask this object.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from zarts.alpha import Space, flat_space
+from zarts.inner import SGD, Diverged, Weights, descend, single_thread
+
+__all__ = ["Bilevel", "Counted", "Feed", "Loss", "Objective", "Restricted", "Tally"]
+
+BatchT = TypeVar("BatchT")
+BatchT_co = TypeVar("BatchT_co", covariant=True)
+Loss = Callable[[Weights, Tensor, BatchT], Tensor]
+
+
+class Objective(Protocol):
+    """A scalar function of α that is pure: asking never changes it, committing returns a new one."""
+
+    @property
+    def space(self) -> Space:
+        """What the entries of α mean; ``space.dim`` is their number d."""
+
+    @property
+    def inner_steps(self) -> int:
+        """M, the SGD steps ω makes before the loss is taken."""
+
+    def __call__(self, alpha: Tensor) -> Tensor:
+        """Loss (scalar, float64) at α (d,); the same α gives the same number."""
+
+    def evaluate(self, alphas: Tensor) -> Tensor:
+        """Losses (n,), float64, at the rows of ``alphas`` (n, d); NaN where the loss is not finite."""
+
+    def grad(self, alpha: Tensor) -> Tensor:
+        """Derivative (d,) of ``__call__`` at α, through all M steps."""
+
+    def at(self, inner_steps: int) -> Objective:
+        """The same problem with another M."""
+
+    def advance(self, alpha: Tensor) -> Objective:
+        """The problem of the next iteration: ω trained at this α, next batches."""
+
+
+class Feed(Protocol[BatchT_co]):
+    """What each iteration is given; pure functions of the iteration, so resuming needs no state."""
+
+    def train_batches(self, iteration: int) -> Sequence[BatchT_co]:
+        """Batches of the outer training steps that ``advance`` makes."""
+
+    def inner_batches(self, iteration: int, steps: int) -> Sequence[BatchT_co]:
+        """The M training batches every candidate of this iteration is fine-tuned on."""
+
+    def val_batches(self, iteration: int) -> Sequence[BatchT_co]:
+        """The validation batches every candidate of this iteration is scored on."""
+
+    def outer_sgd(self, iteration: int) -> SGD:
+        """The rule of the outer training steps."""
+
+    def inner_sgd(self, iteration: int) -> SGD:
+        """The rule of the M inner steps."""
+
+
+@dataclass(frozen=True)
+class Bilevel(Generic[BatchT]):
+    """L_M(α) for two losses, weights ω and a feed of batches. Supernets and toys alike.
+
+    All candidates of one iteration see the same batches (common random numbers), and every evaluation
+    runs on one thread, so a value depends on (ω, α, iteration) alone.
+
+    Attributes:
+        space: What α means.
+        train_loss: ``train_loss(weights, alpha, batch)``, a scalar: L_train.
+        val_loss: The same signature: L_val.
+        weights: ω; the whole state of the problem besides ``velocity``.
+        feed: Batches and step rules per iteration.
+        inner_steps: M.
+        velocity: Momentum buffer of the outer training; None: at rest.
+        inherit_velocity: Start the inner steps with ``velocity`` (DARTS-2nd as published) instead of at
+            rest (default; momentum belongs to ω's own history, not to a candidate).
+        iteration: Which batches and rates are current.
+
+    Source: ZARTS Eq. 1-3; DARTS Eq. 3-6.
+    """
+
+    space: Space
+    train_loss: Loss[BatchT]
+    val_loss: Loss[BatchT]
+    weights: Weights
+    feed: Feed[BatchT]
+    inner_steps: int = 0
+    velocity: Weights | None = None
+    inherit_velocity: bool = False
+    iteration: int = 0
+
+    def __post_init__(self) -> None:
+        if self.inner_steps < 0:
+            raise ValueError(f"inner_steps is {self.inner_steps}, expected M >= 0")
+
+    def __call__(self, alpha: Tensor) -> Tensor:
+        """Loss at one α: ``evaluate`` of one row, there is no second path."""
+        return self.evaluate(alpha.unsqueeze(0))[0]
+
+    def evaluate(self, alphas: Tensor) -> Tensor:
+        """Losses (n,) in float64 at the rows of ``alphas`` (n, d).
+
+        NaN where a training loss diverged or the validation loss is not finite: a number is never
+        invented, and the other rows are not affected.
+
+        Raises:
+            ValueError: If ``alphas`` is not (n, d).
+        """
+        if alphas.ndim != 2:
+            raise ValueError(
+                f"alphas has shape {tuple(alphas.shape)}, expected (n, {self.space.dim}); "
+                "for one α call objective(alpha)"
+            )
+        with single_thread():
+            losses = [self._value(self._place(alpha.detach())) for alpha in alphas]
+        return torch.tensor(losses, dtype=torch.float64)
+
+    def grad(self, alpha: Tensor) -> Tensor:
+        """∇_α L_M (d,), a true derivative: for M >= 1 it passes through every inner step.
+
+        Written as ∂L_val/∂α + (∂ω*/∂α)ᵀ ∂L_val/∂ω*, so any number of validation batches costs the memory
+        of one. M = 0 is DARTS-1st; M = 1 is Eq. 7 of DARTS with an exact mixed second derivative.
+
+        Raises:
+            Diverged: If an inner step or the validation loss is not finite.
+        """
+        with single_thread(), torch.enable_grad():
+            point = self._place(alpha.detach()).requires_grad_()
+            tuned = self.tuned(point, differentiable=True)
+            names = list(tuned)
+            leaves = {name: tuned[name].detach().requires_grad_() for name in names}
+            batches = self.feed.val_batches(self.iteration)
+            direct, through = torch.zeros_like(point), None
+            for batch in batches:
+                loss = self.val_loss(leaves, point, batch) / len(batches)
+                if not math.isfinite(float(loss.detach())):
+                    raise Diverged(self.inner_steps, float(loss.detach()))
+                wanted = [point, *(leaves.values() if self.inner_steps else ())]
+                first, *rest = torch.autograd.grad(loss, wanted, materialize_grads=True)
+                direct = direct + first
+                through = rest if through is None else _add(through, rest)
+            if self.inner_steps and through:
+                (chained,) = torch.autograd.grad(
+                    [tuned[name] for name in names],
+                    point,
+                    grad_outputs=through,
+                    materialize_grads=True,
+                )
+                direct = direct + chained
+        return direct.detach().to(alpha)
+
+    def at(self, inner_steps: int) -> Bilevel[BatchT]:
+        """The same ω, batches and rates with another M."""
+        return replace(self, inner_steps=inner_steps)
+
+    def advance(self, alpha: Tensor) -> Bilevel[BatchT]:
+        """Trains ω on the outer batches of this iteration at fixed α; the next iteration's problem.
+
+        Raises:
+            Diverged: If a training loss is not finite.
+        """
+        point = self._place(alpha.detach())
+        with single_thread():
+            weights, velocity = descend(
+                lambda weights, batch: self.train_loss(weights, point, batch),
+                self.weights,
+                self.feed.train_batches(self.iteration),
+                self.feed.outer_sgd(self.iteration),
+                self.velocity,
+            )
+        return replace(self, weights=weights, velocity=velocity, iteration=self.iteration + 1)
+
+    def tuned(self, alpha: Tensor, *, differentiable: bool = False) -> Weights:
+        """ω*_M(α): a fine-tuned copy of ω; ω itself and its velocity stay as they are."""
+        weights, _ = descend(
+            lambda weights, batch: self.train_loss(weights, alpha, batch),
+            self.weights,
+            self.feed.inner_batches(self.iteration, self.inner_steps) if self.inner_steps else (),
+            self.feed.inner_sgd(self.iteration),
+            self.velocity if self.inherit_velocity else None,
+            differentiable=differentiable,
+        )
+        return weights
+
+    def _value(self, alpha: Tensor) -> float:
+        try:
+            tuned = self.tuned(alpha)
+        except Diverged:
+            return math.nan
+        batches = self.feed.val_batches(self.iteration)
+        with torch.no_grad():
+            losses = [float(self.val_loss(tuned, alpha, batch)) for batch in batches]
+        mean = math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.nan
+        return mean
+
+    def _place(self, alpha: Tensor) -> Tensor:
+        self.space.check(alpha)
+        some = next(iter(self.weights.values()))
+        return alpha.to(device=some.device, dtype=some.dtype)
+
+
+def _add(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
+    return [a + b for a, b in zip(left, right, strict=True)]
+
+
+@dataclass
+class Tally:
+    """What was spent: evaluations of L_M, gradients, and SGD steps of ω (inner and outer)."""
+
+    evaluations: int = 0
+    gradients: int = 0
+    weight_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Counted:
+    """An objective that counts what is asked of it; all objectives derived from it share the tally."""
+
+    objective: Objective
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def space(self) -> Space:
+        """The space of the counted objective."""
+        return self.objective.space
+
+    @property
+    def inner_steps(self) -> int:
+        """M of the counted objective."""
+        return self.objective.inner_steps
+
+    def __call__(self, alpha: Tensor) -> Tensor:
+        """Loss at one α; counts one evaluation."""
+        return self.evaluate(alpha.unsqueeze(0))[0]
+
+    def evaluate(self, alphas: Tensor) -> Tensor:
+        """Losses (n,); counts n evaluations of M steps."""
+        self.tally.evaluations += len(alphas)
+        self.tally.weight_steps += len(alphas) * self.inner_steps
+        return self.objective.evaluate(alphas)
+
+    def grad(self, alpha: Tensor) -> Tensor:
+        """Gradient (d,); counts one gradient of M steps."""
+        self.tally.gradients += 1
+        self.tally.weight_steps += self.inner_steps
+        return self.objective.grad(alpha)
+
+    def at(self, inner_steps: int) -> Counted:
+        """Another M, the same tally."""
+        return replace(self, objective=self.objective.at(inner_steps))
+
+    def advance(self, alpha: Tensor) -> Counted:
+        """The next iteration, the same tally. Outer training is not part of an optimizer's cost."""
+        return replace(self, objective=self.objective.advance(alpha))
+
+
+@dataclass(frozen=True)
+class Restricted:
+    """An objective on a plane (or line): z ↦ L(origin + scale · basis · z), for unchanged optimizers.
+
+    Attributes:
+        objective: The full-dimensional problem.
+        origin: A point α (d,).
+        basis: Directions as columns (d, k).
+        scale: Length of one unit of z along a unit direction. With 1, the coordinates z, and thus an
+            optimizer's σ, μ, radii and learning rates, are lengths along the directions.
+
+    Source: the released code projects every update of Fig. 1(c) onto the plane; for orthonormal
+    directions that is this restriction.
+    """
+
+    objective: Objective
+    origin: Tensor
+    basis: Tensor
+    scale: float = 1.0
+
+    @property
+    def space(self) -> Space:
+        """A plain space of k coordinates."""
+        return flat_space("plane", self.basis.shape[1])
+
+    @property
+    def inner_steps(self) -> int:
+        """M of the full problem."""
+        return self.objective.inner_steps
+
+    def lift(self, points: Tensor) -> Tensor:
+        """The α (n, d) of plane points (n, k)."""
+        return self.origin + self.scale * (points.to(self.basis) @ self.basis.T)
+
+    def __call__(self, alpha: Tensor) -> Tensor:
+        """Loss at one point (k,) of the plane."""
+        return self.evaluate(alpha.unsqueeze(0))[0]
+
+    def evaluate(self, alphas: Tensor) -> Tensor:
+        """Losses (n,) at plane points (n, k)."""
+        return self.objective.evaluate(self.lift(alphas))
+
+    def grad(self, alpha: Tensor) -> Tensor:
+        """Gradient (k,) in the coordinates of the plane, by the chain rule."""
+        full = self.objective.grad(self.lift(alpha.unsqueeze(0))[0])
+        return (self.scale * (full @ self.basis)).to(alpha)
+
+    def at(self, inner_steps: int) -> Restricted:
+        """Another M, the same plane."""
+        return replace(self, objective=self.objective.at(inner_steps))
+
+    def advance(self, alpha: Tensor) -> Restricted:
+        """The next iteration, the same plane."""
+        lifted = self.lift(alpha.unsqueeze(0))[0]
+        return replace(self, objective=self.objective.advance(lifted))

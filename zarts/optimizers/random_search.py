@@ -1,0 +1,89 @@
+"""ZARTS-RS: random search, a Monte-Carlo gradient of the smoothed loss (ZARTS Eq. 4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from zarts.objective import Objective
+from zarts.optimizers.sampling import check_positive, sphere
+from zarts.search import Memory, Step
+
+__all__ = ["RandomSearch"]
+
+
+@dataclass(frozen=True)
+class RandomSearch:
+    """α ← α − ξ φ(d)/(2μN) Σ_i [L(α + μu_i) − L(α − μu_i)] u_i.
+
+    Attributes:
+        samples: N directions. The released path code uses 8.
+        smoothing: μ, the length of a probe. 0.1 in the released path code.
+        learning_rate: ξ. 1e-4 in the released path code; the paper publishes no value for the search.
+        direction: ``sphere`` (φ(d) = d) or ``normal`` (φ = 1).
+        antithetic: Probe both α + μu and α − μu (2N evaluations); else α itself is the base of a forward
+            difference (N + 1 evaluations), ξ φ(d)/(μN) Σ_i [L(α + μu_i) − L(α)] u_i.
+
+    Directions whose losses are not finite are dropped and counted; N is then the number that is left.
+
+    Source: ZARTS Eq. 4, after Nesterov & Spokoiny 2017.
+    """
+
+    samples: int = 4
+    smoothing: float = 0.1
+    learning_rate: float = 1e-4
+    direction: Literal["sphere", "normal"] = "sphere"
+    antithetic: bool = True
+
+    def __post_init__(self) -> None:
+        check_positive(self, "samples", "smoothing", "learning_rate")
+        if self.direction not in ("sphere", "normal"):
+            raise ValueError(f"direction is {self.direction!r}, expected 'sphere' or 'normal'")
+
+    @property
+    def evaluations(self) -> int:
+        """Loss values asked for per step."""
+        return 2 * self.samples if self.antithetic else self.samples + 1
+
+    @property
+    def gradients(self) -> int:
+        """Gradients asked for per step."""
+        return 0
+
+    def step(
+        self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
+    ) -> Step:
+        """One update of α (d,) from ``evaluations`` values of the objective."""
+        del memory  # memoryless
+        if self.direction == "sphere":
+            directions, factor = sphere(self.samples, alpha, rng), alpha.numel()
+        else:
+            directions = torch.randn(self.samples, alpha.numel(), generator=rng, dtype=alpha.dtype)
+            factor = 1
+        ahead = alpha + self.smoothing * directions
+        behind = alpha - self.smoothing * directions if self.antithetic else alpha.unsqueeze(0)
+        candidates = torch.cat([ahead, behind])
+        losses = objective.evaluate(candidates)
+        width = 2 * self.smoothing if self.antithetic else self.smoothing
+        slopes = (losses[: self.samples] - losses[self.samples :]) / width
+        kept = slopes.isfinite()
+        estimate = torch.zeros_like(alpha)
+        if kept.any():
+            weighted = slopes[kept].unsqueeze(1) * directions[kept].double()
+            estimate = (factor * weighted.mean(0)).to(alpha)
+        change = -self.learning_rate * estimate
+        return Step(
+            alpha=alpha + change,
+            loss=math.nan if self.antithetic else float(losses[-1]),
+            candidates=candidates,
+            losses=losses,
+            diagnostics={
+                "update_norm": float(torch.linalg.vector_norm(change)),
+                "gradient_norm": float(torch.linalg.vector_norm(estimate)),
+                "dropped": float((~kept).sum()),
+            },
+        )

@@ -1,0 +1,80 @@
+"""Named settings: ``quick`` (minutes on two cores), ``standard`` (an hour), ``paper`` and ``paper-s1`` .. ``paper-s4``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zarts.config import ConfigError, Table, merge, nearest
+
+__all__ = ["PRESETS", "preset"]
+
+PRESETS = ("quick", "standard", "paper", "paper-s1", "paper-s2", "paper-s3", "paper-s4")
+
+_QUICK: Table = {
+    "data": {"name": "packaged", "subset": 2048},
+    "supernet": {"space": "s3", "channels": 6, "cells": 3},
+    "search": {"epochs": 8},
+    "landscape": {"rows": 9, "cols": 9},
+}
+_STANDARD: Table = {
+    "data": {"name": "packaged"},
+    "supernet": {"space": "s3", "channels": 8, "cells": 5},
+    "search": {"epochs": 25},
+    "landscape": {"rows": 21, "cols": 21, "val_batches": 8},
+}
+# ZARTS §4.1 and the released scripts; the grid of Fig. 1 with all of D_val and the released inner rate.
+_PAPER: Table = {
+    "data": {"name": "cifar10"},
+    "supernet": {"space": "s6", "channels": 16, "cells": 8},
+    "search": {"epochs": 50},
+    "landscape": {"rows": 101, "cols": 101, "val_batches": 0, "inner_learning_rate": 1e-3},
+}
+
+
+def preset(name: str, method: str) -> Table:
+    """The settings of a preset for one search method, as nested tables.
+
+    Raises:
+        ConfigError: If the preset is unknown; the nearest name is given.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}; {nearest(name, PRESETS)}")
+    base, _, space = name.partition("-")
+    table = {"quick": _QUICK, "standard": _STANDARD, "paper": _PAPER}[base]
+    extra: Table = {"supernet": {"space": space}} if space else {}
+    return merge(table, extra, _method(method, base, space or table["supernet"]["space"]))
+
+
+def _method(method: str, base: str, space: str) -> Table:
+    """What belongs to the method: DARTS' own protocol, or ZARTS' loop with its warm-up."""
+    if method == "darts-1":
+        return {"search": {"method": method, "inner_steps": 0, "period": 1}}
+    if method == "darts-2":
+        # DARTS Eq. 7 as published: the training batch of the coming step, the current momentum, no clip.
+        return {
+            "search": {
+                "method": method,
+                "inner_steps": 1,
+                "period": 1,
+                "inner_batches": "next",
+                "inner_velocity": "copy",
+                "inner_clip": 0.0,
+            }
+        }
+    warmup = {"quick": 2, "standard": 5, "paper": 10}[base]
+    search = {"method": method, "inner_steps": 10, "period": 10, "warmup": warmup}
+    return {"search": search, "optimizer": _zero_order(method, space)}
+
+
+def _zero_order(method: str, space: str) -> dict[str, Any]:
+    small = space in ("s1", "s2", "s3", "s4")
+    if method == "zarts-mgs":
+        # released scripts: σ = 0.025 in the DARTS space, 0.2 in S1-S4
+        return {"samples": 4, "sigma": 0.2 if small else 0.025, "temperature": 0.01}
+    if method == "zarts-rs":
+        # ours: the paper gives no values for the search. ξ makes the step about as long as MGS' at ‖g‖ ~ 0.1.
+        return {"samples": 4, "smoothing": 0.1, "learning_rate": 1.0 if small else 0.25}
+    if method == "zarts-gld":
+        # ours: 11 candidates, the number the paper's search cost implies; R of the released path code
+        return {"radius_max": 0.13, "radius_min": 0.13 / 2**10}
+    return {}

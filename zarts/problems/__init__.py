@@ -1,0 +1,1 @@
+"""Problems to search on: toys with a known ω*(α), and images with a supernet."""

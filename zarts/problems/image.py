@@ -1,0 +1,141 @@
+"""Image classification as a bilevel problem: a data set and a supernet become the two losses and a feed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zarts.data.stream import Batch, Stream
+from zarts.inner import SGD, Weights, single_thread
+from zarts.supernet.network import Supernet
+
+__all__ = ["ImageFeed", "ImageLoss", "cosine"]
+
+
+def cosine(start: float, end: float, position: float, length: float) -> float:
+    """Value at ``position`` of a half cosine from ``start`` (0) to ``end`` (``length``).
+
+    Source: SGDR, as DARTS and ZARTS use it for the learning rate, stepped once per epoch.
+    """
+    return end + (start - end) * (1 + math.cos(math.pi * position / length)) / 2
+
+
+@dataclass(frozen=True)
+class ImageLoss:
+    """Cross-entropy of a supernet: both L_train and L_val, which differ by their batches alone."""
+
+    network: Supernet
+
+    def __call__(self, weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
+        """Mean cross-entropy (scalar, nats) over the batch; its key drives operations that draw."""
+        logits = self.network(weights, alpha, batch.images, batch.key)
+        return functional.cross_entropy(logits, batch.labels)
+
+    def measure(
+        self, weights: Weights, alpha: Tensor, batches: Sequence[Batch]
+    ) -> tuple[float, float]:
+        """Mean loss (nats) and accuracy (share in [0, 1]) over all images of ``batches``, at this ω.
+
+        α is the CPU vector of the search; BatchNorm uses the statistics of each batch, as in the search.
+        """
+        some = next(iter(weights.values()))
+        point = alpha.to(device=some.device, dtype=some.dtype)
+        total, hits, count = 0.0, 0, 0
+        with torch.no_grad(), single_thread():
+            for batch in batches:
+                logits = self.network(weights, point, batch.images, batch.key)
+                total += float(functional.cross_entropy(logits, batch.labels, reduction="sum"))
+                hits += int((logits.argmax(1) == batch.labels).sum())
+                count += len(batch.labels)
+        return total / count, hits / count
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeed:
+    """Which batches and which rates iteration t gets; see ``zarts.objective.Feed``.
+
+    An epoch of S training batches holds ⌈S / period⌉ iterations; the last one is shorter where the period
+    does not divide S, so that the learning rate changes between iterations only.
+
+    Attributes:
+        train: Training stream of the outer steps.
+        inner: Training stream of the inner steps, or None to take the coming outer batches (DARTS-2nd).
+        val: Validation stream.
+        outer: Rule of the outer steps in epoch e.
+        inner_rule: Rule of the inner steps given the outer rule of the epoch.
+        period: Outer steps per iteration.
+        val_batches: Validation batches per iteration.
+        stride: Inner batches set aside per iteration; problems that differ in M share the first of them.
+    """
+
+    train: Stream
+    inner: Stream | None
+    val: Stream
+    outer: Callable[[int], SGD]
+    inner_rule: Callable[[SGD], SGD]
+    period: int = 1
+    val_batches_per_iteration: int = 1
+    stride: int = 10
+    _kept: dict[tuple[str, int], Batch] = field(default_factory=dict, repr=False)
+
+    @property
+    def iterations_per_epoch(self) -> int:
+        """α updates per epoch."""
+        return math.ceil(self.train.batches_per_epoch / self.period)
+
+    def epoch(self, iteration: int) -> int:
+        """The epoch (counted from 0) of an iteration."""
+        return iteration // self.iterations_per_epoch
+
+    def train_batches(self, iteration: int) -> Sequence[Batch]:
+        """The outer training batches of this iteration: ``period`` of them, fewer at an epoch's end."""
+        first, last = self._window(iteration)
+        return [self.train.batch(index) for index in range(first, last)]
+
+    def inner_batches(self, iteration: int, steps: int) -> Sequence[Batch]:
+        """The M training batches all candidates of this iteration are fine-tuned on."""
+        if self.inner is None:
+            first, _ = self._window(iteration)
+            return self._keep("train", self.train, range(first, first + steps))
+        first = iteration * self.stride
+        return self._keep("inner", self.inner, range(first, first + steps))
+
+    def val_batches(self, iteration: int) -> Sequence[Batch]:
+        """The validation batches all candidates of this iteration are scored on."""
+        first = iteration * self.val_batches_per_iteration
+        return self._keep("val", self.val, range(first, first + self.val_batches_per_iteration))
+
+    def outer_sgd(self, iteration: int) -> SGD:
+        """The rule of the outer steps in this iteration's epoch."""
+        return self.outer(self.epoch(iteration))
+
+    def inner_sgd(self, iteration: int) -> SGD:
+        """The rule of the inner steps."""
+        return self.inner_rule(self.outer_sgd(iteration))
+
+    def _window(self, iteration: int) -> tuple[int, int]:
+        epoch, position = divmod(iteration, self.iterations_per_epoch)
+        size = self.train.batches_per_epoch
+        start = position * self.period
+        return epoch * size + start, epoch * size + min(start + self.period, size)
+
+    def _keep(self, purpose: str, stream: Stream, wanted: range) -> list[Batch]:
+        """Makes each batch once per iteration, however many candidates ask for it."""
+        names = [(purpose, index) for index in wanted]
+        found = {name: self._kept.get(name) or stream.batch(name[1]) for name in names}
+        for name in [name for name in self._kept if name[0] == purpose and name not in found]:
+            # candidates with fewer inner steps ask for a prefix: only another iteration evicts
+            if not (wanted and wanted.start <= name[1] < wanted.start + self.stride):
+                del self._kept[name]
+        self._kept.update(found)
+        return [found[name] for name in names]
+
+
+def with_rate(rate: float, clip: float | None) -> Callable[[SGD], SGD]:
+    """The outer rule with another clip, and with another learning rate unless ``rate`` is 0."""
+    return lambda outer: replace(outer, clip=clip, learning_rate=rate or outer.learning_rate)

@@ -1,0 +1,64 @@
+"""Where a number comes from: the command, the code, the versions and the kind of machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path, PurePath
+
+from zarts.runfile import JSON
+
+__all__ = ["provenance"]
+
+_PACKAGES = ("zarts", "torch", "numpy", "h5py")
+
+
+def provenance(command: Sequence[str]) -> dict[str, JSON]:
+    """Collects what a run file says about its making; the caller adds seed, device and data.
+
+    Args:
+        command: The words of the command. Absolute paths in them are cut to their last part,
+            because a run file is published and a path names people and machines.
+
+    Returns:
+        ``command``, ``created`` (UTC), ``git`` (``commit`` and ``dirty``, or None outside a
+        checkout), ``versions``, ``python`` and ``machine``.
+    """
+    return {
+        "command": [_without_folder(word) for word in command],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": _git(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _without_folder(word: str) -> str:
+    option, equals, value = word.rpartition("=")
+    return option + equals + (PurePath(value).name if PurePath(value).is_absolute() else value)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, JSON] | None:
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():  # installed, perhaps inside somebody else's repository
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        answer = subprocess.run(
+            command, cwd=root, capture_output=True, text=True, timeout=10, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    commit, _, dirty = answer.strip().partition("-")
+    return {"commit": commit, "dirty": bool(dirty)}

@@ -1,0 +1,251 @@
+"""Runs a search and writes everything it does to a run folder; resumes to the same bits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zarts.assembly import Problem, make_optimizer, make_problem, sigma_schedule
+from zarts.config import Config
+from zarts.inner import Weights
+from zarts.runfile import Array, Record, Run
+from zarts.search import Memory, Step, search
+from zarts.supernet.genotype import derive, entropy
+
+__all__ = ["Snapshot", "last_snapshot", "read_snapshot", "record_search"]
+
+Arrays = dict[str, Array]
+Report = Callable[[int, str], None]  # iterations done since the last report, a note for people
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """ω and α at the end of an epoch.
+
+    Attributes:
+        weights: ω, CPU tensors.
+        alpha: α (d,).
+        epoch: Counted from 1.
+        learning_rate: The rate of ω in that epoch.
+        val_loss: Loss over D_val, nats.
+        val_accuracy: Accuracy over D_val, share in [0, 1].
+    """
+
+    weights: dict[str, Tensor]
+    alpha: Tensor
+    epoch: int
+    learning_rate: float
+    val_loss: float
+    val_accuracy: float
+
+
+def last_snapshot(run: Run) -> int:
+    """The latest epoch whose ω a run holds; 0 if none."""
+    found = [name for name in run.names() if name.startswith("snapshot/epoch-")]
+    return int(found[-1].rsplit("-", 1)[1]) if found else 0
+
+
+def read_snapshot(run: Run, epoch: int) -> Snapshot:
+    """Reads the snapshot of an epoch (counted from 1).
+
+    Raises:
+        RunError: If the run has none, or it is damaged.
+    """
+    record = run.read(f"snapshot/epoch-{epoch:04d}")
+    facts = {name: float(value) for name, value in record.arrays.items() if value.ndim == 0}
+    return Snapshot(
+        weights=_tensors(record, "weights/"),
+        alpha=torch.from_numpy(record.arrays["alpha"]),
+        epoch=epoch,
+        learning_rate=facts["learning_rate"],
+        val_loss=facts["val_loss"],
+        val_accuracy=facts["val_accuracy"],
+    )
+
+
+def write_snapshot(run: Run, snapshot: Snapshot) -> None:
+    """Writes a snapshot; the numbers beside ω are part of the run's content."""
+    arrays = {
+        **_arrays("weights/", snapshot.weights),
+        "alpha": snapshot.alpha.numpy(),
+        "learning_rate": np.array(snapshot.learning_rate),
+        "val_loss": np.array(snapshot.val_loss),
+        "val_accuracy": np.array(snapshot.val_accuracy),
+    }
+    run.write(f"snapshot/epoch-{snapshot.epoch:04d}", arrays, {"epoch": snapshot.epoch})
+
+
+def record_search(
+    run: Run,
+    config: Config,
+    *,
+    report: Report = lambda count, note: None,
+    check: Callable[[], None] = lambda: None,
+    flush_seconds: float = 120.0,
+) -> Snapshot:
+    """Runs the search of ``config`` from where the run's checkpoint left off to its last epoch.
+
+    Every epoch becomes one immutable record ``search/epoch-NNNN`` with, per α update, α (n, d), the losses
+    of all candidates, importance weights, diagnostics and time, and per epoch validation loss and
+    accuracy, genotype, α entropy and the share of skip connections. ω is kept at the chosen epochs.
+
+    Args:
+        run: An open run whose lock the caller holds.
+        config: The run's settings.
+        report: Told about progress: iterations done, and a note.
+        check: Asked after every iteration; raises to stop. A checkpoint is written first.
+        flush_seconds: Longest time between two checkpoints; a kill costs at most that much work.
+
+    Returns:
+        The snapshot of the last epoch.
+
+    Raises:
+        Diverged: If the training loss of ω is not finite.
+        RunError: If the folder cannot be written.
+    """
+    search_config = config.search
+    if last_snapshot(run) == search_config.epochs:
+        return read_snapshot(run, search_config.epochs)
+    problem = make_problem(config)
+    state = _restore(run, problem)
+    size = problem.feed.iterations_per_epoch
+    report(state.iteration, "resumed" if state.iteration else "")
+    steps = search(
+        state.objective,
+        make_optimizer(config),
+        state.alpha,
+        iterations=search_config.epochs * size,
+        seed=config.seed,
+        start=state.iteration,
+        warmup=search_config.warmup * size,
+        memory=state.memory,
+        schedule=sigma_schedule(config, problem.feed),
+    )
+    clock = flushed = time.monotonic()
+    for step, objective in steps:
+        now = time.monotonic()
+        state.add(step, objective, now - clock)
+        clock = now
+        note = ""
+        if state.iteration % size == 0:
+            note = _close_epoch(run, config, problem, state)
+        report(1, note)
+        try:
+            check()
+        except BaseException:
+            _save(run, state)
+            raise
+        if note or now - flushed > flush_seconds:
+            _save(run, state)
+            flushed = time.monotonic()
+        clock = time.monotonic()
+    return read_snapshot(run, search_config.epochs)
+
+
+class _State:
+    """Where a search stands, and the steps of the epoch that is not yet on disk."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.objective = problem.objective
+        self.alpha = problem.alpha
+        self.memory: Memory = {}
+        self.rows: dict[str, list[Array]] = {}
+
+    @property
+    def iteration(self) -> int:
+        """Iterations done."""
+        return self.objective.iteration
+
+    def add(self, step: Step, objective: object, seconds: float) -> None:
+        """Takes over a step."""
+        assert isinstance(objective, type(self.objective))
+        self.objective, self.alpha, self.memory = objective, step.alpha, step.memory
+        row: dict[str, Array] = {
+            "alpha": step.alpha.numpy(),
+            "loss": np.array(step.loss),
+            "losses": step.losses.numpy(),
+            "weights": step.weights.numpy(),
+            "timing_seconds": np.array(seconds),
+        }
+        row |= {f"diagnostics/{name}": np.array(value) for name, value in step.diagnostics.items()}
+        for name, value in row.items():
+            self.rows.setdefault(name, []).append(value)
+
+    def arrays(self) -> Arrays:
+        """The steps of this epoch, stacked along the first axis."""
+        return {name: np.stack(rows) for name, rows in self.rows.items()}
+
+
+def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> str:
+    """Writes the record (and maybe the snapshot) of the epoch that just ended; a note for people."""
+    weights, alpha = state.objective.weights, state.alpha
+    epoch = state.iteration // problem.feed.iterations_per_epoch
+    loss, accuracy = problem.validate(weights, alpha)
+    space = state.objective.space
+    genotype = derive(space, alpha)
+    rate = problem.feed.outer(epoch - 1).learning_rate
+    facts = {
+        "val_loss": loss,
+        "val_accuracy": accuracy,
+        "learning_rate": rate,
+        "alpha_entropy": entropy(space, alpha),
+        "skip_share": genotype.skip_share,
+    }
+    arrays = state.arrays() | {f"epoch/{name}": np.array(value) for name, value in facts.items()}
+    run.write(f"search/epoch-{epoch:04d}", arrays, {"epoch": epoch, "genotype": str(genotype)})
+    state.rows.clear()
+    if epoch == config.search.epochs or epoch in config.search.snapshots:
+        cpu = {name: weight.detach().cpu() for name, weight in weights.items()}
+        write_snapshot(run, Snapshot(cpu, alpha, epoch, rate, loss, accuracy))
+    return f"epoch {epoch}: validation loss {loss:.3f}, accuracy {accuracy:.1%}"
+
+
+def _save(run: Run, state: _State) -> None:
+    """The checkpoint: everything the next iteration depends on (randomness is keyed, so none of it)."""
+    arrays = _arrays("weights/", state.objective.weights)
+    arrays |= _arrays("velocity/", state.objective.velocity or {})
+    arrays |= _arrays("memory/", state.memory)
+    arrays |= {f"rows/{name}": array for name, array in state.arrays().items()}
+    arrays["alpha"] = state.alpha.numpy()
+    run.write("checkpoint", arrays, {"iteration": state.iteration})
+
+
+def _restore(run: Run, problem: Problem) -> _State:
+    state = _State(problem)
+    if "checkpoint" not in run:
+        return state
+    record = run.read("checkpoint")
+    like = next(iter(problem.objective.weights.values()))
+
+    def placed(prefix: str) -> Weights:
+        return {name: value.to(like) for name, value in _tensors(record, prefix).items()}
+
+    state.objective = replace(
+        problem.objective,
+        weights=placed("weights/"),
+        velocity=placed("velocity/") or None,
+        iteration=int(str(record.attributes["iteration"])),
+    )
+    state.alpha = torch.from_numpy(record.arrays["alpha"])
+    state.memory = _tensors(record, "memory/")
+    for name, array in record.arrays.items():
+        if name.startswith("rows/"):
+            state.rows[name.removeprefix("rows/")] = list(array)
+    return state
+
+
+def _arrays(prefix: str, tensors: Mapping[str, Tensor]) -> Arrays:
+    return {prefix + name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+
+def _tensors(record: Record, prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): torch.from_numpy(array)
+        for name, array in record.arrays.items()
+        if name.startswith(prefix)
+    }

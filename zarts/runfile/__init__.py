@@ -1,0 +1,26 @@
+"""What a run leaves on disk: `disk` is bytes, `record` one HDF5 file, `folder` one run.
+
+Only `record` imports h5py.
+"""
+
+from zarts.runfile.disk import ConfigMismatch, CorruptFile, ForeignFile, RunError, RunLocked
+from zarts.runfile.folder import ListedRun, Run, list_runs, valid_name
+from zarts.runfile.record import FORMAT, JSON, Array, Record, read_record, write_record
+
+__all__ = [
+    "FORMAT",
+    "JSON",
+    "Array",
+    "ConfigMismatch",
+    "CorruptFile",
+    "ForeignFile",
+    "ListedRun",
+    "Record",
+    "Run",
+    "RunError",
+    "RunLocked",
+    "list_runs",
+    "read_record",
+    "valid_name",
+    "write_record",
+]

@@ -1,0 +1,342 @@
+"""One run: a folder of records around ``run.h5``, which says what the run is."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import socket
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy.typing as npt
+
+from zarts.runfile.disk import (
+    ConfigMismatch,
+    ForeignFile,
+    RunError,
+    RunLocked,
+    commit,
+    make_folder,
+    one_line,
+    unwritable,
+)
+from zarts.runfile.record import (
+    JSON,
+    Record,
+    canonical,
+    hash_arrays,
+    read_record,
+    write_record,
+)
+
+__all__ = ["ListedRun", "Run", "list_runs", "valid_name"]
+
+_RUN_FILE = "run.h5"
+_RUN_FILE_BYTES = 4 << 20  # run.h5 holds text only, so listing runs is cheap whatever lies there
+_MAX_PARTS = 4
+_TEMPORARY = re.compile(r"\..+\.tmp\.(\d{1,9})\.[0-9a-f]{8}")
+_TRANSIENT_RECORD = "checkpoint"
+_TRANSIENT_ARRAYS = ("timing", "attempts")  # differ between equal runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk. One process writes it, under ``lock``; any number may read it meanwhile.
+
+    Attributes:
+        path: The folder.
+        config: The configuration, as nested JSON.
+        provenance: Where the numbers come from: command, seed, versions, commit, data.
+    """
+
+    path: Path
+    config: dict[str, JSON]
+    provenance: dict[str, JSON]
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which is the run's."""
+        return self.path.name
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        config: Mapping[str, JSON],
+        provenance: Mapping[str, JSON],
+        *,
+        toml: str | None = None,
+    ) -> Run:
+        """Makes the run, or returns the one that is there if its configuration is the same.
+
+        Args:
+            path: The folder; made if missing.
+            config: The configuration.
+            provenance: Stored when the run is made; an existing run keeps its own.
+            toml: The configuration as text, for people; stored beside the run as ``config.toml``.
+
+        Returns:
+            The run as it is stored.
+
+        Raises:
+            ConfigMismatch: If the folder holds a run of another configuration.
+            RunError: If the name is not a run's name, or the folder cannot be written.
+        """
+        if not valid_name(path.name):
+            raise RunError(f"{path}: {path.name!r} cannot name a run; {_NAME_RULE}")
+        content: dict[str, JSON] = {"config": dict(config), "provenance": dict(provenance)}
+        asked = json.loads(canonical(content))
+        file = path / _RUN_FILE
+        if not os.path.lexists(file):
+            make_folder(path)
+            with cls(path, asked["config"], asked["provenance"]).lock():
+                if not os.path.lexists(file):  # another process may have been faster
+                    if toml is not None:
+                        commit(path / "config.toml", toml.encode())
+                    write_record(file, {}, asked)
+        run = cls.open(path)
+        if differences := _differences(run.config, asked["config"]):
+            raise ConfigMismatch(path, differences)
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Opens an existing run; writes nothing.
+
+        Raises:
+            RunError: If there is no run, or its file cannot be read (see ``read_record``).
+            ForeignFile: If the file is a record but not that of a run.
+        """
+        file = path / _RUN_FILE
+        if not os.path.lexists(file):
+            raise RunError(f"{path}: holds no run ({_RUN_FILE} is missing); check the name")
+        attributes = read_record(file, _RUN_FILE_BYTES).attributes
+        config, provenance = attributes.get("config"), attributes.get("provenance")
+        if not isinstance(config, dict) or not isinstance(provenance, dict):
+            raise ForeignFile(f"{file}: is a record but not that of a run")
+        return cls(path, config, provenance)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the right to write, and clears what a killed writer left half written.
+
+        The system releases the lock when its holder ends, however it ends.
+
+        Raises:
+            RunLocked: If another process holds it; names the holder.
+            RunError: If the folder cannot be written.
+        """  # noqa: DOC501 - made by ``unwritable``
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(self.path / "run.lock", flags, 0o666)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, holder.encode())
+                _remove_leftovers(self.path)
+            except BlockingIOError:
+                raise RunLocked(
+                    f"{self.path}: {_holder(descriptor)} is writing this run; wait or stop it"
+                ) from None
+            except OSError as error:
+                raise unwritable(self.path, error) from error
+            yield
+        finally:
+            os.close(descriptor)
+
+    def write(
+        self,
+        name: str,
+        arrays: Mapping[str, npt.ArrayLike],
+        attributes: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """Stores or replaces a record; once this returns it survives a crash and a power cut.
+
+        Args:
+            name: Such as ``"checkpoint"`` or ``"search/epoch-0003"``.
+            arrays: See ``write_record``.
+            attributes: Labels; not part of ``content_hash``.
+
+        Raises:
+            ValueError: If the name or the content is not one that can be stored.
+            RunError: If the record cannot be written; an older one of this name is then intact.
+        """
+        file = self._file(name)
+        make_folder(file.parent)
+        write_record(file, arrays, attributes)
+
+    def read(self, name: str) -> Record:
+        """Reads a record.
+
+        Raises:
+            RunError: If there is none of this name, or it is not readable; see ``read_record``.
+        """
+        file = self._file(name)
+        if not os.path.lexists(file):
+            known = ", ".join(self.names()) or "none yet"
+            raise RunError(f"{self.path}: has no record {name!r}; it has {known}")
+        return read_record(file)
+
+    def __contains__(self, name: str) -> bool:
+        return _is_regular(self._file(name))
+
+    def names(self) -> list[str]:
+        """The names of all records, sorted."""
+        found = []
+        for folder, _, files in os.walk(self.path):
+            for file in files:
+                name = (Path(folder) / file).relative_to(self.path).as_posix().removesuffix(".h5")
+                if file.endswith(".h5") and _record_name(name) and _is_regular(Path(folder) / file):
+                    found.append(name)
+        return sorted(found)
+
+    def content_hash(self) -> str:
+        """SHA-256 over what two equal runs have in common: the configuration and the arrays.
+
+        Left out are attributes, the record ``checkpoint``, and arrays whose last name begins with
+        ``timing`` or ``attempts``.
+        """
+        digest = hashlib.sha256(canonical(self.config).encode())
+        for name in self.names():
+            if name != _TRANSIENT_RECORD:
+                arrays = {
+                    key: array
+                    for key, array in self.read(name).arrays.items()
+                    if not key.split("/")[-1].startswith(_TRANSIENT_ARRAYS)
+                }
+                digest.update(json.dumps([name, len(arrays)]).encode())
+                hash_arrays(digest, arrays)
+        return digest.hexdigest()
+
+    def _file(self, name: str) -> Path:
+        if not _record_name(name):
+            raise ValueError(f"record name {name!r} cannot be 'run'; in each part {_NAME_RULE}")
+        return self.path / f"{name}.h5"
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A folder that is a run or should be one.
+
+    Attributes:
+        path: The folder; its name is the run's.
+        run: The run, or None if it cannot be read.
+        problem: Why not; empty if it can.
+    """
+
+    path: Path
+    run: Run | None
+    problem: str
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which is the run's."""
+        return self.path.name
+
+
+_NAME_RULE = "use 1 to 80 letters, digits, '.', '_' or '-', the first not '.'"
+
+
+def valid_name(name: str) -> bool:
+    """Whether a text can name a run or a part of a record: safe in a path, a URL and a shell."""
+    return re.fullmatch(r"(?!\.)[A-Za-z0-9._-]{1,80}", name) is not None
+
+
+def list_runs(root: Path) -> list[ListedRun]:
+    """Lists the runs inside a folder by name; reads only each ``run.h5`` and follows no link.
+
+    Raises:
+        RunError: If the folder exists and cannot be listed.
+    """
+    try:
+        folders = sorted(root.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"{root}: cannot be listed ({one_line(error)})") from error
+    return [_listed(folder) for folder in folders if _may_be_run(folder)]
+
+
+def _may_be_run(folder: Path) -> bool:
+    # A linked folder is reported, not looked into: it may lead out of the root.
+    return folder.is_symlink() or os.path.lexists(folder / _RUN_FILE)
+
+
+def _listed(folder: Path) -> ListedRun:
+    if folder.is_symlink():
+        return ListedRun(folder, None, f"{folder}: is a symbolic link, which is not followed")
+    if not valid_name(folder.name):
+        return ListedRun(folder, None, f"{folder}: {folder.name!r} is no run name; {_NAME_RULE}")
+    try:
+        return ListedRun(folder, Run.open(folder), "")
+    except RunError as error:
+        return ListedRun(folder, None, str(error))
+
+
+def _record_name(name: str) -> bool:
+    parts = name.split("/")
+    return name != "run" and len(parts) <= _MAX_PARTS and all(valid_name(part) for part in parts)
+
+
+def _is_regular(file: Path) -> bool:
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        holder = json.loads(os.pread(descriptor, 1000, 0))
+        return f"process {int(holder['pid'])} on {holder['host']!s:.80}"
+    except (ValueError, KeyError, TypeError):  # the holder has the lock but has not signed yet
+        return "another process"
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            match = _TEMPORARY.fullmatch(file)
+            if match and not _is_alive(int(match[1])):
+                (Path(parent) / file).unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if pid == os.getpid():  # not ours: in a container a killed writer often had the same number
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _flat(value: JSON, prefix: str = "") -> dict[str, str]:
+    """Leaves of a nested configuration by dotted key, as JSON text."""
+    if isinstance(value, Mapping) and (value or not prefix):
+        leaves: dict[str, str] = {}
+        for key in value:
+            leaves |= _flat(value[key], f"{prefix}.{key}" if prefix else key)
+        return leaves
+    return {prefix: canonical(value)}
+
+
+def _differences(stored: Mapping[str, JSON], asked: Mapping[str, JSON]) -> list[str]:
+    before, after = _flat(stored), _flat(asked)
+    return [
+        f"{key}: stored {before.get(key, 'nothing')}, asked {after.get(key, 'nothing')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]

@@ -1,0 +1,115 @@
+"""The loop: an optimizer moves α, the objective commits ω, and every step is handed to the caller."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from zarts.objective import Objective
+from zarts.rng import generator
+
+__all__ = ["Memory", "Optimizer", "Step", "search"]
+
+Memory = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer step did.
+
+    Attributes:
+        alpha: The new α (d,).
+        loss: Loss of the incumbent α the step started from; NaN if the optimizer did not ask for it.
+        candidates: The α's it evaluated (n, d); n = 0 for gradient methods.
+        losses: Their losses (n,), float64; NaN where the evaluation diverged.
+        memory: State for the next step (moments of Adam); empty for memoryless optimizers.
+        diagnostics: Named numbers, e.g. ``update_norm``, ``ess``; the same names at every step.
+        weights: Importance weights (n,) where the optimizer has them (MGS), else empty.
+    """
+
+    alpha: Tensor
+    loss: float
+    candidates: Tensor
+    losses: Tensor
+    memory: Memory = field(default_factory=dict)
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+    weights: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
+
+
+class Optimizer(Protocol):
+    """A rule that moves α. Implementations are frozen dataclasses whose fields are hyper-parameters."""
+
+    def step(
+        self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
+    ) -> Step:
+        """One update of α (d,). Asks the objective; never advances it.
+
+        Args:
+            objective: What to descend; pure, so asking has no effect.
+            alpha: The incumbent (d,).
+            memory: The previous step's ``memory``; empty at the first.
+            rng: Source of all random draws of this step.
+        """
+
+
+def search(
+    objective: Objective,
+    optimizer: Optimizer,
+    alpha: Tensor,
+    *,
+    iterations: int,
+    seed: int,
+    start: int = 0,
+    warmup: int = 0,
+    memory: Memory | None = None,
+    schedule: Mapping[str, Callable[[int], float]] | None = None,
+) -> Iterator[tuple[Step, Objective]]:
+    """Runs Alg. 1 of ZARTS (or DARTS): update α, train ω at the new α, repeat.
+
+    Args:
+        objective: The problem at iteration ``start``.
+        optimizer: What moves α.
+        alpha: α at iteration ``start`` (d,).
+        iterations: Number of the iteration to stop before.
+        seed: Draws of iteration t come from the key (seed, "optimizer", t), so a search resumed at any
+            iteration continues with the same numbers.
+        start: First iteration; greater than zero when resuming.
+        warmup: Iterations that train ω with α as it is (ZARTS: the first 10 epochs).
+        memory: The optimizer's memory at ``start``.
+        schedule: Hyper-parameter name to its value at iteration t, e.g. the cosine of σ.
+
+    Yields:
+        The step and the objective after ω was trained at the step's α.
+
+    Raises:
+        Diverged: If the outer training diverges.
+    """
+    memory = dict(memory or {})
+    for iteration in range(start, iterations):
+        if iteration < warmup:
+            step = _idle(alpha, memory)
+        else:
+            values: dict[str, Any] = {
+                name: value(iteration) for name, value in (schedule or {}).items()
+            }
+            current = replace(optimizer, **values) if values else optimizer  # type: ignore[type-var]
+            step = current.step(objective, alpha, memory, generator(seed, "optimizer", iteration))
+        objective = objective.advance(step.alpha)
+        alpha, memory = step.alpha, dict(step.memory)
+        yield step, objective
+
+
+def _idle(alpha: Tensor, memory: Memory) -> Step:
+    return Step(
+        alpha=alpha,
+        loss=math.nan,
+        candidates=alpha.new_empty(0, alpha.numel()),
+        losses=torch.empty(0, dtype=torch.float64),
+        memory=memory,
+        diagnostics={"update_norm": 0.0},
+    )

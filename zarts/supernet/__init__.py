@@ -1,0 +1,1 @@
+"""Supernets of the DARTS family: spaces, operations, the network, genotypes."""

@@ -1,0 +1,278 @@
+"""Discrete architectures: derivation from α, the text the field exchanges, parameter counts."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from math import prod
+
+from torch import Tensor
+
+from zarts.alpha import Space
+from zarts.supernet.layout import EDGES, NODES, Cell, cells, stem_shapes
+from zarts.supernet.operations import OPERATIONS, shapes
+
+__all__ = ["NAMED", "Genotype", "derive", "entropy", "parameters", "parse"]
+
+Inputs = tuple[tuple[str, int], ...]  # (operation, source), two per node, node by node
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """A discrete cell pair: two (operation, source) per node and which states a cell concatenates.
+
+    Attributes:
+        normal: Inputs of the normal cell; entries 2i and 2i + 1 belong to node i.
+        reduce: Inputs of the reduction cell.
+        concat: States that both cells concatenate; state i + 2 is node i.
+
+    Raises:
+        ValueError: If an operation is unknown or a source does not precede its node.
+    """
+
+    normal: Inputs
+    reduce: Inputs
+    concat: tuple[int, ...] = (2, 3, 4, 5)
+
+    def __post_init__(self) -> None:
+        for name, inputs in (("normal", self.normal), ("reduce", self.reduce)):
+            if len(inputs) != 2 * NODES:
+                raise ValueError(
+                    f"{name} cell has {len(inputs)} inputs, expected {2 * NODES}: two per node"
+                )
+            for position, (operation, source) in enumerate(inputs):
+                if operation not in OPERATIONS:
+                    raise ValueError(
+                        f"{name} cell has operation {operation!r}, "
+                        f"expected one of {', '.join(OPERATIONS)}"
+                    )
+                if not 0 <= source < position // 2 + 2:
+                    raise ValueError(
+                        f"node {position // 2} of the {name} cell reads source {source}, "
+                        f"expected 0 to {position // 2 + 1}"
+                    )
+        if not self.concat or not set(self.concat) <= set(range(NODES + 2)):
+            raise ValueError(f"got concat {self.concat}, expected states out of 0 to {NODES + 1}")
+
+    def __str__(self) -> str:
+        """Returns the tuple text of the field, as DARTS prints and reads it."""
+        first, last = self.concat[0], self.concat[-1]
+        run = tuple(range(first, last + 1))
+        concat = f"range({first}, {last + 1})" if self.concat == run else str(list(self.concat))
+        return (
+            f"Genotype(normal={list(self.normal)}, normal_concat={concat}, "
+            f"reduce={list(self.reduce)}, reduce_concat={concat})"
+        )
+
+    @property
+    def skip_share(self) -> float:
+        """Share of the inputs that are skip connections: near 1 means a collapsed search."""
+        operations = [operation for operation, _ in self.normal + self.reduce]
+        return operations.count("skip_connect") / len(operations)
+
+
+def parse(text: str) -> Genotype:
+    """Reads the tuple text of a genotype; the inverse of ``str``. Nothing in it is executed.
+
+    Args:
+        text: ``Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)``.
+
+    Raises:
+        ValueError: If the text is not a genotype.
+    """
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError("no call with named arguments")
+        fields = {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
+        if (
+            call.func.id != "Genotype"
+            or set(fields) != _FIELDS
+            or len(call.keywords) != len(_FIELDS)
+        ):
+            raise ValueError(f"{call.func.id} with fields {sorted(fields)}")
+        if fields["normal_concat"] != fields["reduce_concat"]:
+            raise ValueError("the two cells concatenate different states")
+        normal, reduce = _inputs(fields["normal"]), _inputs(fields["reduce"])
+        concat = _integers(fields["normal_concat"])
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(
+            f"got {text[:80]!r} ({error}), expected Genotype(normal=[(operation, source), ...], "
+            "normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
+        ) from None
+    return Genotype(normal, reduce, concat)
+
+
+_FIELDS = {"normal", "normal_concat", "reduce", "reduce_concat"}
+
+
+def _value(node: ast.expr) -> object:
+    """Evaluates a literal, or ``range`` of two literals."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+        bounds = [ast.literal_eval(argument) for argument in node.args]
+        if len(bounds) != 2 or not all(type(b) is int and 0 <= b <= NODES + 2 for b in bounds):
+            raise ValueError(f"range of {bounds}")
+        return list(range(*bounds))
+    found: object = ast.literal_eval(node)
+    return found
+
+
+def _integers(value: object) -> tuple[int, ...]:
+    if not isinstance(value, (list, tuple)) or not all(type(item) is int for item in value):
+        raise ValueError(f"concat {value}")
+    return tuple(value)
+
+
+def _inputs(value: object) -> Inputs:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"inputs {value}")
+    found = []
+    for item in value:
+        if not isinstance(item, tuple) or len(item) != 2:
+            raise ValueError(f"input {item}")
+        operation, source = item
+        if type(operation) is not str or type(source) is not int:
+            raise ValueError(f"input {item}")
+        found.append((operation, source))
+    return tuple(found)
+
+
+def derive(space: Space, alpha: Tensor) -> Genotype:
+    """Derives the discrete architecture of α.
+
+    Of every node the two incoming edges whose strongest operation weighs most are kept, and of an
+    edge that strongest operation; ``none`` counts in the softmax but is never chosen. A node lists
+    its inputs by falling weight. Among equal weights the lowest edge and the lowest operation come
+    first.
+
+    Args:
+        space: A space of supernets.
+        alpha: Raw logits (dim,).
+
+    Raises:
+        ValueError: If α is not a vector of the space or not finite.
+
+    Source: DARTS §2.4; the order within a node is that of its released code.
+    """
+    if not bool(alpha.isfinite().all()):
+        raise ValueError("got an α with NaN or infinite entries, expected finite logits")
+    mixture = {name: table.tolist() for name, table in space.mixture(alpha.detach()).items()}
+    cell = {group.name: _strongest(group.operations, mixture[group.name]) for group in space.groups}
+    return Genotype(cell["normal"], cell["reduce"])
+
+
+def _strongest(operations: tuple[tuple[str, ...], ...], mixture: list[list[float]]) -> Inputs:
+    best: list[tuple[float, str]] = []
+    for names, row in zip(operations, mixture, strict=True):
+        offered = [
+            (weight, name) for weight, name in zip(row, names, strict=True) if name != "none"
+        ]
+        best.append(max(offered, key=lambda pair: pair[0]))  # max keeps the first of equals
+    kept: list[tuple[str, int]] = []
+    for node in range(NODES):
+        edges = [edge for edge, (target, _) in enumerate(EDGES) if target == node]
+        edges.sort(key=lambda edge: -best[edge][0])  # a stable sort: the lower edge first
+        kept += [(best[edge][1], EDGES[edge].source) for edge in edges[:2]]
+    return tuple(kept)
+
+
+def entropy(space: Space, alpha: Tensor) -> float:
+    """Returns the mean entropy of the edges' mixtures in nats: log K if undecided, 0 if decided."""
+    tables = [table.double() for table in space.mixture(alpha.detach()).values()]
+    edges = [-(table.xlogy(table)).sum(dim=1) for table in tables]
+    count = sum(len(table) for table in tables)
+    return sum(float(edge.sum()) for edge in edges) / count
+
+
+def parameters(
+    genotype: Genotype,
+    *,
+    channels: int = 36,
+    count: int = 20,
+    classes: int = 10,
+    stem: str = "cifar",
+    auxiliary: bool = False,
+    image_channels: int = 3,
+) -> int:
+    """Counts the parameters of a discrete network exactly.
+
+    Args:
+        genotype: Its cells.
+        channels: Initial channels C.
+        count: Number of cells L.
+        classes: Number of classes.
+        stem: ``"cifar"`` or ``"imagenet"``.
+        auxiliary: Whether to include the auxiliary head, which papers leave out.
+        image_channels: Channels of the images.
+
+    Source: DARTS §3; its ``model.py``. BatchNorms are affine; pools have none.
+    """
+    sizes = list(stem_shapes(stem, channels, image_channels).values())
+    layout = list(cells(channels, count, stem, len(genotype.concat)))
+    total = sum(prod(size) for size in sizes)
+    total += sum(_cell_parameters(genotype, cell) for cell in layout)
+    total += (len(genotype.concat) * layout[-1].channels + 1) * classes
+    if auxiliary:
+        width = len(genotype.concat) * layout[2 * count // 3].channels
+        total += width * 128 + 2 * 128 + 128 * 768 * 2 * 2 + (768 + 1) * classes
+        total += 2 * 768 if stem == "cifar" else 0  # DARTS' ImageNet head lacks the last BatchNorm
+    return total
+
+
+def _cell_parameters(genotype: Genotype, cell: Cell) -> int:
+    total = sum(before * cell.channels + 2 * cell.channels for before in cell.inputs)
+    for operation, source in genotype.reduce if cell.reduction else genotype.normal:
+        sizes = shapes(operation, cell.channels, cell.stride(source), affine=True).values()
+        total += sum(prod(size) for size in sizes)
+    return total
+
+
+_SHORT = {
+    "skip": "skip_connect",
+    "sep3": "sep_conv_3x3",
+    "sep5": "sep_conv_5x5",
+    "dil3": "dil_conv_3x3",
+    "dil5": "dil_conv_5x5",
+    "max": "max_pool_3x3",
+    "avg": "avg_pool_3x3",
+}
+
+
+def _named(normal: str, reduce: str) -> Genotype:
+    """Expands two lists of abbreviated operations with their source, two per node."""
+
+    def expand(text: str) -> Inputs:
+        words = text.split()
+        pairs = zip(words[::2], words[1::2], strict=True)
+        return tuple((_SHORT[name], int(source)) for name, source in pairs)
+
+    return Genotype(expand(normal), expand(reduce))
+
+
+# Published cells: DARTS (first and second order), P-DARTS, PC-DARTS (CIFAR-10, ImageNet), GDAS.
+NAMED = {
+    "DARTS_V1": _named(
+        "sep3 1 sep3 0  skip 0 sep3 1  skip 0 sep3 1  sep3 0 skip 2",
+        "max 0 max 1  skip 2 max 0  max 0 skip 2  skip 2 avg 0",
+    ),
+    "DARTS_V2": _named(
+        "sep3 0 sep3 1  sep3 0 sep3 1  sep3 1 skip 0  skip 0 dil3 2",
+        "max 0 max 1  skip 2 max 1  max 0 skip 2  skip 2 max 1",
+    ),
+    "PDARTS": _named(
+        "skip 0 dil3 1  skip 0 sep3 1  sep3 1 sep3 3  sep3 0 dil5 4",
+        "avg 0 sep5 1  sep3 0 dil5 2  max 0 dil3 1  dil3 1 dil5 3",
+    ),
+    "PC_DARTS_cifar": _named(
+        "sep3 1 skip 0  sep3 0 dil3 1  sep5 0 sep3 1  avg 0 dil3 1",
+        "sep5 1 max 0  sep5 1 sep5 2  sep3 0 sep3 3  sep3 1 sep3 2",
+    ),
+    "PC_DARTS_imagenet": _named(
+        "skip 1 sep3 0  sep3 0 skip 1  sep3 1 sep3 3  sep3 1 dil5 4",
+        "sep3 0 skip 1  dil5 2 max 1  sep3 2 sep3 1  sep5 0 sep3 3",
+    ),
+    "GDAS_V1": _named(
+        "skip 0 skip 1  skip 0 sep5 2  sep3 3 skip 0  sep5 4 sep3 3",
+        "sep5 0 sep3 1  sep5 2 sep5 1  dil5 2 sep3 1  sep5 0 sep5 1",
+    ),
+}
