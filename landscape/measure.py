@@ -154,7 +154,10 @@ def sharpness(surface: Surface, where: NDArray[np.bool_] | None = None) -> float
     if min(surface.loss.shape) < 2:
         return float("nan")
     usable = np.isfinite(surface.loss) if where is None else where & np.isfinite(surface.loss)
-    loss = np.where(usable, surface.loss, np.nan)
+    if not usable.any():
+        return float("nan")
+    # From the lowest loss up: differences of a constant are then exactly zero.
+    loss = np.where(usable, surface.loss, np.nan) - surface.loss[usable].min()
     along_y, along_x = np.gradient(loss, surface.y, surface.x)
     norms = np.hypot(along_x, along_y)[usable]
     norms = norms[np.isfinite(norms)]

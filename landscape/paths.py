@@ -98,7 +98,7 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
                 generator(ground.seed, "paths", method, update),
             )
             if not step.alpha.isfinite().all():
-                raise Diverged(0, math.nan)
+                raise Diverged("α", update + 1)
             if settings.weights == "trained":
                 # each update trains on batches of its own, as in a search
                 later = replace(problem, iteration=update).advance(_full(ground, step.alpha))

@@ -114,7 +114,7 @@ def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
         said.append(
             f"Lowest loss after {target} steps of ω at the end of the paths: {ranking(ends)}."
         )
-    return " ".join(said) or "Nothing finite has been computed yet."
+    return " ".join(said) or "Nothing to compare yet."
 
 
 def change(record: Figure1, pair: tuple[int, int]) -> str:
@@ -202,7 +202,7 @@ def cell(text: str) -> str:
 def to_csv(record: Figure1) -> str:
     """All surfaces and paths in long form: one line per grid point and per step of a path."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out)
     writer.writerow(
         ["kind", "name", "inner_steps", "index", "x", "y", "loss", "target_loss", "status"]
     )

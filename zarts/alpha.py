@@ -58,6 +58,11 @@ class Space:
     name: str
     groups: tuple[Group, ...]
 
+    def __post_init__(self) -> None:
+        names = [group.name for group in self.groups]
+        if len(set(names)) != len(names):
+            raise ValueError(f"space {self.name!r} has groups {names}; give each its own name")
+
     @property
     def dim(self) -> int:
         """Number of entries of α."""

@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from zarts.config import Config, ConfigError, DataConfig, nearest
 from zarts.data.augment import NONE, Augmentation
-from zarts.data.loaders import Dataset, load
+from zarts.data.dataset import Dataset, measure
+from zarts.data.loaders import load
 from zarts.data.stream import Batch, Stream, split
 from zarts.inner import SGD, Weights
 from zarts.objective import Bilevel
@@ -192,7 +194,7 @@ def load_dataset(config: Config) -> Dataset:
         ConfigError: If the device is not there or the name is unknown.
         MissingData: If the data set is not there.
     """
-    return _dataset(config.data.name, config.device)
+    return _dataset(config.data.name, config.data.downscale, config.device)
 
 
 def _parts(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
@@ -206,13 +208,25 @@ def _parts(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
 
 
 @lru_cache(maxsize=1)  # search, grid and paths of one process share the images
-def _dataset(name: str, device: str) -> Dataset:
+def _dataset(name: str, factor: int, device: str) -> Dataset:
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {device!r}, but no CUDA device is here; use --device cpu")
     try:
-        return load(name).to(device)
+        return _downscaled(load(name), factor).to(device)
     except ValueError as error:
         raise ConfigError(f"data.name: {error}") from error
+
+
+def _downscaled(dataset: Dataset, factor: int) -> Dataset:
+    if factor == 1:
+        return dataset
+    if min(dataset.images.shape[2:]) < factor:
+        raise ConfigError(
+            f"data.downscale is {factor}, expected at most {min(dataset.images.shape[2:])}, the image side"
+        )
+    small = avg_pool2d(dataset.images.float(), factor).round().to(torch.uint8)
+    mean, std = measure(small)
+    return dataclasses.replace(dataset, images=small, mean=mean, std=std)
 
 
 def _search_feed(config: Config, dataset: Dataset, halves: tuple[Tensor, Tensor]) -> ImageFeed:
@@ -268,7 +282,7 @@ def _stream(
 def _augmentation(data: DataConfig) -> Augmentation:
     if data.augment == "none":
         return Augmentation(padding=0, flip=False, cutout=data.cutout)
-    return Augmentation(cutout=data.cutout)
+    return Augmentation(padding=4 // data.downscale, cutout=data.cutout)
 
 
 def _dtype(config: Config) -> torch.dtype:

@@ -50,6 +50,8 @@ class DataConfig:
         batch_size: Images per batch of the outer training and of L_val in a search (64 in the paper).
         augment: ``standard``: random crop with padding 4 and horizontal flip, on both halves as in
             DARTS; ``none``.
+        downscale: Average so many pixels on each axis to one before anything else (NAS on small images,
+            as ImageNet16 in NAS-Bench-201); 1: full size. The crop's padding shrinks with it.
         cutout: Side of the square that is cut out, in pixels; 0: none, as in DARTS' and ZARTS' search.
     """
 
@@ -59,6 +61,7 @@ class DataConfig:
     batch_size: int = 64
     augment: Literal["standard", "none"] = "standard"
     cutout: int = 0
+    downscale: int = 1
 
 
 @dataclass(frozen=True)
@@ -332,6 +335,7 @@ def _check(config: Config) -> None:
         "data.subset": (config.data.subset, 0),
         "data.batch_size": (config.data.batch_size, 2),
         "data.cutout": (config.data.cutout, 0),
+        "data.downscale": (config.data.downscale, 1),
         "supernet.channels": (config.supernet.channels, 1),
         "supernet.cells": (config.supernet.cells, 1),
         "search.epochs": (search.epochs, 1),

@@ -18,14 +18,23 @@ BatchT = TypeVar("BatchT")
 
 
 class Diverged(ArithmeticError):
-    """A training loss stopped being finite; ``step`` is the inner step at which it happened."""
+    """A loss, a gradient or the weights stopped being finite.
 
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(
-            f"training loss became {loss} at inner step {step}; "
+    Attributes:
+        what: What is not finite.
+        step: The number of SGD steps after which it was noticed.
+    """
+
+    def __init__(self, what: str, step: int) -> None:
+        super().__init__(what, step)
+        self.what, self.step = what, step
+
+    def __str__(self) -> str:
+        """One line for people, with the cure."""
+        return (
+            f"{self.what} is not finite after {self.step} SGD steps; "
             "lower the learning rate, or set a gradient clip"
         )
-        self.step = step
 
 
 @dataclass(frozen=True)
@@ -103,8 +112,9 @@ def descend(
         without momentum).
 
     Raises:
-        Diverged: If a training loss is not finite. No further step is made.
+        Diverged: If a training loss or the final ω is not finite. No further step is made.
     """
+    steps = 0
     for step, batch in enumerate(batches):
         names = list(weights)
         leaves = [
@@ -117,9 +127,8 @@ def descend(
         current = dict(zip(names, leaves, strict=True))
         with torch.enable_grad():
             value = loss(current, batch)
-        number = float(value.detach())
-        if not math.isfinite(number):
-            raise Diverged(step, number)
+        if not math.isfinite(float(value.detach())):
+            raise Diverged("the training loss", step)
         gradients = torch.autograd.grad(
             value, leaves, create_graph=differentiable, materialize_grads=True
         )
@@ -127,7 +136,12 @@ def descend(
             moved, speed = sgd.update(
                 current, dict(zip(names, gradients, strict=True)), velocity or None
             )
-        weights, velocity = moved, speed or None
+        weights, velocity, steps = moved, speed or None, step + 1
+    # The loss catches what earlier steps broke; the last step has no loss after it.
+    if steps and not math.isfinite(
+        float(torch.stack([w.detach().sum() for w in weights.values()]).sum())
+    ):
+        raise Diverged("ω", steps)
     return weights, velocity
 
 

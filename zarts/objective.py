@@ -70,7 +70,7 @@ class Feed(Protocol[BatchT_co]):
         """The rule of the M inner steps."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no single truth value to compare by
 class Bilevel(Generic[BatchT]):
     """L_M(α) for two losses, weights ω and a feed of batches. Supernets and toys alike.
 
@@ -135,19 +135,19 @@ class Bilevel(Generic[BatchT]):
         of one. M = 0 is DARTS-1st; M = 1 is Eq. 7 of DARTS with an exact mixed second derivative.
 
         Raises:
-            Diverged: If an inner step or the validation loss is not finite.
+            Diverged: If an inner step, the validation loss or the gradient is not finite.
         """
         with single_thread(), torch.enable_grad():
             point = self._place(alpha.detach()).requires_grad_()
             tuned = self.tuned(point, differentiable=True)
             names = list(tuned)
             leaves = {name: tuned[name].detach().requires_grad_() for name in names}
-            batches = self.feed.val_batches(self.iteration)
+            batches = self._val_batches()
             direct, through = torch.zeros_like(point), None
             for batch in batches:
                 loss = self.val_loss(leaves, point, batch) / len(batches)
                 if not math.isfinite(float(loss.detach())):
-                    raise Diverged(self.inner_steps, float(loss.detach()))
+                    raise Diverged("the validation loss", self.inner_steps)
                 wanted = [point, *(leaves.values() if self.inner_steps else ())]
                 first, *rest = torch.autograd.grad(loss, wanted, materialize_grads=True)
                 direct = direct + first
@@ -160,6 +160,8 @@ class Bilevel(Generic[BatchT]):
                     materialize_grads=True,
                 )
                 direct = direct + chained
+        if not direct.isfinite().all():
+            raise Diverged("the gradient of α", self.inner_steps)
         return direct.detach().to(alpha)
 
     def at(self, inner_steps: int) -> Bilevel[BatchT]:
@@ -184,7 +186,13 @@ class Bilevel(Generic[BatchT]):
         return replace(self, weights=weights, velocity=velocity, iteration=self.iteration + 1)
 
     def tuned(self, alpha: Tensor, *, differentiable: bool = False) -> Weights:
-        """ω*_M(α): a fine-tuned copy of ω; ω itself and its velocity stay as they are."""
+        """ω*_M(α): a fine-tuned copy of ω; ω itself and its velocity stay as they are.
+
+        The building block of ``evaluate`` and ``grad``; α is on the device and of the type of ω here.
+
+        Raises:
+            Diverged: If an inner step is not finite.
+        """
         weights, _ = descend(
             lambda weights, batch: self.train_loss(weights, alpha, batch),
             self.weights,
@@ -200,11 +208,16 @@ class Bilevel(Generic[BatchT]):
             tuned = self.tuned(alpha)
         except Diverged:
             return math.nan
-        batches = self.feed.val_batches(self.iteration)
+        batches = self._val_batches()
         with torch.no_grad():
             losses = [float(self.val_loss(tuned, alpha, batch)) for batch in batches]
-        mean = math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.nan
-        return mean
+        return math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.nan
+
+    def _val_batches(self) -> Sequence[BatchT]:
+        batches = self.feed.val_batches(self.iteration)
+        if not batches:
+            raise ValueError("the feed gives no validation batch; it must give at least one")
+        return batches
 
     def _place(self, alpha: Tensor) -> Tensor:
         self.space.check(alpha)
@@ -218,14 +231,14 @@ def _add(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
 
 @dataclass
 class Tally:
-    """What was spent: evaluations of L_M, gradients, and SGD steps of ω (inner and outer)."""
+    """What an optimizer spent: evaluations of L_M, gradients, and the inner SGD steps of both."""
 
     evaluations: int = 0
     gradients: int = 0
     weight_steps: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Counted:
     """An objective that counts what is asked of it; all objectives derived from it share the tally."""
 
@@ -267,7 +280,7 @@ class Counted:
         return replace(self, objective=self.objective.advance(alpha))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Restricted:
     """An objective on a plane (or line): z ↦ L(origin + scale · basis · z), for unchanged optimizers.
 
@@ -287,6 +300,13 @@ class Restricted:
     basis: Tensor
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        self.objective.space.check(self.origin)
+        if self.basis.ndim != 2 or len(self.basis) != len(self.origin):
+            raise ValueError(
+                f"basis has shape {tuple(self.basis.shape)}, expected ({len(self.origin)}, k)"
+            )
+
     @property
     def space(self) -> Space:
         """A plain space of k coordinates."""
@@ -298,7 +318,15 @@ class Restricted:
         return self.objective.inner_steps
 
     def lift(self, points: Tensor) -> Tensor:
-        """The α (n, d) of plane points (n, k)."""
+        """The α (n, d) of plane points (n, k).
+
+        Raises:
+            ValueError: If the points have another shape.
+        """
+        if points.ndim != 2 or points.shape[1] != self.basis.shape[1]:
+            raise ValueError(
+                f"points have shape {tuple(points.shape)}, expected (n, {self.basis.shape[1]})"
+            )
         return self.origin + self.scale * (points.to(self.basis) @ self.basis.T)
 
     def __call__(self, alpha: Tensor) -> Tensor:
@@ -312,7 +340,7 @@ class Restricted:
     def grad(self, alpha: Tensor) -> Tensor:
         """Gradient (k,) in the coordinates of the plane, by the chain rule."""
         full = self.objective.grad(self.lift(alpha.unsqueeze(0))[0])
-        return (self.scale * (full @ self.basis)).to(alpha)
+        return (self.scale * (full.to(self.basis) @ self.basis)).to(alpha)
 
     def at(self, inner_steps: int) -> Restricted:
         """Another M, the same plane."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 
 import torch
 
@@ -20,7 +21,9 @@ def key(seed: int, *parts: str | int) -> int:
         The leading 63 bits of SHA-256 over the unambiguous text of all parts. The same parts give the
         same integer on every platform and in every process, so resuming needs no generator state.
     """
-    text = repr((int(seed), *parts)).encode()
+    # operator.index: numpy and Python integers name the same stream
+    names = [part if isinstance(part, str) else operator.index(part) for part in parts]
+    text = repr((operator.index(seed), *names)).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 

@@ -18,7 +18,7 @@ __all__ = ["Memory", "Optimizer", "Step", "search"]
 Memory = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """What one optimizer step did.
 
@@ -28,7 +28,8 @@ class Step:
         candidates: The α's it evaluated (n, d); n = 0 for gradient methods.
         losses: Their losses (n,), float64; NaN where the evaluation diverged.
         memory: State for the next step (moments of Adam); empty for memoryless optimizers.
-        diagnostics: Named numbers, e.g. ``update_norm``, ``ess``; the same names at every step.
+        diagnostics: Named numbers, e.g. ``update_norm``, ``ess``; the same names at every step of one
+            optimizer, and ``update_norm`` alone during the warm-up.
         weights: Importance weights (n,) where the optimizer has them (MGS), else empty.
     """
 

@@ -53,21 +53,21 @@ def pick() -> Entry:
     names = sorted(entries, key=lambda name: not entries[name].complete)
     with st.sidebar:
         st.header("ZARTS")
-        name = st.selectbox(
-            "Run",
-            names,
-            format_func=lambda name: label(entries[name]),
-            key="run",
-            bind="query-params",
-        )
+        # The names are the labels, because a label is what the URL carries.
+        name = st.selectbox("Run", names, key="run", bind="query-params")
+        st.caption(state(entries[name]))
     return entries[name]
 
 
-def label(entry: Entry) -> str:
-    """A run in the list, with its state."""
+def state(entry: Entry) -> str:
+    """Where a run comes from, or that it cannot be read."""
     if entry.listed.run is None:
-        return f"{entry.name} · unreadable"
-    return f"{entry.name} · bundled" if entry.bundled else entry.name
+        return ":material/error: unreadable"
+    return (
+        "bundled with the package"
+        if entry.bundled
+        else f"made {entry.created or 'at no known time'}"
+    )
 
 
 def opened(entry: Entry) -> Figure1:

@@ -40,7 +40,7 @@ def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
                 line={"color": style.color, "width": 2.5, "dash": style.dash},
                 marker={"symbol": style.symbol, "size": 8},
                 name=escape(style.label),
-                legendgroup=path.method,
+                legendgroup=escape(path.method),
                 showlegend=col == 1,
                 hovertemplate=f"<b>{escape(style.label)}</b> %{{x:.0f}}: %{{y:.4f}}<extra></extra>",
             )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.measure import read
+from landscape.measure import Minimum, read
 from landscape.record import Figure1, Status, Surface
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "extent",
     "levels",
     "panel_title",
+    "starred",
     "style",
     "subtitle",
 ]
@@ -166,19 +167,26 @@ def subtitle(surface: Surface) -> list[str]:
     """The minimum of a panel and what is missing from it: short lines."""
     reading = read(surface)
     low = reading.minimum
-    lines = [
-        f"★ {low.loss:.4f} at ({low.x:.2f}, {low.y:.2f})".replace("-", "−")
-        if low
-        else "no finite loss"
-    ]
-    if low and reading.span == 0:
-        lines.append("constant")
+    if low is None:
+        lines = ["no finite loss"]
+    elif reading.span == 0:
+        lines = [f"constant {low.loss:.4f}"]
+    else:
+        lines = [f"★ {low.loss:.4f} at ({low.x:.2f}, {low.y:.2f})".replace("-", "−")]
+    if min(surface.loss.shape) < 2:
+        lines.append("a single line of points has no contours")
     pending = int(np.count_nonzero(surface.status == Status.PENDING))
     if pending:
         lines.append(f"{pending} of {reading.points} not computed yet")
     if lost := reading.missing - pending:
         lines.append(f"{lost} without a number")
     return lines
+
+
+def starred(surface: Surface) -> Minimum | None:
+    """The point that gets the star; none on a constant surface, where every point is as low."""
+    reading = read(surface)
+    return reading.minimum if reading.span > 0 else None
 
 
 def axis_title(axis: int, scale: float) -> str:

@@ -12,7 +12,6 @@ from plotly.subplots import make_subplots
 from landscape.figures import look
 from landscape.figures.look import Ink, Levels
 from landscape.figures.paths import add_frames, add_paths
-from landscape.measure import read
 from landscape.record import Figure1, Status, Surface
 
 __all__ = ["figure_1"]
@@ -125,8 +124,8 @@ def missing(surface: Surface) -> list[go.Heatmap | go.Scatter]:
 
 
 def star(surface: Surface) -> list[go.Scatter]:
-    """The star at the minimum of one surface; nothing if it has none."""
-    low = read(surface).minimum
+    """The star at the minimum of one surface, if it has one."""
+    low = look.starred(surface)
     if low is None:
         return []
     return [
@@ -157,7 +156,9 @@ def dress_axes(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface], 
         title={"text": look.axis_title(0, record.scale), "font": {"size": 12}},
         **shared,
     )
-    figure.update_yaxes(range=[vertical[0] - pad[1], vertical[1] + pad[1]], **shared)
+    figure.update_yaxes(
+        range=[vertical[0] - pad[1], vertical[1] + pad[1]], constraintoward="top", **shared
+    )
     title = {"text": look.axis_title(1, record.scale), "font": {"size": 12}}
     figure.update_yaxes(title=title, scaleanchor="x", col=1)  # the other panels match the first
 

@@ -54,7 +54,7 @@ def path_traces(path: Path, points: Floats, target: int, legend: bool) -> tuple[
     look = style(path.method)
     label = escape(look.label)
     note = f" ({escape(path.note)})" if path.note else ""
-    shared = {"legendgroup": path.method, "showlegend": False}
+    shared = {"legendgroup": escape(path.method), "showlegend": False}
     steps = np.arange(len(points))
     known = np.column_stack([steps, path.loss[: len(points)], path.target_loss[: len(points)]])
     hover = (
@@ -102,7 +102,7 @@ def path_traces(path: Path, points: Floats, target: int, legend: bool) -> tuple[
         },
         hoverinfo="skip",
         name=label + note,
-        legendgroup=path.method,
+        legendgroup=escape(path.method),
         showlegend=legend,
     )
     return casing, line, head

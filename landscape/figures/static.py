@@ -11,7 +11,7 @@ import numpy as np
 
 from landscape.figures import look
 from landscape.figures.look import Levels
-from landscape.measure import endings, read
+from landscape.measure import endings
 from landscape.record import Figure1, Status, Surface
 
 if TYPE_CHECKING:
@@ -89,7 +89,11 @@ def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> Conto
     if min(surface.loss.shape) > 1 and np.isfinite(surface.loss).any():
         loss = np.ma.masked_invalid(shared.drawn(surface.loss))
         filled = axes.contourf(
-            surface.x, surface.y, loss, levels=shared.values, cmap=look.COLORMAP, extend="both"
+            surface.x,
+            surface.y,
+            loss,
+            levels=shared.values,
+            cmap=look.COLORMAP,
         )
         inside = (shared.values > loss.min()) & (shared.values < loss.max())
         if inside.any():
@@ -101,9 +105,10 @@ def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> Conto
                 colors="white",
                 linewidths=0.6,
             )
-            axes.clabel(lines, fmt=lambda value: label(value, shared), fontsize=7)
+            labelled = lines.levels[:: 2 if len(lines.levels) > 12 else 1]
+            axes.clabel(lines, labelled, fmt=lambda value: label(value, shared), fontsize=7)
     mark_missing(axes, surface)
-    if low := read(surface).minimum:
+    if low := look.starred(surface):
         axes.plot(
             low.x, low.y, "*", color=look.STAR, markeredgecolor="black", markersize=13, zorder=10
         )

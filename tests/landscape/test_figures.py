@@ -172,8 +172,7 @@ def test_nothing_and_constants_draw(log: bool) -> None:
     assert "constant" in right
     assert figure.layout.coloraxis.cmin < 0.7 < figure.layout.coloraxis.cmax
     assert contours(figure)[1].contours.size > 0
-    for kind in ("png", "svg"):
-        assert static(record(surfaces=(nothing, constant)), kind, log=log)
+    assert static(record(surfaces=(nothing, constant)), "svg", log=log)
 
 
 def test_without_paths_there_is_nothing_to_play() -> None:
@@ -223,7 +222,7 @@ def test_log_levels_return_the_loss() -> None:
 def test_the_same_record_gives_the_same_bytes() -> None:
     assert figure_1(record()).to_json() == figure_1(record()).to_json()
     assert losses(record()).to_json() == losses(record()).to_json()
-    for kind in ("png", "svg", "pdf"):
+    for kind in ("svg", "pdf"):
         assert static(record(), kind) == static(record(), kind)
 
 

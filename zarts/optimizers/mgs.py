@@ -72,7 +72,11 @@ class MGS:
     def step(
         self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
     ) -> Step:
-        """One update of α (d,) from ``evaluations`` values (and ``gradients``) of the objective."""
+        """One update of α (d,) from ``evaluations`` values (and ``gradients``) of the objective.
+
+        Raises:
+            Diverged: If a guided proposal needs a gradient that is not finite.
+        """
         del memory  # memoryless
         deltas, log_density = self._propose(objective, alpha, rng)
         candidates = alpha + deltas
@@ -137,12 +141,13 @@ def importance_weights(
 
     Source: ZARTS Eq. 8, in log space because exp overflows float32 at ΔL < −0.89 for τ = 0.01.
     """
-    scores = -losses.double() / temperature
-    if log_density is not None:
-        scores = scores - log_density.double()
     kept = losses.isfinite()
     if not kept.any():
-        return torch.zeros_like(scores)
+        return torch.zeros_like(losses, dtype=torch.float64)
+    # differences first: exact for close losses, however large they are beside τ
+    scores = -(losses.double() - losses[kept].double().min()) / temperature
+    if log_density is not None:
+        scores = scores - log_density.double()
     scores = scores.masked_fill(~kept, -math.inf)
     return (scores - scores.logsumexp(0)).exp()
 

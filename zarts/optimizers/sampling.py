@@ -30,3 +30,5 @@ def check_positive(owner: object, *names: str) -> None:
         value = getattr(owner, name)
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{type(owner).__name__}.{name} is {value}, expected a number > 0")
+        if name == "samples" and value != int(value):
+            raise ValueError(f"{type(owner).__name__}.samples is {value}, expected a whole number")

@@ -220,10 +220,12 @@ def classic(name: str, dim: int = 3, inner_steps: int = 0) -> Bilevel[None]:
     """A single-level classic as a bilevel problem whose weights do not matter: L_M is the same for all M.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If the name is unknown or the function has no such dimension.
     """
     if name not in CLASSICS:
         raise ValueError(f"unknown function {name!r}, expected one of {sorted(CLASSICS)}")
+    if dim < 1 + (name == "rosenbrock"):
+        raise ValueError(f"{name} in {dim} dimensions is constant; use more")
     function = CLASSICS[name]
 
     def train_loss(weights: Weights, alpha: Tensor, batch: None) -> Tensor:

@@ -105,7 +105,8 @@ def test_what_is_not_finite_never_wins(as_objective: AsObjective, bad: float) ->
 @pytest.mark.parametrize(
     ("largest", "smallest", "count"),
     [(1.0, 1.0, 1), (1.0, 0.51, 1), (1.0, 0.5, 2), (8.0, 1.0, 4), (0.13, 0.13 / 2**10, 11),
-     (0.3, 0.1, 2), (0.1, 0.1 / 2**3, 4), (0.13, 0.13 / 2**14.8, 15)],
+     (0.3, 0.1, 2), (0.1, 0.1 / 2**3, 4), (0.13, 0.13 / 2**14.8, 15),
+     (0.8 * (1 - 1e-12), 0.1, 4)],  # a power of two but for rounding
 )  # fmt: skip
 def test_radii_halve_from_the_largest_down(largest: float, smallest: float, count: int) -> None:
     radii = GLD(radius_max=largest, radius_min=smallest).radii

@@ -35,14 +35,17 @@ def bessel(order: float, argument: float) -> float:
     )
 
 
+def size(dim: int, radius: float, temperature: float, length: float) -> float:
+    """‖u*‖ of Proposition 1 for a linear loss with ‖g‖ = ``length``."""
+    kappa = radius * length / temperature
+    return radius * bessel(dim / 2 + 1, kappa) / bessel(dim / 2, kappa)
+
+
 def moved(step: Step, alpha: Tensor) -> tuple[Tensor, float]:
     """The update u* and its Monte-Carlo error, from the samples: Σ w²‖u − u*‖² (delta method)."""
     update = step.alpha - alpha
     spread = ((step.candidates - alpha - update) ** 2).sum(1)
     return update, math.sqrt(float((step.weights**2 * spread).sum()))
-
-
-# --- Proposition 1 -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("weighting", ["softmax", "exact"])
@@ -60,21 +63,16 @@ def test_proposition_1_on_a_linear_loss(
 ) -> None:
     """E u = −ε I_{d/2+1}(κ)/I_{d/2}(κ) g/‖g‖ for u ~ exp(−gᵀu/τ) on ‖u‖ <= ε, with κ = ε‖g‖/τ."""
     slope, alpha = direction(dim, length), torch.full((dim,), 0.5, dtype=torch.float64)
-    kappa = radius * length / temperature
-    size = radius * bessel(dim / 2 + 1, kappa) / bessel(dim / 2, kappa)
+    expected = size(dim, radius, temperature, length)
     optimizer = MGS(MANY, radius, temperature, proposal="ball", weighting=weighting)
     step = optimizer.step(as_objective(lambda a: a @ slope, dim), alpha, {}, generator(0, dim))
     update, error = moved(step, alpha)
     assert torch.cosine_similarity(update, -slope, dim=0) >= 0.99
-    assert error < 0.03 * size
-    assert float(torch.linalg.vector_norm(update)) == pytest.approx(size, abs=3 * error)
+    assert error < 0.03 * expected
+    assert float(torch.linalg.vector_norm(update)) == pytest.approx(expected, abs=3 * error)
 
 
 def test_the_closed_form_has_the_published_value_and_limits() -> None:
-    def size(dim: int, radius: float, temperature: float, length: float) -> float:
-        kappa = radius * length / temperature
-        return radius * bessel(dim / 2 + 1, kappa) / bessel(dim / 2, kappa)
-
     assert size(3, 0.3, 0.05, 0.3) == pytest.approx(0.09925, abs=5e-6)
     small = size(7, 0.3, 0.05, 1e-4)  # → ε²‖g‖/(τ(d + 2)): a gradient step
     assert small == pytest.approx(0.3**2 / (0.05 * 9) * 1e-4, rel=1e-6)
@@ -96,9 +94,6 @@ def test_gaussian_with_softmax_tends_to_a_gradient_step(
     assert torch.cosine_similarity(update, expected, dim=0) >= 0.99
     assert torch.linalg.vector_norm(update - expected) < 3 * error
     assert error < 0.05 * 0.0625 * 0.3
-
-
-# --- weights -------------------------------------------------------------------------------------
 
 
 def reference_weights(losses: list[float], temperature: float) -> list[float]:
@@ -211,9 +206,6 @@ def test_exact_and_softmax_coincide_for_the_ball_and_only_there() -> None:
         assert torch.allclose(softmax.weights, exact.weights, atol=1e-12) == (proposal == "ball")
 
 
-# --- effective sample size -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("dim", "expected"), [(196, 1.18), (56, 1.32)])
 def test_exact_weighting_with_a_gaussian_is_nearly_degenerate(
     as_objective: AsObjective, dim: int, expected: float
@@ -244,9 +236,6 @@ def test_ess_and_cv_are_two_views_of_the_weights() -> None:
     assert cv == pytest.approx(math.sqrt(math.fsum((5 * w - 1) ** 2 for w in weights) / 5))
     assert ess == pytest.approx(5 / (1 + cv**2))
     assert 1 < ess < 5
-
-
-# --- proposals -----------------------------------------------------------------------------------
 
 
 def slow_densities(proposal: str, deltas: Tensor, gradient: Tensor, optimizer: MGS) -> Tensor:

@@ -75,5 +75,5 @@ def test_shapes_are_those_of_the_definition():
         "shift_0": (4,),
     }
     assert operations.shapes("max_pool_3x3", 4, 2, affine=True) == {}
-    with pytest.raises(ValueError, match="conv_7x7.*expected one of"):
+    with pytest.raises(ValueError, match=r"conv_7x7.*expected one of"):
         operations.shapes("conv_7x7", 4, 1)

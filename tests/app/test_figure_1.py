@@ -1,0 +1,242 @@
+"""The page in every state a folder of runs can be in."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import landscape.catalogue
+from landscape.record import Status
+from tests.app.conftest import LOSSES, Make
+
+
+@pytest.fixture(autouse=True)
+def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of bundled runs: what is shipped does not decide these tests."""
+    folder = tmp_path / "bundled"
+    monkeypatch.setattr(landscape.catalogue, "BUNDLED", folder)
+    return folder
+
+
+def show(root: Path, **query: str) -> AppTest:
+    app = AppTest.from_file(str(root / "app" / "main.py"), default_timeout=30)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def words(app: AppTest) -> str:
+    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.code)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def figure(app: AppTest) -> dict:
+    return json.loads(app.get("plotly_chart")[0].proto.spec)
+
+
+def contours(app: AppTest) -> list[dict]:
+    return [trace for trace in figure(app)["data"] if trace["type"] == "contour"]
+
+
+def test_a_run_is_shown_with_its_numbers(root: Path, make: Make) -> None:
+    make()
+    app = show(root)
+    assert not app.exception
+    said = words(app)
+    assert "flatter than that of M = 0" in said
+    assert "Lowest loss after 10 steps of ω at the end of the paths" in said
+    assert "learning rate 0.001" in said
+    assert [metric.label for metric in app.metric][1] == "Shift of the minimum"
+    # The stars are at (0.5, -1) and (-0.5, the first of the two rows nearest to 0).
+    assert app.metric[1].value == f"{np.hypot(1.0, 2 / 3):.2f}"
+    surfaces, optimizers = (table.value for table in app.dataframe)
+    assert surfaces["M"].tolist() == [0, 1, 10]
+    assert optimizers["optimizer"].tolist() == ["DARTS-1st", "ZARTS-MGS"]
+    assert optimizers["loss, M = 10"].tolist()[0] == pytest.approx(0.75)
+    assert len(app.get("plotly_chart")) == 2
+    assert len(contours(app)) == 2
+    assert "#000001" not in app.get("plotly_chart")[0].proto.spec
+
+
+def test_reproduce_has_command_and_citation(root: Path, make: Make) -> None:
+    make()
+    said = words(show(root))
+    assert "python -m landscape.compute --seed 7" in said
+    assert "2110.04743" in said
+    assert '"inner_learning_rate": 0.001' in said
+
+
+def test_the_url_chooses_surface_and_scale(root: Path, make: Make) -> None:
+    make()
+    app = show(root, m="1", scale="log")
+    assert not app.exception
+    assert app.metric[0].label == "Sharpness, M = 1 over M = 0"
+    assert "log" in figure(app)["layout"]["coloraxis"]["colorbar"]["title"]["text"]
+    app.get("segmented_control")[0].set_value("10").run()
+    assert app.metric[0].label == "Sharpness, M = 10 over M = 0"
+
+
+def test_a_wrong_link_falls_back_and_says_so(root: Path, make: Make) -> None:
+    make()
+    app = show(root, run="../../etc", m="99", scale="<b>")
+    assert not app.exception
+    assert "There is no run" in app.warning[0].value
+    assert app.selectbox[0].value == "quick-1"
+    assert len(contours(app)) == 2
+
+
+def test_the_newest_run_opens_and_others_can_be_picked(root: Path, make: Make) -> None:
+    make("old", created="2026-01-01T00:00:00+00:00")
+    make("new", created="2026-03-01T00:00:00+00:00", methods=())
+    app = show(root)
+    assert app.selectbox[0].value == "new"
+    assert "No path has been computed yet" in words(app)
+    app.selectbox[0].set_value("old").run()
+    assert not app.exception
+    assert len(app.dataframe) == 2
+    assert show(root, run="old").selectbox[0].value == "old"
+
+
+def test_the_bundled_run_is_there_without_any_other(
+    root: Path, make: Make, tmp_path: Path, bundled: Path
+) -> None:
+    make("demo")
+    shutil.move(tmp_path / "runs", bundled)
+    app = show(root)
+    assert app.selectbox[0].options == ["demo"]
+    assert "bundled with the package" in words(app)
+    assert len(contours(app)) == 2
+
+
+def test_no_run_says_how_to_make_one(root: Path) -> None:
+    app = show(root)
+    assert not app.exception
+    assert app.title[0].value == "No runs yet"
+    assert "python -m landscape.compute" in app.code[0].value
+
+
+def test_a_run_in_progress_shows_what_is_there(root: Path, make: Make) -> None:
+    make(status=Status.PENDING, methods=())
+    app = show(root)
+    assert not app.exception
+    assert app.progress[0].text == "55 of 60 points computed"
+    assert "Still computing" in words(app)
+    assert "flatter" not in words(app)
+    assert "5 of 20 not computed yet" in figure(app)["layout"]["annotations"][1]["text"]
+    assert "Refresh" in [button.label for button in app.button]
+
+
+def test_a_run_that_only_started(root: Path, make: Make) -> None:
+    make(losses={}, methods=())
+    app = show(root)
+    assert not app.exception
+    assert "no surface is there yet" in app.info[0].value
+
+
+def test_a_search_without_a_landscape_says_how_to_make_one(root: Path, make: Make) -> None:
+    make("search", losses={}, methods=(), plane=False)
+    app = show(root)
+    assert not app.exception
+    assert "landscape.compute --run search" in app.error[0].value
+
+
+@pytest.mark.parametrize("where", ["run.h5", "plane.h5", "grid/m10.h5", "paths/darts-1.h5"])
+def test_a_corrupt_file_stays_listed_with_its_reason(root: Path, make: Make, where: str) -> None:
+    run = make("broken", created="2026-03-01T00:00:00+00:00")
+    file = run.path / where
+    file.write_bytes(file.read_bytes()[:200])
+    make("good")
+    app = show(root, run="broken")
+    assert not app.exception
+    assert where.rpartition("/")[2] in app.error[0].value
+    assert len(app.selectbox[0].options) == 2
+    app.selectbox[0].set_value("good").run()
+    assert not app.exception
+    assert len(contours(app)) == 2
+
+
+def test_a_run_that_vanishes_between_two_looks(root: Path, make: Make) -> None:
+    gone = make("gone", created="2026-03-01T00:00:00+00:00")
+    make("stays")
+    app = show(root)
+    assert app.selectbox[0].value == "gone"
+    shutil.rmtree(gone.path)
+    app.run()
+    assert not app.exception
+    assert app.selectbox[0].value == "stays"
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.7])
+def test_all_nan_and_constant_surfaces(root: Path, make: Make, value: float) -> None:
+    flat = {m: np.full(loss.shape, value) for m, loss in LOSSES.items()}
+    make(losses=flat)
+    app = show(root)
+    assert not app.exception
+    assert app.metric[3].value == ("–" if np.isnan(value) else "0.7000")
+    assert app.metric[0].value == "–"
+
+
+def test_a_single_surface(root: Path, make: Make) -> None:
+    make(losses={10: LOSSES[10]})
+    app = show(root)
+    assert not app.exception
+    assert len(contours(app)) == 1
+
+
+def test_an_unreadable_folder_is_an_error_with_a_way_out(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a-file"
+    file.write_text("not a folder")
+    monkeypatch.setenv("ZARTS_RUNS", str(file))
+    app = show(root)
+    assert not app.exception
+    assert "ZARTS_RUNS" in app.error[0].value
+
+
+def test_every_export_can_be_made(root: Path, make: Make) -> None:
+    make()
+    app = show(root)
+    labels = [button.label for button in app.get("download_button")]
+    assert labels == ["HTML", "CSV", "SVG", "PDF", "PNG"]
+
+
+def test_exports_without_matplotlib_say_what_to_install(
+    root: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    app = show(root)
+    assert not app.exception
+    assert [button.label for button in app.get("download_button")] == ["HTML", "CSV"]
+    assert "zarts[export]" in words(app)
+
+
+def test_dark_pages_get_dark_figures(root: Path, make: Make) -> None:
+    make()
+    app = AppTest.from_file(str(root / "app" / "main.py"), default_timeout=30)
+    app.context = {"theme": "dark"}
+    app.run()
+    assert figure(app)["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
+    assert figure(show(root))["layout"]["paper_bgcolor"] == "#ffffff"
+
+
+def test_without_the_package_the_page_says_what_to_do(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "landscape" else find(name, *rest),
+    )
+    app = show(root)
+    assert not app.exception
+    assert "pip install -e ." in app.error[0].value

@@ -1,0 +1,124 @@
+"""The real server, from the root of the checkout, alone and in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app.conftest import Make
+
+
+@pytest.fixture
+def server(root: Path, make: Make, tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """URL and process id of a running app with two runs to show."""
+    make("first", created="2026-01-01T00:00:00+00:00")
+    make("second", created="2026-02-01T00:00:00+00:00")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app/main.py"]
+    command += ["--server.port", str(port), "--server.headless", "true"]
+    home = {"HOME": str(tmp_path)}  # a user's own settings do not decide this test
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=root, env=os.environ | home, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(f"{url}/_stcore/health", process, tmp_path / "server.log")
+        yield url, process.pid
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                assert answer.read() == b"ok"
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"the server did not start: {log.read_text()}")
+
+
+def listening(pid: int) -> set[str]:
+    """Addresses, as hexadecimal text, of the sockets a process listens on."""
+    inodes = {
+        match[1]
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if (match := re.fullmatch(r"socket:\[(\d+)\]", link.readlink().name))
+    }
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        if (file := Path(f"/proc/{pid}/net/{table}")).exists()
+        for line in file.read_text().splitlines()[1:]
+    ]
+    return {line[1].split(":")[0] for line in lines if line[3] == "0A" and line[9] in inodes}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads the sockets from /proc")
+@pytest.mark.browser
+def test_the_page_in_a_browser(server: tuple[str, int], chromium: str, tmp_path: Path) -> None:
+    url, pid = server
+    assert listening(pid) == {"0100007F"}  # 127.0.0.1, and no other interface
+
+    from playwright.sync_api import expect, sync_playwright
+
+    requests: list[str] = []
+    errors: list[str] = []
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=flags)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60_000)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        page.goto(f"{url}/?scale=linear")
+        page.wait_for_selector(".contourlayer path")
+        expect(page.get_by_role("heading", name="First-order and exact landscape")).to_be_visible()
+        assert page.locator(".stPlotlyChart").first.locator(".contourlabels text").count() > 4
+
+        line = page.locator(".stPlotlyChart").first.locator(".scatterlayer .js-line").nth(1)
+        whole = line.get_attribute("d")
+        page.get_by_text("▶ Play").first.click()
+        page.wait_for_function(
+            "whole => document.querySelectorAll('.scatterlayer .js-line')[1]"
+            ".getAttribute('d') != whole",
+            arg=whole,
+        )
+        # The surfaces stay while the paths move, and the last step is the whole path again.
+        assert (
+            page.locator(".stPlotlyChart").first.locator(".contourlayer .contourfill path").count()
+        )
+        expect(page.get_by_text("optimizer step 3").first).to_be_visible()
+        expect(line).to_have_attribute("d", str(whole))
+
+        page.get_by_text("log", exact=True).click()
+        page.wait_for_url(re.compile("scale=log"))
+        page.goto(f"{url}/?run=first")
+        page.wait_for_selector(".contourlayer path")
+        expect(page.get_by_role("combobox", name="Run")).to_have_value("first")
+        page.wait_for_timeout(500)
+        page.screenshot(path=tmp_path / "page.png", full_page=True)
+        browser.close()
+
+    assert not errors
+    assert not [one for one in requests if not one.startswith((url, "data:", "blob:"))]
+    assert (tmp_path / "page.png").stat().st_size > 50_000
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    assert "numpy" in maps
+    assert "torch" not in maps  # after a page was shown: the app starts fast and stays small

@@ -1,0 +1,154 @@
+"""The words, the tables and the files around the figure."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+
+from landscape import report
+from landscape.record import Figure1, Path, Status, Surface
+
+X = np.linspace(-1.0, 1.0, 5)
+Y = np.linspace(-2.0, 2.0, 3)
+COLS, ROWS = np.meshgrid(X, Y)
+CONFIG = {
+    "space": {"name": "s3"},
+    "data": {"name": "fashion"},
+    "inner": {"inner_learning_rate": 0.001},
+    "paths": {"space": "plane", "noise": "surface", "sizes": [1, 2]},
+}
+PROVENANCE = {
+    "command": ["python", "-m", "landscape.compute", "--set", "a b=1"],
+    "seed": 3,
+    "git": {"commit": "0" * 40},
+}
+
+
+def surface(m: int, loss: np.ndarray) -> Surface:
+    return Surface(m, X, Y, loss, np.full(loss.shape, Status.OK, np.uint8))
+
+
+def path(method: str, end: float, note: str = "") -> Path:
+    t = np.linspace(0, 1, 3)
+    xy = np.column_stack([-0.5 + t, t])
+    return Path(method, 10, xy, 1 - t, 1 + t * (end - 1), 0 * t, 8, 0, 80, 1.0, note)
+
+
+def record(**changes: object) -> Figure1:
+    surfaces = surface(0, 4 * (COLS - 0.5)), surface(10, COLS + 0 * ROWS)
+    paths = path("darts-1", 0.9), path("zarts-rs", 0.5), path("zarts-gld", 0.7)
+    whole = Figure1("run", surfaces, paths, 3.2, CONFIG, PROVENANCE, {"val_accuracy": 0.8})
+    return dataclasses.replace(whole, **changes)
+
+
+def test_takeaway_says_what_was_measured() -> None:
+    said = report.takeaway(record())
+    assert "the M = 10 surface is 4× flatter than that of M = 0" in said
+    assert "lowest at the same grid point" in said
+    assert "ZARTS-RS (0.5000), then ZARTS-GLD (0.7000); highest: DARTS-1st (0.9000)" in said
+
+
+def test_takeaway_follows_the_numbers_either_way() -> None:
+    steeper = (surface(0, COLS), surface(10, -3 * COLS))
+    said = report.takeaway(record(surfaces=steeper, paths=()))
+    assert "3× steeper" in said
+    assert "its minimum lies 2.00 units away (6.4 in α)" in said
+    alike = report.takeaway(record(surfaces=(surface(0, COLS), surface(10, 1.02 * COLS)), paths=()))
+    assert "about as steep" in alike
+
+
+def test_takeaway_of_an_unfinished_run_compares_nothing() -> None:
+    begun = surface(10, np.where(COLS < 0, COLS, np.nan))
+    status = np.where(COLS < 0, Status.OK, Status.PENDING).astype(np.uint8)
+    begun = dataclasses.replace(begun, status=status)
+    said = report.takeaway(record(surfaces=(surface(0, COLS), begun), paths=()))
+    assert said == "Still computing: 21 of 30 points are there."
+
+
+def test_takeaway_of_nothing_and_of_one() -> None:
+    nothing = surface(0, np.full((3, 5), np.nan)), surface(10, np.full((3, 5), np.nan))
+    assert "cannot be compared" in report.takeaway(record(surfaces=nothing, paths=()))
+    one = report.takeaway(record(surfaces=(surface(10, COLS),), paths=()))
+    assert one == "Nothing to compare yet."
+
+
+def test_settings_are_found_where_the_run_keeps_them() -> None:
+    assert report.setting(record(), "space") == "s3"  # not that of the paths
+    assert report.setting(record(), "seed") == "3"
+    assert report.setting(record(), "inner_learning_rate") == "0.001"
+    assert report.setting(record(), "nowhere") == ""
+    facts = report.setting(record(facts={"seed": 5}), "seed")
+    assert facts == "5"
+
+
+def test_caption_and_command() -> None:
+    said = report.caption(record())
+    for part in (
+        "learning rate 0.001",
+        "space s3",
+        "seed 3",
+        "grid 3×5",
+        "space plane, noise surface",
+    ):
+        assert part in said
+    assert report.command(record()) == "python -m landscape.compute --set 'a b=1'"
+
+
+def test_rows() -> None:
+    first, last = report.surface_rows(record())
+    assert (first["M"], last["M"]) == (0, 10)
+    assert last["ratio"] == pytest.approx(0.25)
+    assert last["rank correlation"] == pytest.approx(1)
+    rows = report.path_rows(record())
+    assert [row["optimizer"] for row in rows] == ["DARTS-1st", "ZARTS-RS", "ZARTS-GLD"]
+    assert rows[1]["loss, M = 10"] == pytest.approx(0.0)  # its own loss: it descends M = 10
+    assert rows[1]["loss, M = 0"] == pytest.approx(0.0)  # read off the surface at x = 0.5
+    assert "note" not in rows[0]
+    noted = report.path_rows(record(paths=(path("zarts-rs", 0.5, "stopped"),)))
+    assert noted[0]["note"] == "stopped"
+
+
+def test_csv_holds_every_number() -> None:
+    table = list(csv.DictReader(io.StringIO(report.to_csv(record()))))
+    points = [row for row in table if row["name"] == "M=10"]
+    assert len(points) == 15
+    assert [float(row["loss"]) for row in points] == record().surfaces[1].loss.ravel().tolist()
+    assert float(points[1]["x"]) == X[1]
+    assert float(points[5]["y"]) == Y[1]
+    steps = [row for row in table if row["name"] == "zarts-rs"]
+    assert [float(row["target_loss"]) for row in steps] == record().paths[1].target_loss.tolist()
+
+
+@pytest.mark.parametrize("note", ["=1+1", "+1", "-1", "@cmd", "\tx", "\r=x"])
+def test_csv_cells_are_no_formulas(note: str) -> None:
+    text = report.to_csv(record(paths=(path(note, 0.5, note),)))
+    (row, *_) = [row for row in csv.DictReader(io.StringIO(text)) if row["kind"] == "path"]
+    assert row["name"] == row["status"] == f"'{note}"
+
+
+def test_html_is_one_file_with_everything() -> None:
+    page = report.to_html(record())
+    assert page == report.to_html(record())
+    assert "plotly.js v" in page
+    assert not [part for part in page.split("<script")[1:] if " src=" in part.split(">")[0]]
+    assert "landscape.compute --set &#x27;a b=1&#x27;" in page
+    assert "4× flatter" in page
+    for word in ("DARTS-1st", "rank correlation", "val_accuracy"):
+        assert word in page
+
+
+def test_html_escapes_what_files_say() -> None:
+    evil = "</title></script><script>alert(1)</script>"
+    page = report.to_html(
+        record(name=evil, paths=(path("zarts-rs", 0.5, evil),), config={"paths": {"a": evil}})
+    )
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_html_without_paths() -> None:
+    assert "None yet." in report.to_html(record(paths=()))
