@@ -53,7 +53,7 @@ class Entry:
             raise RunError(self.listed.problem)
         if "plane" not in self.listed.run:
             raise RunError(
-                f"{self.name}: holds no landscape; "
+                f"{self.name}: holds no landscape yet; if none is being computed, "
                 f"make one of its ω with python -m landscape.compute --run {self.name}"
             )
         return load(self.listed.run)

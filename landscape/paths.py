@@ -33,7 +33,7 @@ PAPER: dict[str, dict[str, Any]] = {
     "zarts-mgs": {"samples": 4, "sigma": 1e-3, "temperature": 1.0, "mix": 0.1, "proposal": "grad"},
     "zarts-gld": {"radius_max": 0.13, "radius_min": 0.13 / 2**14},
 }
-PILOTS = 4  # estimates at the start that set the learning rate of a matched RS
+PILOTS = 2  # estimates at the start that set the learning rate of a matched RS
 
 
 @dataclass(frozen=True)
@@ -148,19 +148,20 @@ def _matched(
 ) -> dict[str, Any]:
     """Settings under which one update is expected to move α by ``length``; ours, the paper has none."""
     samples = ground.settings.samples
+    pairs = max(1, samples // 2)
     if method.startswith("darts"):
         gradient = view.at(int(method[-1]) - 1).grad(alpha)
         rate = length / max(float(torch.linalg.vector_norm(gradient)), 1e-12)
         return {"update": "sgd", "learning_rate": rate, "weight_decay": 0.0}
     if method == "zarts-rs":
         # Before its first update RS estimates the gradient a few times, and takes ξ from the mean length.
-        pilot = RandomSearch(samples=samples, smoothing=length, learning_rate=1.0)
+        pilot = RandomSearch(samples=pairs, smoothing=length, learning_rate=1.0)
         rng = generator(ground.seed, "pilot", method)
         norms = [
             pilot.step(view, alpha, {}, rng).diagnostics["gradient_norm"] for _ in range(PILOTS)
         ]
         rate = length / max(sum(norms) / PILOTS, 1e-12)
-        return {"samples": samples, "smoothing": length, "learning_rate": rate}
+        return {"samples": pairs, "smoothing": length, "learning_rate": rate}
     if method == "zarts-mgs":
         # The mean length of one Gaussian draw is σ √2 Γ((d+1)/2)/Γ(d/2).
         dim = alpha.numel()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from landscape.grid import empty_surface, fill
-from landscape.paths import Ground, walk
+from landscape.paths import PILOTS, Ground, walk
 from landscape.plane import Plane
 from landscape.record import Figure1, Surface, load, save_path, save_surface, surface_from
 from zarts.assembly import landscape_objective, load_dataset, make_problem
@@ -105,11 +105,11 @@ def _walk_cost(config: Config, method: str, timing: Timing) -> tuple[int, float]
         each = paths.updates + 1
         return 2 * each, each * (timing.gradient(order - 1) + timing.evaluation(order - 1)) + judged
     each = {
-        "zarts-rs": 2 * paths.samples,
+        "zarts-rs": 2 * max(1, paths.samples // 2),
         "zarts-mgs": paths.samples,
         "zarts-gld": paths.samples + 1,
     }[method]
-    count = paths.updates * each + (8 * paths.samples if method == "zarts-rs" else 0)
+    count = paths.updates * each + (PILOTS * each if method == "zarts-rs" else 0)
     return count + paths.updates + 1, count * timing.evaluation(steps) + judged
 
 

@@ -17,8 +17,8 @@ class Group:
 
     Attributes:
         name: The cell type, ``"normal"`` or ``"reduce"`` in the DARTS family.
-        operations: The candidate operations of each edge, in the order of the logits. All edges of a
-            group offer the same number of operations, not necessarily the same ones (S1).
+        operations: The candidate operations of each edge, in the order of the logits. All edges of
+            a group offer the same number of operations, not necessarily the same ones (S1).
     """
 
     name: str
@@ -52,7 +52,8 @@ class Group:
 class Space:
     """A search space: how a flat α of ``dim`` raw logits is cut into groups, edges and operations.
 
-    Source: ZARTS §3.1 and DARTS §2.2 (continuous relaxation); one α per cell type, shared by its cells.
+    Source: ZARTS §3.1 and DARTS §2.2 (continuous relaxation); one α per cell type, shared by its
+    cells.
     """
 
     name: str

@@ -1,21 +1,30 @@
-"""Settings: frozen dataclasses, to and from nested tables, TOML and ``key=value``. No torch in here."""
+"""What a run depends on: frozen dataclasses and what their values must be. No torch in here."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
-import math
-import tomllib
-import types
-import typing
+import operator
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from zarts.optimizers import METHODS
+from zarts.tables import (
+    ConfigError,
+    Table,
+    build,
+    merge,
+    nearest,
+    parse_assignment,
+    read_toml,
+    to_toml,
+)
+
 __all__ = [
+    "METHOD_NAMES",
     "Config",
     "ConfigError",
     "DataConfig",
@@ -23,19 +32,14 @@ __all__ = [
     "PathsConfig",
     "SearchConfig",
     "SupernetConfig",
+    "Table",
     "merge",
     "nearest",
     "parse_assignment",
     "read_toml",
 ]
 
-Table = dict[str, Any]
-METHOD_NAMES = ("darts-1", "darts-2", "zarts-rs", "zarts-mgs", "zarts-gld")
-SPACES = ("s1", "s2", "s3", "s4", "s5", "s6")
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be used; the message says got, expected and what to do."""
+METHOD_NAMES = tuple(METHODS)
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,17 @@ class DataConfig:
     """Which images, and how batches are made of them.
 
     Attributes:
-        name: ``packaged`` or a torchvision data set, see ``zarts.data.load``; where it lies is no setting but
-            the environment variable ZARTS_DATA, so that a run does not depend on a folder.
+        name: ``packaged`` or a torchvision data set, see ``zarts.data.loaders``. Where it lies is
+            no setting but the environment variable ZARTS_DATA: no run depends on a folder.
         subset: Use the first so many images of each half; 0: all.
         portion: Share of D_train, by index order (DARTS: one half).
-        batch_size: Images per batch of the outer training and of L_val in a search (64 in the paper).
+        batch_size: Images per batch of the outer training and of L_val in a search (paper: 64).
         augment: ``standard``: random crop with padding 4 and horizontal flip, on both halves as in
             DARTS; ``none``.
-        downscale: Average so many pixels on each axis to one before anything else (NAS on small images,
-            as ImageNet16 in NAS-Bench-201); 1: full size. The crop's padding shrinks with it.
-        cutout: Side of the square that is cut out, in pixels; 0: none, as in DARTS' and ZARTS' search.
+        cutout: Side of the square that is cut out, in pixels; 0: none, as in the searches of DARTS
+            and ZARTS.
+        downscale: Average so many pixels on each axis to one before anything else (NAS on small
+            images, as ImageNet16 in NAS-Bench-201); 1: full size. The crop's padding shrinks too.
     """
 
     name: str = "packaged"
@@ -86,7 +91,7 @@ class SearchConfig:
     """How α and ω are trained (ZARTS Alg. 1, DARTS Alg. 1).
 
     Attributes:
-        method: What moves α.
+        method: What moves α: one of ``METHOD_NAMES``.
         epochs: Passes over D_train.
         warmup: First epochs that train ω only (ZARTS: 10).
         period: ω steps per α update (ZARTS: 10, DARTS: 1).
@@ -106,7 +111,7 @@ class SearchConfig:
         snapshots: Epochs whose ω is kept (counted from 1); the last is always kept.
     """
 
-    method: Literal["darts-1", "darts-2", "zarts-rs", "zarts-mgs", "zarts-gld"] = "zarts-mgs"
+    method: str = "zarts-mgs"
     epochs: int = 50
     warmup: int = 0
     period: int = 1
@@ -134,10 +139,10 @@ class LandscapeConfig:
         rows: Grid points along y.
         cols: Grid points along x.
         range: The grid spans −range to range on both axes, in axis units.
-        scale: Length of an axis unit in α-space: ``unit`` (1), ``alpha`` (‖α‖ at the origin, to which the
-            released code's normalisation amounts) or a number.
-        inner_learning_rate: Of the M steps: ``search`` (the search's rate at the snapshot) or a number
-            (1e-3 in the released landscape code).
+        scale: Length of an axis unit in α-space: ``unit`` (1), ``alpha`` (‖α‖ at the origin, to
+            which the released code's normalisation amounts) or a number.
+        inner_learning_rate: Of the M steps: ``search`` (the search's rate at the snapshot) or a
+            number (1e-3 in the released landscape code).
         val_batches: Batches in L_val; 0: all of D_val.
         val_batch_size: Images in each.
         epoch: Which snapshot is the origin (counted from 1); 0: the last.
@@ -162,8 +167,8 @@ class PathsConfig:
         methods: Which optimizers walk.
         updates: α updates of each.
         start: (x, y) of the first point, in axis units.
-        space: ``plane``: the optimizer sees the two coordinates only; ``full``: it moves all of α and the
-            path is projected, with the share outside the plane recorded.
+        space: ``plane``: the optimizer sees the two coordinates only; ``full``: it moves all of α
+            and the path is projected, with the share outside the plane recorded.
         weights: ``frozen`` at the snapshot, or ``trained`` on between updates as in a search.
         noise: ``surface``: the batches of the grid; ``fresh``: new batches at every update.
         step: ``matched``: one expected step length for all; ``paper``: the released path settings.
@@ -186,7 +191,7 @@ class PathsConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything a run depends on; two runs with equal configs have equal content on one kind of CPU.
+    """Everything a run depends on: on one kind of CPU, equal configs give equal content.
 
     Attributes:
         seed: Of initialisation, data order, plane and all draws.
@@ -219,8 +224,10 @@ class Config:
         Raises:
             ConfigError: For unknown keys (the nearest is named), wrong types and impossible values.
         """
-        config: Config = _build(cls, table, "")
-        _check(config)
+        config = build(cls, table)
+        _check_ranges(config)
+        _check_choices(config)
+        _check_epochs(config)
         return config
 
     def to_table(self) -> Table:
@@ -230,7 +237,7 @@ class Config:
 
     def to_toml(self) -> str:
         """The config as TOML text that ``read_toml`` reads back to the same tables."""
-        return "\n".join(_emit(self.to_table(), "")) + "\n"
+        return to_toml(self.to_table())
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON form."""
@@ -238,178 +245,98 @@ class Config:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def merge(*tables: Mapping[str, Any]) -> Table:
-    """Merges nested tables; later ones win key by key."""
-    merged: Table = {}
-    for table in tables:
-        for name, value in table.items():
-            old = merged.get(name)
-            if isinstance(value, Mapping):
-                value = merge(old if isinstance(old, Mapping) else {}, value)
-            merged[name] = value
-    return merged
+_AT_LEAST = {
+    "seed": 0,
+    "data.subset": 0,
+    "data.batch_size": 2,  # BatchNorm needs two values of each channel
+    "data.cutout": 0,
+    "data.downscale": 1,
+    "supernet.channels": 1,
+    "supernet.cells": 1,
+    "search.epochs": 1,
+    "search.warmup": 0,
+    "search.period": 1,
+    "search.learning_rate_min": 0,
+    "search.momentum": 0,
+    "search.weight_decay": 0,
+    "search.clip": 0,
+    "search.inner_steps": 0,
+    "search.inner_learning_rate": 0,
+    "search.inner_batch_size": 2,
+    "search.inner_clip": 0,
+    "landscape.steps": 0,
+    "landscape.rows": 2,
+    "landscape.cols": 2,
+    "landscape.val_batches": 0,
+    "landscape.val_batch_size": 2,
+    "landscape.epoch": 0,
+    "paths.updates": 0,
+    "paths.samples": 1,
+}
+_ABOVE_ZERO = (
+    "data.portion",
+    "search.learning_rate",
+    "landscape.range",
+    "paths.fraction",
+    "paths.temperature",
+)
 
 
-def nearest(name: str, known: typing.Iterable[str]) -> str:
-    """The end of an error message: the most similar known name, or all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"expected one of: {', '.join(known)}"
-
-
-def parse_assignment(text: str) -> Table:
-    """Turns ``search.epochs=3`` into ``{"search": {"epochs": 3}}``; values are TOML, else strings.
-
-    Raises:
-        ConfigError: If there is no ``=``.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"got --set {text!r}, expected key=value such as search.epochs=3")
-    try:
-        parsed: Any = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    for part in reversed(key.strip().split(".")):
-        parsed = {part: parsed}
-    table: Table = parsed
-    return table
-
-
-def read_toml(path: Path) -> Table:
-    """Reads nested tables from a TOML file.
-
-    Raises:
-        ConfigError: If the file cannot be read or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read the config {path}: {error}") from error
-
-
-def _build(kind: Any, table: object, prefix: str) -> Any:  # noqa: ANN401 - one dataclass or another
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{prefix.rstrip('.')} is {table!r}, expected a table of settings")
-    hints = typing.get_type_hints(kind)
-    names = [spec.name for spec in fields(kind)]
-    values: Table = {}
-    for name, value in table.items():
-        if name not in names:
-            raise ConfigError(f"unknown setting {prefix + name!r}; {nearest(name, names)}")
-        hint = hints[name]
-        if dataclasses.is_dataclass(hint):
-            values[name] = _build(hint, value, f"{prefix}{name}.")
-        else:
-            values[name] = _convert(hint, value, prefix + name)
-    return kind(**values)
-
-
-def _convert(hint: Any, value: Any, key: str) -> Any:  # noqa: ANN401 - by the field's own type
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in arguments:
-            raise ConfigError(f"{key} is {value!r}; {nearest(str(value), arguments)}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"{key} is {value!r}, expected a list such as [1, 2]")
-        return tuple(_convert(arguments[0], item, key) for item in value)
-    if origin is types.UnionType:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return _convert(float if number else str, value, key)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if hint is float and isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{key} is {value}, expected a finite number")
-    if hint in (int, float, str) and (not isinstance(value, hint) or isinstance(value, bool)):
-        raise ConfigError(f"{key} is {value!r}, expected {hint.__name__}")
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _check(config: Config) -> None:
-    """Ranges of single settings and the few that depend on each other."""
-    land, search, paths = config.landscape, config.search, config.paths
-    at_least = {
-        "seed": (config.seed, 0),
-        "data.subset": (config.data.subset, 0),
-        "data.batch_size": (config.data.batch_size, 2),
-        "data.cutout": (config.data.cutout, 0),
-        "data.downscale": (config.data.downscale, 1),
-        "supernet.channels": (config.supernet.channels, 1),
-        "supernet.cells": (config.supernet.cells, 1),
-        "search.epochs": (search.epochs, 1),
-        "search.warmup": (search.warmup, 0),
-        "search.period": (search.period, 1),
-        "search.learning_rate_min": (search.learning_rate_min, 0),
-        "search.momentum": (search.momentum, 0),
-        "search.weight_decay": (search.weight_decay, 0),
-        "search.clip": (search.clip, 0),
-        "search.inner_steps": (search.inner_steps, 0),
-        "search.inner_learning_rate": (search.inner_learning_rate, 0),
-        "search.inner_batch_size": (search.inner_batch_size, 2),
-        "search.inner_clip": (search.inner_clip, 0),
-        "landscape.steps": (land.steps, 0),
-        "landscape.rows": (land.rows, 2),
-        "landscape.cols": (land.cols, 2),
-        "landscape.val_batches": (land.val_batches, 0),
-        "landscape.val_batch_size": (land.val_batch_size, 2),
-        "landscape.epoch": (land.epoch, 0),
-        "paths.updates": (paths.updates, 0),
-        "paths.samples": (paths.samples, 1),
-    }
-    for key, (value, least) in at_least.items():
-        if value < least:
+def _check_ranges(config: Config) -> None:
+    """Bounds of single numbers."""
+    for key, least in _AT_LEAST.items():
+        if (value := operator.attrgetter(key)(config)) < least:
             raise ConfigError(f"{key} is {value}, expected {least} or more")
-    for key, value in {
-        "search.learning_rate": search.learning_rate,
-        "landscape.range": land.range,
-        "paths.fraction": paths.fraction,
-        "paths.temperature": paths.temperature,
-    }.items():
-        if value <= 0:
+    for key in _ABOVE_ZERO:
+        if (value := operator.attrgetter(key)(config)) <= 0:
             raise ConfigError(f"{key} is {value}, expected a number > 0")
+    if config.data.portion >= 1:
+        raise ConfigError(
+            f"data.portion is {config.data.portion}, expected a share below 1 such as 0.5"
+        )
+    land = config.landscape
     if max(land.rows, land.cols) > 1001:
         raise ConfigError(
             f"the grid is {land.rows}x{land.cols}, expected at most 1001 points per axis "
             "(the paper uses 101x101); choose a smaller --grid"
         )
-    for key, choice, word in (
+
+
+def _check_choices(config: Config) -> None:
+    """Settings that are one of several words, or a word or a number."""
+    land, paths = config.landscape, config.paths
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", config.device):
+        raise ConfigError(f"device is {config.device!r}, expected cpu, cuda or cuda:NUMBER")
+    for key, choice, words in (
         ("landscape.scale", land.scale, ("unit", "alpha")),
         ("landscape.inner_learning_rate", land.inner_learning_rate, ("search",)),
     ):
-        if choice not in word and not (isinstance(choice, float) and choice > 0):
-            raise ConfigError(f"{key} is {choice!r}, expected {' or '.join(word)} or a number > 0")
+        if choice not in words and not (isinstance(choice, float) and choice > 0):
+            raise ConfigError(f"{key} is {choice!r}, expected {' or '.join(words)} or a number > 0")
+    named = [("search.method", config.search.method)]
+    named += [(f"paths.methods[{n}]", method) for n, method in enumerate(paths.methods)]
+    for key, method in named:
+        if method not in METHODS:
+            raise ConfigError(f"{key} is {method!r}; {nearest(method, METHODS)}")
+    if len(paths.start) != 2:
+        raise ConfigError(f"paths.start is {list(paths.start)}, expected two numbers [x, y]")
+
+
+def _check_epochs(config: Config) -> None:
+    """What depends on the length of the search."""
+    search, epoch = config.search, config.landscape.epoch
     if search.method.startswith("zarts") and search.warmup >= search.epochs:
         raise ConfigError(
             f"search.warmup is {search.warmup} of {search.epochs} epochs, so α would never move; "
             "lower search.warmup or raise search.epochs"
         )
-    late = [epoch for epoch in (*search.snapshots, land.epoch) if epoch > search.epochs]
-    if late or any(epoch < 1 for epoch in search.snapshots):
+    if any(not 1 <= kept <= search.epochs for kept in search.snapshots):
         raise ConfigError(
-            f"snapshots {search.snapshots} and epoch {land.epoch} must lie in 1..{search.epochs}"
+            f"search.snapshots is {list(search.snapshots)}, expected epochs from 1 to "
+            f"{search.epochs} (search.epochs)"
         )
-    if len(paths.start) != 2:
-        raise ConfigError(f"paths.start is {paths.start}, expected two numbers (x, y)")
-    for method in paths.methods:
-        if method not in METHOD_NAMES:
-            raise ConfigError(
-                f"unknown method {method!r} in paths.methods; {nearest(method, METHOD_NAMES)}"
-            )
-
-
-def _emit(table: Table, prefix: str) -> list[str]:
-    plain = {name: value for name, value in table.items() if not isinstance(value, dict)}
-    lines = [f"{name} = {_literal(value)}" for name, value in plain.items()]
-    for name, value in table.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{prefix}{name}]", *_emit(value, f"{prefix}{name}.")]
-    return lines
-
-
-def _literal(value: Any) -> str:  # noqa: ANN401 - any TOML value
-    if isinstance(value, list):
-        return "[" + ", ".join(_literal(item) for item in value) + "]"
-    # JSON writes strings, booleans and finite numbers as TOML does.
-    return json.dumps(value, ensure_ascii=False)
+    if epoch > search.epochs:
+        raise ConfigError(
+            f"landscape.epoch is {epoch}, expected at most {search.epochs} (search.epochs); "
+            "0 means the last"
+        )

@@ -39,13 +39,14 @@ class Diverged(ArithmeticError):
 
 @dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent as ``torch.optim.SGD`` defines it, with an optional gradient clip.
+    """Stochastic gradient descent as ``torch.optim.SGD`` defines it, with a gradient clip.
 
     Attributes:
         learning_rate: ξ. The paper's search: 0.025 falling to 0.001 along a cosine.
         momentum: Factor of the velocity; 0.9 in DARTS and ZARTS.
         weight_decay: Factor of ω added to the gradient; 3e-4 in DARTS and ZARTS.
-        clip: Largest global gradient norm (before weight decay), 5 in DARTS and ZARTS; None: no clip.
+        clip: Largest global gradient norm (before weight decay), 5 in DARTS and ZARTS; None: no
+            clip.
     """
 
     learning_rate: float
@@ -147,7 +148,7 @@ def descend(
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Runs the body with one intra-op thread, so that sums are split the same way on every machine."""
+    """Runs the body with one intra-op thread: sums are split the same way on every machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,7 +1,7 @@
 """The one function everything is a view of: L_M(α) = L_val(ω*_M(α), α).
 
-ω*_M(α) is ω after M steps of SGD on L_train(·, α). M = 0 is the first-order surface of DARTS, M = 1 its
-second-order one, M = 10 what ZARTS evaluates. Search, landscape, paths and diagnostics all ask this object.
+ω*_M(α) is ω after M steps of SGD on L_train(·, α). M = 0 is the first-order surface of DARTS, M = 1
+its second-order one, M = 10 what ZARTS evaluates. Search, landscape and paths all ask this object.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Loss = Callable[[Weights, Tensor, BatchT], Tensor]
 
 
 class Objective(Protocol):
-    """A scalar function of α that is pure: asking never changes it, committing returns a new one."""
+    """A scalar function of α that is pure: asking never changes it, advancing makes a new one."""
 
     @property
     def space(self) -> Space:
@@ -39,7 +39,7 @@ class Objective(Protocol):
         """Loss (scalar, float64) at α (d,); the same α gives the same number."""
 
     def evaluate(self, alphas: Tensor) -> Tensor:
-        """Losses (n,), float64, at the rows of ``alphas`` (n, d); NaN where the loss is not finite."""
+        """Losses (n,), float64, at the rows of ``alphas`` (n, d); NaN where not finite."""
 
     def grad(self, alpha: Tensor) -> Tensor:
         """Derivative (d,) of ``__call__`` at α, through all M steps."""
@@ -74,8 +74,8 @@ class Feed(Protocol[BatchT_co]):
 class Bilevel(Generic[BatchT]):
     """L_M(α) for two losses, weights ω and a feed of batches. Supernets and toys alike.
 
-    All candidates of one iteration see the same batches (common random numbers), and every evaluation
-    runs on one thread, so a value depends on (ω, α, iteration) alone.
+    All candidates of one iteration see the same batches (common random numbers), and every
+    evaluation runs on one thread, so a value depends on (ω, α, iteration) alone.
 
     Attributes:
         space: What α means.
@@ -85,8 +85,8 @@ class Bilevel(Generic[BatchT]):
         feed: Batches and step rules per iteration.
         inner_steps: M.
         velocity: Momentum buffer of the outer training; None: at rest.
-        inherit_velocity: Start the inner steps with ``velocity`` (DARTS-2nd as published) instead of at
-            rest (default; momentum belongs to ω's own history, not to a candidate).
+        inherit_velocity: Start the inner steps with ``velocity`` (DARTS-2nd as published) instead
+            of at rest (default; momentum belongs to ω's own history, not to a candidate).
         iteration: Which batches and rates are current.
 
     Source: ZARTS Eq. 1-3; DARTS Eq. 3-6.
@@ -131,8 +131,8 @@ class Bilevel(Generic[BatchT]):
     def grad(self, alpha: Tensor) -> Tensor:
         """∇_α L_M (d,), a true derivative: for M >= 1 it passes through every inner step.
 
-        Written as ∂L_val/∂α + (∂ω*/∂α)ᵀ ∂L_val/∂ω*, so any number of validation batches costs the memory
-        of one. M = 0 is DARTS-1st; M = 1 is Eq. 7 of DARTS with an exact mixed second derivative.
+        Written as ∂L_val/∂α + (∂ω*/∂α)ᵀ ∂L_val/∂ω*, so any number of validation batches costs the
+        memory of one. M = 0 is DARTS-1st; M = 1 is DARTS Eq. 7, its mixed second derivative exact.
 
         Raises:
             Diverged: If an inner step, the validation loss or the gradient is not finite.
@@ -143,7 +143,7 @@ class Bilevel(Generic[BatchT]):
             names = list(tuned)
             leaves = {name: tuned[name].detach().requires_grad_() for name in names}
             batches = self._val_batches()
-            direct, through = torch.zeros_like(point), None
+            direct, through = torch.zeros_like(point), list[Tensor]()
             for batch in batches:
                 loss = self.val_loss(leaves, point, batch) / len(batches)
                 if not math.isfinite(float(loss.detach())):
@@ -151,7 +151,7 @@ class Bilevel(Generic[BatchT]):
                 wanted = [point, *(leaves.values() if self.inner_steps else ())]
                 first, *rest = torch.autograd.grad(loss, wanted, materialize_grads=True)
                 direct = direct + first
-                through = rest if through is None else _add(through, rest)
+                through = [a + b for a, b in zip(through, rest, strict=True)] if through else rest
             if self.inner_steps and through:
                 (chained,) = torch.autograd.grad(
                     [tuned[name] for name in names],
@@ -169,7 +169,7 @@ class Bilevel(Generic[BatchT]):
         return replace(self, inner_steps=inner_steps)
 
     def advance(self, alpha: Tensor) -> Bilevel[BatchT]:
-        """Trains ω on the outer batches of this iteration at fixed α; the next iteration's problem.
+        """Trains ω on the outer batches of this iteration at fixed α: the next iteration's problem.
 
         Raises:
             Diverged: If a training loss is not finite.
@@ -188,7 +188,7 @@ class Bilevel(Generic[BatchT]):
     def tuned(self, alpha: Tensor, *, differentiable: bool = False) -> Weights:
         """ω*_M(α): a fine-tuned copy of ω; ω itself and its velocity stay as they are.
 
-        The building block of ``evaluate`` and ``grad``; α is on the device and of the type of ω here.
+        The building block of ``evaluate`` and ``grad``; here α has the device and type of ω.
 
         Raises:
             Diverged: If an inner step is not finite.
@@ -225,10 +225,6 @@ class Bilevel(Generic[BatchT]):
         return alpha.to(device=some.device, dtype=some.dtype)
 
 
-def _add(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
-    return [a + b for a, b in zip(left, right, strict=True)]
-
-
 @dataclass
 class Tally:
     """What an optimizer spent: evaluations of L_M, gradients, and the inner SGD steps of both."""
@@ -240,7 +236,7 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """An objective that counts what is asked of it; all objectives derived from it share the tally."""
+    """An objective that counts what is asked of it; all that derive from it share the tally."""
 
     objective: Objective
     tally: Tally = field(default_factory=Tally)
@@ -276,20 +272,20 @@ class Counted:
         return replace(self, objective=self.objective.at(inner_steps))
 
     def advance(self, alpha: Tensor) -> Counted:
-        """The next iteration, the same tally. Outer training is not part of an optimizer's cost."""
+        """The next iteration, the same tally; outer training is not the optimizer's cost."""
         return replace(self, objective=self.objective.advance(alpha))
 
 
 @dataclass(frozen=True, eq=False)
 class Restricted:
-    """An objective on a plane (or line): z ↦ L(origin + scale · basis · z), for unchanged optimizers.
+    """An objective on a plane or line, for unchanged optimizers: z ↦ L(origin + scale · basis · z).
 
     Attributes:
         objective: The full-dimensional problem.
         origin: A point α (d,).
         basis: Directions as columns (d, k).
-        scale: Length of one unit of z along a unit direction. With 1, the coordinates z, and thus an
-            optimizer's σ, μ, radii and learning rates, are lengths along the directions.
+        scale: Length of one unit of z along a unit direction. With 1, the coordinates z, and thus
+            an optimizer's σ, μ, radii and learning rates, are lengths along the directions.
 
     Source: the released code projects every update of Fig. 1(c) onto the plane; for orthonormal
     directions that is this restriction.

@@ -1,4 +1,8 @@
-"""Named settings: ``quick`` (minutes on two cores), ``standard`` (an hour), ``paper`` and ``paper-s1`` .. ``paper-s4``."""
+"""Named settings: ``quick`` (minutes on two cores), ``standard`` (an hour) and the paper's own.
+
+``paper`` searches the DARTS space without ``none`` (S6), ``paper-s1`` to ``paper-s4`` search the
+small ones.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ _STANDARD: Table = {
     "search": {"epochs": 25},
     "landscape": {"rows": 21, "cols": 21, "val_batches": 8},
 }
-# ZARTS §4.1 and the released scripts; the grid of Fig. 1 with all of D_val and the released inner rate.
+# ZARTS §4.1 and the released scripts; the grid of Fig. 1, all of D_val and the released inner rate.
 _PAPER: Table = {
     "data": {"name": "cifar10"},
     "supernet": {"space": "s6", "channels": 16, "cells": 8},
@@ -50,7 +54,7 @@ def _method(method: str, base: str, space: str) -> Table:
     if method == "darts-1":
         return {"search": {"method": method, "inner_steps": 0, "period": 1}}
     if method == "darts-2":
-        # DARTS Eq. 7 as published: the training batch of the coming step, the current momentum, no clip.
+        # DARTS Eq. 7 as published: the coming step's training batch, ω's momentum, no clip.
         return {
             "search": {
                 "method": method,
@@ -72,9 +76,10 @@ def _zero_order(method: str, space: str) -> dict[str, Any]:
         # released scripts: σ = 0.025 in the DARTS space, 0.2 in S1-S4
         return {"samples": 4, "sigma": 0.2 if small else 0.025, "temperature": 0.01}
     if method == "zarts-rs":
-        # ours: the paper gives no values for the search. ξ makes the step about as long as MGS' at ‖g‖ ~ 0.1.
+        # ours, as the paper gives no values for the search: with this ξ a step is about as long as
+        # one of MGS where ‖g‖ ~ 0.1
         return {"samples": 4, "smoothing": 0.1, "learning_rate": 1.0 if small else 0.25}
     if method == "zarts-gld":
-        # ours: 11 candidates, the number the paper's search cost implies; R of the released path code
+        # R of the released path code; r is ours: the 11 candidates that the paper's cost implies
         return {"radius_max": 0.13, "radius_min": 0.13 / 2**10}
     return {}

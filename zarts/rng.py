@@ -1,4 +1,4 @@
-"""Keyed randomness: every draw is a function of (seed, purpose, counter) and never of call order."""
+"""Keyed randomness: every draw is a function of (seed, purpose, counter), never of call order."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def key(seed: int, *parts: str | int) -> int:
         parts: What the stream is for, e.g. ``("candidates", iteration)``.
 
     Returns:
-        The leading 63 bits of SHA-256 over the unambiguous text of all parts. The same parts give the
-        same integer on every platform and in every process, so resuming needs no generator state.
+        The leading 63 bits of SHA-256 over the unambiguous text of all parts. The same parts give
+        the same integer on every platform and in every process, so resuming needs no generator
+        state.
     """
     # operator.index: numpy and Python integers name the same stream
     names = [part if isinstance(part, str) else operator.index(part) for part in parts]

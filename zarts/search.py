@@ -1,4 +1,4 @@
-"""The loop: an optimizer moves α, the objective commits ω, and every step is handed to the caller."""
+"""The loop: an optimizer moves α, the objective commits ω, the caller is handed every step."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Step:
 
     Attributes:
         alpha: The new α (d,).
-        loss: Loss of the incumbent α the step started from; NaN if the optimizer did not ask for it.
+        loss: Loss of the incumbent α the step started from; NaN if the optimizer did not ask.
         candidates: The α's it evaluated (n, d); n = 0 for gradient methods.
         losses: Their losses (n,), float64; NaN where the evaluation diverged.
         memory: State for the next step (moments of Adam); empty for memoryless optimizers.
-        diagnostics: Named numbers, e.g. ``update_norm``, ``ess``; the same names at every step of one
-            optimizer, and ``update_norm`` alone during the warm-up.
+        diagnostics: Named numbers, e.g. ``update_norm``, ``ess``; the same names at every step of
+            one optimizer, and ``update_norm`` alone during the warm-up.
         weights: Importance weights (n,) where the optimizer has them (MGS), else empty.
     """
 
@@ -43,7 +43,7 @@ class Step:
 
 
 class Optimizer(Protocol):
-    """A rule that moves α. Implementations are frozen dataclasses whose fields are hyper-parameters."""
+    """A rule that moves α; a frozen dataclass whose fields are its hyper-parameters."""
 
     def step(
         self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
@@ -77,8 +77,8 @@ def search(
         optimizer: What moves α.
         alpha: α at iteration ``start`` (d,).
         iterations: Number of the iteration to stop before.
-        seed: Draws of iteration t come from the key (seed, "optimizer", t), so a search resumed at any
-            iteration continues with the same numbers.
+        seed: Draws of iteration t come from the key (seed, "optimizer", t), so a search resumed at
+            any iteration continues with the same numbers.
         start: First iteration; greater than zero when resuming.
         warmup: Iterations that train ω with α as it is (ZARTS: the first 10 epochs).
         memory: The optimizer's memory at ``start``.

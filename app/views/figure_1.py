@@ -9,9 +9,8 @@ from typing import Literal
 
 import streamlit as st
 
-from landscape import report
 from landscape.catalogue import Entry, catalogue, runs_folder
-from landscape.figures import figure_1, losses, static
+from landscape.figures import figure_1, losses, static, to_csv, to_html, words
 from landscape.measure import compare, read
 from landscape.record import Figure1, Surface
 from zarts import __version__
@@ -120,7 +119,7 @@ def choose(record: Figure1) -> tuple[list[int], bool]:
 def head(record: Figure1, panels: list[int], log: bool) -> None:
     """Title, takeaway, badges, export and how to reproduce."""
     st.title("First-order and exact landscape")
-    st.markdown(f"**{report.takeaway(record, panels)}**")
+    st.markdown(f"**{words.takeaway(record, panels)}**")
     with st.container(horizontal=True, vertical_alignment="center"):
         for text, color, help_text in badges(record):
             st.badge(text, color=color, help=help_text)
@@ -140,12 +139,12 @@ def badges(record: Figure1) -> list[tuple[str, Color, str]]:
     rows, cols = record.surfaces[-1].loss.shape
     steps = ", ".join(str(surface.inner_steps) for surface in record.surfaces)
     found: list[tuple[str, str, Color, str]] = [
-        ("space", report.setting(record, "space"), "blue", "Search space of the supernet"),
-        ("data", report.setting(record, "data", "dataset"), "green", "Real images, see Reproduce"),
+        ("space", words.setting(record, "space"), "blue", "Search space of the supernet"),
+        ("data", words.setting(record, "data", "dataset"), "green", "Real images, see Reproduce"),
         ("grid", f"{rows} × {cols}", "gray", "Points of each surface, rows × columns"),
         ("M", steps, "gray", "SGD steps of ω before the loss is taken"),
-        ("device", report.setting(record, "device"), "gray", "Where it was computed"),
-        ("seed", report.setting(record, "seed"), "gray", "Of initialisation, data order and plane"),
+        ("device", words.setting(record, "device"), "gray", "Where it was computed"),
+        ("seed", words.setting(record, "seed"), "gray", "Of initialisation, data order and plane"),
     ]
     return [(f"{name} {value}", color, note) for name, value, color, note in found if value]
 
@@ -153,27 +152,30 @@ def badges(record: Figure1) -> list[tuple[str, Color, str]]:
 def export(record: Figure1, panels: list[int], log: bool) -> None:
     """The files one can take away; each is made when it is asked for."""
     name = f"{record.name}_figure1_m{panels[-1]}"
-    note = report.caption(record)
     files: dict[str, tuple[str, str, Callable[[], str | bytes]]] = {
-        "HTML": ("html", "text/html", lambda: report.to_html(record, panels, log=log)),
-        "CSV": ("csv", "text/csv", lambda: report.to_csv(record)),
+        "HTML": (
+            "html",
+            "text/html",
+            lambda: to_html(figure_1(record, panels, log=log), record, panels),
+        ),
+        "CSV": ("csv", "text/csv", lambda: to_csv(record)),
     }
     if find_spec("matplotlib"):
         files |= {
             "SVG": (
                 "svg",
                 "image/svg+xml",
-                lambda: static(record, "svg", panels, log=log, caption=note),
+                lambda: static(record, "svg", panels, log=log),
             ),
             "PDF": (
                 "pdf",
                 "application/pdf",
-                lambda: static(record, "pdf", panels, log=log, caption=note),
+                lambda: static(record, "pdf", panels, log=log),
             ),
             "PNG": (
                 "png",
                 "image/png",
-                lambda: static(record, "png", panels, log=log, caption=note),
+                lambda: static(record, "png", panels, log=log),
             ),
         }
     for kind, (ending, mime, make) in files.items():
@@ -193,7 +195,7 @@ def export(record: Figure1, panels: list[int], log: bool) -> None:
 def reproduce(record: Figure1) -> None:
     """Command, configuration and origin of the run, and whom to cite."""
     st.markdown("**Command**")
-    st.code(report.command(record) or "not recorded", language="bash", wrap_lines=True)
+    st.code(words.command(record) or "not recorded", language="bash", wrap_lines=True)
     st.markdown("**Where the numbers come from**")
     st.code(
         json.dumps(dict(record.provenance), indent=2, ensure_ascii=False),
@@ -205,7 +207,7 @@ def reproduce(record: Figure1) -> None:
         json.dumps(dict(record.config), indent=2, ensure_ascii=False), language="json", height=200
     )
     st.markdown("**Cite**")
-    st.code(report.BIBTEX, language="bibtex", height=150)
+    st.code(words.BIBTEX, language="bibtex", height=150)
 
 
 def reading(record: Figure1, panels: list[int]) -> None:
@@ -215,7 +217,7 @@ def reading(record: Figure1, panels: list[int]) -> None:
     st.subheader("Surfaces")
     number, plain = st.column_config.NumberColumn, "%.4f"
     st.dataframe(
-        report.surface_rows(record),
+        words.surface_rows(record),
         hide_index=True,
         column_config={
             "minimum": number("min loss", format=plain),
@@ -237,9 +239,9 @@ def reading(record: Figure1, panels: list[int]) -> None:
         st.info("No path has been computed yet.")
         return
     st.subheader("Optimizers")
-    losses_of = [name for name in report.path_rows(record)[0] if name.startswith("loss")]
+    losses_of = [name for name in words.path_rows(record)[0] if name.startswith("loss")]
     st.dataframe(
-        report.path_rows(record),
+        words.path_rows(record),
         hide_index=True,
         column_config={
             "descends": st.column_config.TextColumn(help="M of the loss this optimizer descends"),
@@ -291,7 +293,7 @@ def cards(first: Surface, last: Surface, scale: float) -> None:
 
 def honesty(record: Figure1) -> None:
     """What this picture can and cannot tell."""
-    rate = report.setting(record, "inner_learning_rate", "inner_lr") or "not recorded"
+    rate = words.setting(record, "inner_learning_rate", "inner_lr") or "not recorded"
     residual = max((float(path.residual[-1]) for path in record.paths), default=0.0)
     with st.expander("What this picture can and cannot tell", icon=":material/info:"):
         st.markdown(HONESTY.format(scale=record.scale, rate=rate, residual=residual))
@@ -307,13 +309,13 @@ settings = {
     "toImageButtonOptions": {"format": "svg", "filename": f"{record.name}_figure1"},
 }
 st.plotly_chart(
-    figure_1(record, panels, log=log, dark=dark),
+    figure_1(record, panels, log=log, dark=dark, caption=False),
     theme=None,
     key="figure",
     config=settings,
-    alt=report.takeaway(record, panels),
+    alt=words.takeaway(record, panels),
 )
-st.caption(report.caption(record))
+st.caption(words.caption(record))
 reading(record, panels)
 if record.paths:
     st.subheader("Loss along the paths")

@@ -8,7 +8,8 @@ draws for screens; ``static`` draws the same choices with matplotlib for print.
 from __future__ import annotations
 
 from landscape.figures.curves import losses
+from landscape.figures.files import to_csv, to_html
 from landscape.figures.panels import figure_1
 from landscape.figures.static import static
 
-__all__ = ["figure_1", "losses", "static"]
+__all__ = ["figure_1", "losses", "static", "to_csv", "to_html"]

@@ -50,7 +50,7 @@ def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
             y=low.loss,
             line={"dash": "dash", "width": 1.5, "color": ink.text},
             annotation={"text": "★ lowest on the grid", "font": {"size": 11}},
-            annotation_position="top right",
+            annotation_position="top left",
             col=1,
         )
     shared = {"gridcolor": ink.grid, "zeroline": False}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from textwrap import wrap
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from landscape.figures import look
+from landscape.figures import look, words
 from landscape.figures.look import Ink, Levels
 from landscape.figures.paths import add_frames, add_paths
 from landscape.record import Figure1, Status, Surface
@@ -23,7 +24,7 @@ def figure_1(
     *,
     log: bool = False,
     dark: bool = False,
-    caption: str = "",
+    caption: bool = True,
 ) -> go.Figure:
     """Fig. 1 of the paper: surfaces side by side, the paths on each, the steps playable.
 
@@ -32,7 +33,7 @@ def figure_1(
         inner_steps: M of the panels from left to right; by default first-order and exact.
         log: Colours and levels even in the logarithm of the loss above the lowest one.
         dark: For a dark page.
-        caption: A line under the figure.
+        caption: Whether the settings stand under the figure.
 
     Raises:
         ValueError: If the record has no surface, or not the asked one.
@@ -53,12 +54,14 @@ def figure_1(
     figure.update_annotations(font={"size": 13})
     for col, surface in enumerate(surfaces, start=1):
         figure.add_traces([contour(surface, shared), *missing(surface)], rows=1, cols=col)
-    moving = add_paths(figure, record, len(surfaces))
+    moving = add_paths(figure, record, surfaces)
     for col, surface in enumerate(surfaces, start=1):
         figure.add_traces(star(surface), rows=1, cols=col)
     add_frames(figure, record, moving)
     dress_axes(figure, record, surfaces, ink)
-    dress(figure, shared, ink, caption)
+    dress(figure, shared, ink)
+    if caption:
+        add_caption(figure, words.caption(record))
     return figure
 
 
@@ -163,8 +166,8 @@ def dress_axes(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface], 
     figure.update_yaxes(title=title, scaleanchor="x", col=1)  # the other panels match the first
 
 
-def dress(figure: go.Figure, shared: Levels, ink: Ink, caption: str) -> None:
-    """Template, colour bar, legend and caption."""
+def dress(figure: go.Figure, shared: Levels, ink: Ink) -> None:
+    """Template, colour bar and legend."""
     ticks = shared.values[:: max(1, len(shared.values) // 9)]
     labels = [f"{value:.{shared.decimals}f}" for value in ticks]
     if shared.log:
@@ -175,8 +178,8 @@ def dress(figure: go.Figure, shared: Levels, ink: Ink, caption: str) -> None:
         paper_bgcolor=ink.paper,
         plot_bgcolor=ink.paper,
         font={"family": "sans-serif", "size": 13, "color": ink.text},
-        height=680,
-        margin={"l": 70, "r": 20, "t": 125, "b": 175},
+        height=655,
+        margin={"l": 70, "r": 20, "t": 125, "b": 150},
         hovermode="closest",
         coloraxis={
             "colorscale": look.COLORMAP,
@@ -195,16 +198,21 @@ def dress(figure: go.Figure, shared: Levels, ink: Ink, caption: str) -> None:
         },
         legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
     )
-    if caption:
-        figure.add_annotation(
-            text=escape(caption),
-            xref="paper",
-            yref="paper",
-            x=0,
-            y=0,
-            yshift=-170,
-            xanchor="left",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 11},
-        )
+
+
+def add_caption(figure: go.Figure, text: str) -> None:
+    """A line under everything, broken where a narrow page would cut it."""
+    figure.add_annotation(
+        text="<br>".join(wrap(escape(text), 110)),
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=0,
+        yshift=-150,
+        xanchor="left",
+        yanchor="top",
+        align="left",
+        showarrow=False,
+        font={"size": 11},
+    )
+    figure.update_layout(margin={"b": 205}, height=710)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from landscape.figures.look import style
+from landscape.figures.look import extent, style
 from landscape.measure import endings
-from landscape.record import Figure1, Path
+from landscape.record import Figure1, Path, Surface
 
 __all__ = ["add_frames", "add_paths"]
 
 Floats = NDArray[np.float64]
 
 
-def add_paths(figure: go.Figure, record: Figure1, panels: int) -> list[tuple[int, Floats, bool]]:
+def add_paths(
+    figure: go.Figure, record: Figure1, surfaces: Sequence[Surface]
+) -> list[tuple[int, Floats, bool]]:
     """Draws every path on every panel.
 
     Returns:
@@ -26,7 +29,8 @@ def add_paths(figure: go.Figure, record: Figure1, panels: int) -> list[tuple[int
     """
     moving: list[tuple[int, Floats, bool]] = []
     ends = endings(record)
-    for col in range(1, panels + 1):
+    (left, right), (bottom, top) = extent(record, surfaces)
+    for col in range(1, len(surfaces) + 1):
         for end in ends:
             points = end.path.xy[: end.step + 1]
             casing, line, head = path_traces(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from itertools import pairwise
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from landscape.figures import look
+from landscape.figures import look, words
 from landscape.figures.look import Levels
 from landscape.measure import endings
 from landscape.record import Figure1, Status, Surface
@@ -41,7 +42,7 @@ def static(
     inner_steps: Sequence[int] | None = None,
     *,
     log: bool = False,
-    caption: str = "",
+    caption: bool = True,
 ) -> bytes:
     """The bytes of a picture file; the same record gives the same bytes.
 
@@ -50,7 +51,7 @@ def static(
         kind: Format of the file.
         inner_steps: M of the panels from left to right; by default first-order and exact.
         log: Colours and levels even in the logarithm of the loss above the lowest one.
-        caption: A line under the figure.
+        caption: Whether the settings stand under the figure.
 
     Raises:
         ValueError: If the record has no surface, or not the asked one.
@@ -75,7 +76,8 @@ def static(
         finish(picture, list(row), record, surfaces)
         add_bar(picture, list(row), filled, shared)
         if caption:
-            picture.supxlabel(caption, fontsize=7, color="#555555")
+            text = "\n".join(wrap(words.caption(record), 150))
+            picture.supxlabel(text, fontsize=7, color="#555555")
         buffer = BytesIO()
         created = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
         picture.savefig(buffer, format=kind, dpi=160, metadata=created[kind])
@@ -95,17 +97,17 @@ def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> Conto
             levels=shared.values,
             cmap=look.COLORMAP,
         )
-        inside = (shared.values > loss.min()) & (shared.values < loss.max())
-        if inside.any():
+        inside = shared.values[(shared.values > loss.min()) & (shared.values < loss.max())]
+        if inside.size:
             lines = axes.contour(
                 surface.x,
                 surface.y,
                 loss,
-                levels=shared.values[inside],
+                levels=inside,
                 colors="white",
                 linewidths=0.6,
             )
-            labelled = lines.levels[:: 2 if len(lines.levels) > 12 else 1]
+            labelled = inside[:: 2 if len(inside) > 12 else 1]  # else steep sides are all text
             axes.clabel(lines, labelled, fmt=lambda value: label(value, shared), fontsize=7)
     mark_missing(axes, surface)
     if low := look.starred(surface):
@@ -151,12 +153,12 @@ def draw_paths(axes: Axes, record: Figure1) -> None:
         axes.plot(x, y, DASHES[style.dash], color=style.color, linewidth=1.8, zorder=7)
         for tail, tip in pairwise(points):
             arrow = {
-                "arrowstyle": "-|>",
+                "arrowstyle": "-|>,head_width=0.35,head_length=0.6",
                 "color": style.color,
                 "shrinkA": 0,
                 "shrinkB": 0,
                 "lw": 0.01,
-                "mutation_scale": 9,
+                "mutation_scale": 10,
             }
             axes.annotate("", xy=tuple(tip), xytext=tuple(tail), arrowprops=arrow, zorder=7)
         mark = MARKERS.get(style.symbol, "X")

@@ -240,11 +240,13 @@ def test_colours_do_not_depend_on_the_page(dark: bool, monkeypatch: pytest.Monke
 def test_text_from_files_is_text() -> None:
     evil = path("zarts-rs", 10, (0.1, 0.0), note="<a href='http://x'>$x$</a>")
     stranger = path("<b>new</b>", 10, (0.0, 0.1))
-    strange = record(name="</script><script>alert(1)</script>", paths=(evil, stranger))
-    for figure in (figure_1(strange, caption="<i>caption</i>"), losses(strange)):
+    config = {"paths": {"space": "<i>caption</i> $\\frac$"}}
+    name = "</script><script>alert(1)</script>"
+    strange = record(name=name, paths=(evil, stranger), config=config)
+    for figure in (figure_1(strange), losses(strange)):
         found = json.dumps(figure.to_plotly_json(), default=str)
         assert not re.search(r"<(a|i|script|b)\b[^>]*>(\$x|caption|alert|new)", found)
-    picture = static(strange, "svg", caption="<i>caption</i> $\\frac$").decode()
+    picture = static(strange, "svg").decode()
     assert ElementTree.fromstring(picture).tag.endswith("svg")
 
 
@@ -262,7 +264,7 @@ def test_losses_follow_the_records() -> None:
 def test_static_files_are_what_they_say() -> None:
     assert static(record(), "png").startswith(b"\x89PNG")
     assert static(record(), "pdf").startswith(b"%PDF")
-    assert b"<svg" in static(record(), "svg", (0, 1, 10), log=True, caption="a caption")
+    assert b"<svg" in static(record(), "svg", (0, 1, 10), log=True)
 
 
 def test_static_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,13 @@ __all__ = ["DARTS"]
 
 @dataclass(frozen=True)
 class DARTS:
-    """Descends ∇_α L_{k-1} for order k: L_0 (first order, ω fixed) or L_1 (second order, one virtual step).
+    """Descends ∇_α L_{k-1} for order k: L_0 (ω fixed) or L_1 (ω makes one virtual step).
 
     Attributes:
-        order: 1 or 2. The gradient of order 2 is exact, by double backward, where the released code of
-            DARTS takes a finite difference.
-        update: ``adam`` as in the DARTS search, or ``sgd`` as in the ZARTS authors' code for Fig. 1(c).
+        order: 1 or 2. The gradient of order 2 is exact, by double backward, where the released code
+            of DARTS takes a finite difference.
+        update: ``adam`` as in the DARTS search, or ``sgd`` as in the ZARTS authors' code for
+            Fig. 1(c).
         learning_rate: 3e-4 in DARTS' search and in the released path code.
         beta1: 0.5 in DARTS.
         beta2: 0.999 in DARTS.

@@ -1,4 +1,4 @@
-"""ZARTS-GLD: gradientless descent, a binary search over radii (ZARTS Eq. 10; Golovin et al., ICLR 2020)."""
+"""ZARTS-GLD: gradientless descent, a binary search over radii (ZARTS Eq. 10)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ __all__ = ["GLD"]
 
 @dataclass(frozen=True)
 class GLD:
-    """α ← argmin over {α} ∪ {α + 2^{-k} R v_k : k = 0..K}, K = ⌊log2(R/r)⌋, v_k uniform on the unit sphere.
+    """α ← argmin over {α} ∪ {α + 2^{-k} R v_k : k = 0..K}, with v_k uniform on the unit sphere.
+
+    K = ⌊log2(R/r)⌋. The incumbent is judged by the same fine-tuned loss as the candidates (the
+    released code compares with the loss before fine-tuning, which biases it towards moving). Losses
+    that are not finite never win.
 
     Attributes:
         radius_max: R. 0.13 after the rescaling in the released path code.
         radius_min: r. The paper publishes none; its search cost implies R/r near 2^10.
 
-    The incumbent is judged by the same fine-tuned loss as the candidates (the released code compares with
-    the loss before fine-tuning, which biases it towards moving). Losses that are not finite never win.
-
-    Source: ZARTS Eq. 10; Golovin et al. 2020, Alg. 1.
+    Source: ZARTS Eq. 10; Golovin et al., ICLR 2020, Alg. 1.
     """
 
     radius_max: float = 0.13

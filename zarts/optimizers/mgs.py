@@ -1,4 +1,4 @@
-"""ZARTS-MGS: maximum-likelihood guided search by importance sampling (ZARTS Eq. 5-8), the paper's default."""
+"""ZARTS-MGS: maximum-likelihood guided search by importance sampling, the paper's default."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["MGS", "importance_weights"]
 
 @dataclass(frozen=True)
 class MGS:
-    """α ← α + Σ_i w_i u_i with u_i ~ q and w_i the normalised importance weights of p(u) ∝ exp(−ΔL(u)/τ).
+    """α ← α + Σ_i w_i u_i with u_i ~ q, w_i the importance weights of p(u) ∝ exp(−ΔL(u)/τ).
 
     Attributes:
         samples: N = 4 in the paper.
-        sigma: σ, the standard deviation of the Gaussians, or the radius ε of the ball. 0.025 in the DARTS
-            space, 0.2 in S1-S4 (released scripts).
+        sigma: σ, the standard deviation of the Gaussians, or the radius ε of the ball. 0.025 in the
+            DARTS space, 0.2 in S1-S4 (released scripts).
         temperature: τ = 0.01 (released scripts).
         proposal: What q is.
             ``gaussian``: N(0, σ²I), needs no gradient (default).
-            ``ball``: uniform on ‖u‖ <= σ, the set of Prop. 1, where ``softmax`` and ``exact`` coincide.
+            ``ball``: uniform on ‖u‖ <= σ, the set of Prop. 1; ``softmax`` and ``exact`` coincide.
             ``grad``: N(−(1−λ)g, ((1−λ)²+λ²)σ²I) with g = ∇_α L_0; what the released code samples.
             ``mixture``: N(−g, σ²I) with probability 1 − λ, else N(0, σ²I) (the search it builds on,
             Welleck & Cho 2020).
-        weighting: ``softmax``: w ∝ exp(−ΔL/τ), exact for the target q(u)·exp(−ΔL/τ), i.e. with q as the
-            prior of u. ``exact``: w ∝ exp(−ΔL/τ)/q(u), Eq. 8 to the letter; with a Gaussian q in many
-            dimensions it collapses onto the sample farthest from the mean of q.
+        weighting: ``softmax``: w ∝ exp(−ΔL/τ), exact for the target q(u)·exp(−ΔL/τ), i.e. with q as
+            the prior of u. ``exact``: w ∝ exp(−ΔL/τ)/q(u), Eq. 8 to the letter; with a Gaussian q
+            in many dimensions it collapses onto the sample farthest from the mean of q.
         mix: λ = 1e-3 (released scripts).
 
     Candidates whose loss is not finite get weight zero; if none is left, α stays.

@@ -23,12 +23,12 @@ class RandomSearch:
     Attributes:
         samples: N directions. The released path code uses 8.
         smoothing: μ, the length of a probe. 0.1 in the released path code.
-        learning_rate: ξ. 1e-4 in the released path code; the paper publishes no value for the search.
+        learning_rate: ξ. 1e-4 in the released path code; the paper has no value for the search.
         direction: ``sphere`` (φ(d) = d) or ``normal`` (φ = 1).
-        antithetic: Probe both α + μu and α − μu (2N evaluations); else α itself is the base of a forward
-            difference (N + 1 evaluations), ξ φ(d)/(μN) Σ_i [L(α + μu_i) − L(α)] u_i.
+        antithetic: Probe both α + μu and α − μu (2N evaluations); else α itself is the base of a
+            forward difference (N + 1 evaluations), ξ φ(d)/(μN) Σ_i [L(α + μu_i) − L(α)] u_i.
 
-    Directions whose losses are not finite are dropped and counted; N is then the number that is left.
+    Directions whose losses are not finite are dropped and counted; N is then the number left.
 
     Source: ZARTS Eq. 4, after Nesterov & Spokoiny 2017.
     """

@@ -1,4 +1,4 @@
-"""Image classification as a bilevel problem: a data set and a supernet become the two losses and a feed."""
+"""Images as a bilevel problem: a data set and a supernet become the two losses and a feed."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ class ImageLoss:
     def measure(
         self, weights: Weights, alpha: Tensor, batches: Sequence[Batch]
     ) -> tuple[float, float]:
-        """Mean loss (nats) and accuracy (share in [0, 1]) over all images of ``batches``, at this ω.
+        """Mean loss (nats) and accuracy (share in [0, 1]) over all images of ``batches``.
 
-        α is the CPU vector of the search; BatchNorm uses the statistics of each batch, as in the search.
+        ω is taken as it is and α is the CPU vector of the search. BatchNorm uses the statistics of
+        each batch, as in the search.
         """
         some = next(iter(weights.values()))
         point = alpha.to(device=some.device, dtype=some.dtype)
@@ -59,18 +60,19 @@ class ImageLoss:
 class ImageFeed:
     """Which batches and which rates iteration t gets; see ``zarts.objective.Feed``.
 
-    An epoch of S training batches holds ⌈S / period⌉ iterations; the last one is shorter where the period
-    does not divide S, so that the learning rate changes between iterations only.
+    An epoch of S training batches holds ⌈S / period⌉ iterations; the last one is shorter where the
+    period does not divide S, so that the learning rate changes between iterations only.
 
     Attributes:
         train: Training stream of the outer steps.
-        inner: Training stream of the inner steps, or None to take the coming outer batches (DARTS-2nd).
+        inner: Training stream of the inner steps, or None to take the coming outer batches, as
+            DARTS-2nd does.
         val: Validation stream.
         outer: Rule of the outer steps in epoch e.
         inner_rule: Rule of the inner steps given the outer rule of the epoch.
         period: Outer steps per iteration.
-        val_batches: Validation batches per iteration.
-        stride: Inner batches set aside per iteration; problems that differ in M share the first of them.
+        val_batches_per_iteration: Validation batches that a candidate is scored on.
+        stride: Inner batches set aside per iteration; problems that differ in M share the first.
     """
 
     train: Stream
@@ -93,7 +95,7 @@ class ImageFeed:
         return iteration // self.iterations_per_epoch
 
     def train_batches(self, iteration: int) -> Sequence[Batch]:
-        """The outer training batches of this iteration: ``period`` of them, fewer at an epoch's end."""
+        """The outer training batches: ``period`` of them, fewer at the end of an epoch."""
         first, last = self._window(iteration)
         return [self.train.batch(index) for index in range(first, last)]
 

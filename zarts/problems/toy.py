@@ -1,4 +1,4 @@
-"""Problems with closed forms: the oracle of every other part. The same ``Bilevel`` class as the supernets."""
+"""Problems with closed forms, of the same class as the supernets: the oracle of all other parts."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Quadratic:
     """L_train = ½(ω − Aα)ᵀH(ω − Aα),  L_val = ½‖ω − c‖² + ½(α − b)ᵀD(α − b).
 
     The response is ω*(α) = Aα, and M plain gradient steps from ω₀ give
-    ω*_M(α) = Aα + (I − ξH)^M (ω₀ − Aα), so every L_M, its gradient and its minimum are known. All matrices
-    are asymmetric or of unequal sizes on purpose: an exchange of axes changes the numbers.
+    ω*_M(α) = Aα + (I − ξH)^M (ω₀ − Aα), so every L_M, its gradient and its minimum are known. All
+    matrices are asymmetric or of unequal sizes on purpose: an exchange of axes changes the numbers.
 
     Attributes:
         response: A (p, d).
@@ -156,7 +156,7 @@ class Quadratic:
         return moved.T @ miss + self.penalty * (alpha - self.center)
 
     def minimum(self, steps: float, rate: float = PLAIN.learning_rate) -> Tensor:
-        """argmin L_M (d,): the solution of a linear system."""
+        """The minimiser of L_M (d,): the solution of a linear system."""
         zero = torch.zeros(self.dim, dtype=self.start.dtype)
         offset = self.gradient_at(zero, steps, rate)
         moved = self._response(steps, rate)
@@ -172,7 +172,8 @@ class Quadratic:
 def darts_example(inner_steps: int = 0, inner: SGD = PLAIN, outer: SGD = PLAIN) -> Bilevel[None]:
     """DARTS' own example: L_val = αω − 2α + 1, L_train = ω² − 2αω + α², from ω = −2 (and α = 2).
 
-    ω*(α) = α, so L_∞(α) = (α − 1)² with its minimum at 1; the first-order L_0 = α(ω − 2) + 1 has none.
+    ω*(α) = α, so L_∞(α) = (α − 1)² with its minimum at 1; the first-order L_0 = α(ω − 2) + 1 has
+    none.
 
     Source: DARTS Fig. 2.
     """
@@ -217,7 +218,7 @@ CLASSICS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def classic(name: str, dim: int = 3, inner_steps: int = 0) -> Bilevel[None]:
-    """A single-level classic as a bilevel problem whose weights do not matter: L_M is the same for all M.
+    """A single-level classic as a bilevel problem: weights do not matter, all L_M are the same.
 
     Raises:
         ValueError: If the name is unknown or the function has no such dimension.

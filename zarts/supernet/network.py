@@ -138,19 +138,19 @@ class Supernet:
         mixture = self.space.mixture(alpha)
         plans = self._plans()
         scales = {name: _gather(mixture[name], plan) for name, plan in plans.items()}
-        before, now = (
-            x.contiguous(memory_format=torch.channels_last) for x in self._stem(weights, images)
-        )
+        before, now = self._stem(weights, images)
         for index, cell in enumerate(self._cells()):
             runner = _Runner(weights, index, cell, plans[cell.kind], scales[cell.kind], key)
             before, now = now, runner(before, now)
-        pooled = now.mean(dim=(2, 3))
+        # Not now.mean(dim=(2, 3)): the gradient of avg_pool2d keeps the last cell channels-last.
+        pooled = functional.avg_pool2d(now, now.shape[2:]).flatten(1)
         return functional.linear(pooled, weights["head.weight"], weights["head.bias"])
 
     def _stem(self, weights: Weights, images: Tensor) -> tuple[Tensor, Tensor]:
         def layer(x: Tensor, index: int, stride: int) -> Tensor:
             name = f"stem.{index}"
             y = functional.conv2d(x, weights[f"{name}.convolution"], None, stride, padding=1)
+            y = y.contiguous(memory_format=torch.channels_last)  # grey images leave it undecided
             return operations.batch_norm(y, weights[f"{name}.scale"], weights[f"{name}.shift"])
 
         if self.stem == "cifar":

@@ -9,7 +9,7 @@ import io
 import numpy as np
 import pytest
 
-from landscape import report
+from landscape.figures import figure_1, to_csv, to_html, words
 from landscape.record import Figure1, Path, Status, Surface
 
 X = np.linspace(-1.0, 1.0, 5)
@@ -46,7 +46,7 @@ def record(**changes: object) -> Figure1:
 
 
 def test_takeaway_says_what_was_measured() -> None:
-    said = report.takeaway(record())
+    said = words.takeaway(record())
     assert "the M = 10 surface is 4× flatter than that of M = 0" in said
     assert "lowest at the same grid point" in said
     assert "ZARTS-RS (0.5000), then ZARTS-GLD (0.7000); highest: DARTS-1st (0.9000)" in said
@@ -54,10 +54,10 @@ def test_takeaway_says_what_was_measured() -> None:
 
 def test_takeaway_follows_the_numbers_either_way() -> None:
     steeper = (surface(0, COLS), surface(10, -3 * COLS))
-    said = report.takeaway(record(surfaces=steeper, paths=()))
+    said = words.takeaway(record(surfaces=steeper, paths=()))
     assert "3× steeper" in said
     assert "its minimum lies 2.00 units away (6.4 in α)" in said
-    alike = report.takeaway(record(surfaces=(surface(0, COLS), surface(10, 1.02 * COLS)), paths=()))
+    alike = words.takeaway(record(surfaces=(surface(0, COLS), surface(10, 1.02 * COLS)), paths=()))
     assert "about as steep" in alike
 
 
@@ -65,28 +65,28 @@ def test_takeaway_of_an_unfinished_run_compares_nothing() -> None:
     begun = surface(10, np.where(COLS < 0, COLS, np.nan))
     status = np.where(COLS < 0, Status.OK, Status.PENDING).astype(np.uint8)
     begun = dataclasses.replace(begun, status=status)
-    said = report.takeaway(record(surfaces=(surface(0, COLS), begun), paths=()))
+    said = words.takeaway(record(surfaces=(surface(0, COLS), begun), paths=()))
     assert said == "Still computing: 21 of 30 points are there."
 
 
 def test_takeaway_of_nothing_and_of_one() -> None:
     nothing = surface(0, np.full((3, 5), np.nan)), surface(10, np.full((3, 5), np.nan))
-    assert "cannot be compared" in report.takeaway(record(surfaces=nothing, paths=()))
-    one = report.takeaway(record(surfaces=(surface(10, COLS),), paths=()))
+    assert "cannot be compared" in words.takeaway(record(surfaces=nothing, paths=()))
+    one = words.takeaway(record(surfaces=(surface(10, COLS),), paths=()))
     assert one == "Nothing to compare yet."
 
 
 def test_settings_are_found_where_the_run_keeps_them() -> None:
-    assert report.setting(record(), "space") == "s3"  # not that of the paths
-    assert report.setting(record(), "seed") == "3"
-    assert report.setting(record(), "inner_learning_rate") == "0.001"
-    assert report.setting(record(), "nowhere") == ""
-    facts = report.setting(record(facts={"seed": 5}), "seed")
+    assert words.setting(record(), "space") == "s3"  # not that of the paths
+    assert words.setting(record(), "seed") == "3"
+    assert words.setting(record(), "inner_learning_rate") == "0.001"
+    assert words.setting(record(), "nowhere") == ""
+    facts = words.setting(record(facts={"seed": 5}), "seed")
     assert facts == "5"
 
 
 def test_caption_and_command() -> None:
-    said = report.caption(record())
+    said = words.caption(record())
     for part in (
         "learning rate 0.001",
         "space s3",
@@ -95,25 +95,25 @@ def test_caption_and_command() -> None:
         "space plane, noise surface",
     ):
         assert part in said
-    assert report.command(record()) == "python -m landscape.compute --set 'a b=1'"
+    assert words.command(record()) == "python -m landscape.compute --set 'a b=1'"
 
 
 def test_rows() -> None:
-    first, last = report.surface_rows(record())
+    first, last = words.surface_rows(record())
     assert (first["M"], last["M"]) == (0, 10)
     assert last["ratio"] == pytest.approx(0.25)
     assert last["rank correlation"] == pytest.approx(1)
-    rows = report.path_rows(record())
+    rows = words.path_rows(record())
     assert [row["optimizer"] for row in rows] == ["DARTS-1st", "ZARTS-RS", "ZARTS-GLD"]
     assert rows[1]["loss, M = 10"] == pytest.approx(0.0)  # its own loss: it descends M = 10
     assert rows[1]["loss, M = 0"] == pytest.approx(0.0)  # read off the surface at x = 0.5
     assert "note" not in rows[0]
-    noted = report.path_rows(record(paths=(path("zarts-rs", 0.5, "stopped"),)))
+    noted = words.path_rows(record(paths=(path("zarts-rs", 0.5, "stopped"),)))
     assert noted[0]["note"] == "stopped"
 
 
 def test_csv_holds_every_number() -> None:
-    table = list(csv.DictReader(io.StringIO(report.to_csv(record()))))
+    table = list(csv.DictReader(io.StringIO(to_csv(record()))))
     points = [row for row in table if row["name"] == "M=10"]
     assert len(points) == 15
     assert [float(row["loss"]) for row in points] == record().surfaces[1].loss.ravel().tolist()
@@ -125,14 +125,14 @@ def test_csv_holds_every_number() -> None:
 
 @pytest.mark.parametrize("note", ["=1+1", "+1", "-1", "@cmd", "\tx", "\r=x"])
 def test_csv_cells_are_no_formulas(note: str) -> None:
-    text = report.to_csv(record(paths=(path(note, 0.5, note),)))
+    text = to_csv(record(paths=(path(note, 0.5, note),)))
     (row, *_) = [row for row in csv.DictReader(io.StringIO(text)) if row["kind"] == "path"]
     assert row["name"] == row["status"] == f"'{note}"
 
 
 def test_html_is_one_file_with_everything() -> None:
-    page = report.to_html(record())
-    assert page == report.to_html(record())
+    page = to_html(figure_1(record()), record())
+    assert page == to_html(figure_1(record()), record())
     assert "plotly.js v" in page
     assert not [part for part in page.split("<script")[1:] if " src=" in part.split(">")[0]]
     assert "landscape.compute --set &#x27;a b=1&#x27;" in page
@@ -143,12 +143,11 @@ def test_html_is_one_file_with_everything() -> None:
 
 def test_html_escapes_what_files_say() -> None:
     evil = "</title></script><script>alert(1)</script>"
-    page = report.to_html(
-        record(name=evil, paths=(path("zarts-rs", 0.5, evil),), config={"paths": {"a": evil}})
-    )
+    strange = record(name=evil, paths=(path("zarts-rs", 0.5, evil),), config={"paths": {"a": evil}})
+    page = to_html(figure_1(strange), strange)
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
 
 
 def test_html_without_paths() -> None:
-    assert "None yet." in report.to_html(record(paths=()))
+    assert "None yet." in to_html(figure_1(record(paths=())), record(paths=()))

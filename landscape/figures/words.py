@@ -1,19 +1,14 @@
-"""Words, tables and files around Fig. 1: what was measured, and where it comes from."""
+"""What is said around Fig. 1: caption, findings in sentences and in rows, and the origin."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 
-from landscape.figures import figure_1, losses
 from landscape.figures.look import choose, style
 from landscape.measure import Ending, compare, endings, read
-from landscape.record import Figure1, Status
+from landscape.record import Figure1
 from zarts.runfile import JSON
 
 __all__ = [
@@ -24,8 +19,6 @@ __all__ = [
     "setting",
     "surface_rows",
     "takeaway",
-    "to_csv",
-    "to_html",
 ]
 
 Row = dict[str, str | float]
@@ -38,16 +31,6 @@ BIBTEX = """@inproceedings{wang2022zarts,
   year      = {2022},
   note      = {arXiv:2110.04743},
 }"""
-
-PAGE = """
-body { font-family: sans-serif; color: #1f2430; background: #fff; }
-body { max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-size: 14px; }
-.wide { overflow-x: auto; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #d9dce3; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-pre { background: #f4f5f8; padding: .8rem; overflow: auto; }
-"""
 
 
 def setting(record: Figure1, *names: str) -> str:
@@ -88,11 +71,19 @@ def caption(record: Figure1) -> str:
         parts.append(f"grid {rows}×{cols}")
     made = record.config.get("paths")
     if isinstance(made, Mapping):
-        choices = [
-            f"{key} {value}" for key, value in made.items() if isinstance(value, str | int | float)
-        ]
-        parts.append("paths: " + ", ".join(choices))
+        parts.append("paths: " + ", ".join(choices(made)))
     return " · ".join(parts)
+
+
+def choices(made: Mapping[str, JSON]) -> list[str]:
+    """The settings of the paths; which methods there are is in the legend."""
+    said = []
+    for key, value in made.items():
+        if isinstance(value, list) and key != "methods":
+            said.append(f"{key} ({', '.join(map(str, value))})")
+        elif isinstance(value, str | int | float):
+            said.append(f"{key} {value}")
+    return said
 
 
 def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
@@ -192,85 +183,3 @@ def path_rows(record: Figure1) -> list[Row]:
             row["note"] = path.note
         rows.append(row)
     return rows
-
-
-def cell(text: str) -> str:
-    """A text as a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def to_csv(record: Figure1) -> str:
-    """All surfaces and paths in long form: one line per grid point and per step of a path."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(
-        ["kind", "name", "inner_steps", "index", "x", "y", "loss", "target_loss", "status"]
-    )
-    for surface in record.surfaces:
-        m = surface.inner_steps
-        for row, y in enumerate(surface.y):
-            for col, x in enumerate(surface.x):
-                status = Status(int(surface.status[row, col])).name.lower()
-                index, loss = row * len(surface.x) + col, float(surface.loss[row, col])
-                writer.writerow(
-                    ["surface", f"M={m}", m, index, float(x), float(y), loss, "", status]
-                )
-    for path in record.paths:
-        name, note = cell(path.method), cell(path.note)
-        for step, (x, y) in enumerate(path.xy):
-            values = float(x), float(y), float(path.loss[step]), float(path.target_loss[step])
-            writer.writerow(["path", name, path.inner_steps, step, *values, note])
-    return out.getvalue()
-
-
-def to_html(record: Figure1, inner_steps: Sequence[int] | None = None, *, log: bool = False) -> str:
-    """A page that works offline: the figure with plotly inside, the tables, and their origin.
-
-    Raises:
-        ValueError: If the record has no surface, or not the asked one.
-    """
-    picture = figure_1(record, inner_steps, log=log, caption=caption(record))
-    config = {"displaylogo": False, "responsive": True}
-    shared = {"full_html": False, "config": config, "auto_play": False}
-    charts = picture.to_html(include_plotlyjs=True, div_id="figure-1", **shared)
-    if record.paths:
-        charts += losses(record).to_html(include_plotlyjs=False, div_id="losses", **shared)
-    origin = json.dumps(
-        {"config": record.config, "provenance": record.provenance, "facts": record.facts},
-        indent=2,
-        ensure_ascii=False,
-        sort_keys=True,
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Figure 1 of {escape(record.name)}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>{PAGE}</style>
-</head><body>
-<h1>First-order and exact landscape</h1>
-<p>{escape(takeaway(record, inner_steps))}</p>
-{charts}
-<h2>Surfaces</h2>{table(surface_rows(record))}
-<h2>Optimizers</h2>{table(path_rows(record))}
-<h2>Made by</h2><pre>{escape(command(record))}</pre>
-<details><summary>Configuration and provenance</summary><pre>{escape(origin)}</pre></details>
-</body></html>
-"""
-
-
-def table(rows: Iterable[Row]) -> str:
-    """Rows as an HTML table; numbers with four significant digits."""
-    rows = list(rows)
-    if not rows:
-        return "<p>None yet.</p>"
-    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(text(value))}</td>" for value in row.values()) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
-
-
-def text(value: str | float) -> str:
-    """A cell of a table as text."""
-    if isinstance(value, float):
-        return f"{value:.4g}" if math.isfinite(value) else "–"
-    return str(value)

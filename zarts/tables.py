@@ -1,0 +1,217 @@
+"""Nested tables of settings: merged, read from TOML and ``key=value``, built into dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+__all__ = [
+    "ConfigError",
+    "Table",
+    "build",
+    "merge",
+    "nearest",
+    "parse_assignment",
+    "read_toml",
+    "to_toml",
+]
+
+Table = dict[str, Any]
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; the message says got, expected and what to do."""
+
+
+def merge(*tables: Mapping[str, Any]) -> Table:
+    """Merges nested tables; later ones win key by key."""
+    merged: Table = {}
+    for table in tables:
+        for name, value in table.items():
+            old = merged.get(name)
+            if isinstance(value, Mapping):
+                value = merge(old if isinstance(old, Mapping) else {}, value)
+            merged[name] = value
+    return merged
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the most similar known name, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"expected one of: {', '.join(known)}"
+
+
+def parse_assignment(text: str) -> Table:
+    """Turns ``search.epochs=3`` into ``{"search": {"epochs": 3}}``; values are TOML, else strings.
+
+    Raises:
+        ConfigError: If this is no ``key=value``.
+    """
+    key, equals, value = text.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts):
+        raise ConfigError(f"got --set {text!r}, expected key=value such as search.epochs=3")
+    try:
+        found = tomllib.loads(f"value = {value}")
+    except ValueError:  # not TOML, or a number of too many digits
+        found = {}
+    # a value with a line break could smuggle in a second setting that nobody would read
+    parsed: Any = found["value"] if found.keys() == {"value"} else value.strip()
+    for part in reversed(parts):
+        parsed = {part: parsed}
+    table: Table = parsed
+    return table
+
+
+def read_toml(path: Path) -> Table:
+    """Reads nested tables from a TOML file.
+
+    Raises:
+        ConfigError: If the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # not there, not UTF-8, not TOML
+        raise ConfigError(f"cannot read the config {path}: {error}") from error
+
+
+def to_toml(table: Table) -> str:
+    """Nested tables as TOML text that ``read_toml`` reads back.
+
+    Args:
+        table: Numbers that are finite, printable strings, booleans, lists and tables of them, under
+            names that need no quotes: what ``build`` lets through.
+    """
+    return "\n".join(_emit(table, "")) + "\n"
+
+
+def _emit(table: Table, prefix: str) -> list[str]:
+    # of such values JSON writes what TOML reads
+    lines = [
+        f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        for name, value in table.items()
+        if not isinstance(value, dict)
+    ]
+    for name, value in table.items():
+        if isinstance(value, dict):
+            lines += ["", f"[{prefix}{name}]", *_emit(value, f"{prefix}{name}.")]
+    return lines
+
+
+def build(kind: type[T], table: object) -> T:
+    """Makes a dataclass, and those inside it, of nested tables; missing keys keep their defaults.
+
+    Args:
+        kind: A dataclass. Its fields are dataclasses, ``int``, ``float``, ``str``, ``Literal`` of
+            strings, ``tuple[item, ...]``, ``str | float``, or ``Mapping`` of names to plain values.
+        table: Settings by field name.
+
+    Raises:
+        ConfigError: For unknown keys (the nearest is named) and values of another type.
+    """
+    made: T = _build(kind, table, "", list(_keys(kind, "")))
+    return made
+
+
+def _keys(kind: Any, prefix: str) -> Iterator[str]:  # noqa: ANN401 - one dataclass or another
+    """The dotted keys of all settings."""
+    for name, hint in typing.get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint):
+            yield from _keys(hint, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _build(kind: Any, table: object, prefix: str, known: list[str]) -> Any:  # noqa: ANN401
+    if not isinstance(table, Mapping):
+        what = prefix.rstrip(".") or "the configuration"
+        raise ConfigError(f"{what} is {table!r}, expected a table of settings")
+    hints = typing.get_type_hints(kind)
+    values: Table = {}
+    for name, value in table.items():
+        key = prefix + name
+        if name not in hints:
+            raise ConfigError(f"unknown setting {key!r}; {_suggestion(name, prefix, hints, known)}")
+        if dataclasses.is_dataclass(hints[name]):
+            values[name] = _build(hints[name], value, f"{key}.", known)
+        else:
+            values[name] = _convert(hints[name], value, key)
+    return kind(**values)
+
+
+def _suggestion(name: str, prefix: str, siblings: Collection[str], known: list[str]) -> str:
+    """What a wrong key may have meant: the same name elsewhere, or one spelt alike."""
+    leaves: dict[str, list[str]] = {}
+    for key in known:
+        leaves.setdefault(key.rpartition(".")[2], []).append(key)
+    here = [prefix + other for other in difflib.get_close_matches(name, siblings, n=1)]
+    alike = difflib.get_close_matches(name, leaves, n=1)
+    found = [*here, *leaves.get(name, [])] or [key for leaf in alike for key in leaves[leaf]]
+    if found:
+        return f"did you mean {' or '.join(map(repr, found))}?"
+    return f"expected one of: {', '.join(prefix + other for other in siblings)}"
+
+
+def _convert(hint: Any, value: object, key: str) -> object:  # noqa: ANN401 - the field's own type
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{key} is {value!r}; {nearest(str(value), arguments)}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{key} is {value!r}, expected a list such as [1, 2]")
+        return tuple(_convert(arguments[0], item, f"{key}[{n}]") for n, item in enumerate(value))
+    if origin is types.UnionType:
+        return _scalar(str if isinstance(value, str) else float, value, key)
+    if origin is None:
+        return _scalar(hint, value, key)
+    return _plain(value, key)
+
+
+_EXPECTED = {int: "a whole number", float: "a finite number", str: "one line of text"}
+
+
+def _scalar(kind: type, value: object, key: str) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    got: object = value
+    if kind is float and whole:
+        try:
+            got = float(typing.cast("int", value))
+        except OverflowError:
+            got = math.inf
+    fine = isinstance(got, kind) and not isinstance(got, bool)
+    if isinstance(got, float):
+        fine = fine and math.isfinite(got)
+    if isinstance(got, str):  # control characters and half surrogates do not survive a file
+        fine = fine and got.isprintable()
+    if not fine:
+        raise ConfigError(f"{key} is {value!r}, expected {_EXPECTED[kind]}")
+    return got
+
+
+def _plain(table: object, key: str) -> Table:
+    """A table of names to plain values that another part of the program knows more about."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{key} is {table!r}, expected a table of settings")
+    values: Table = {}
+    for name, value in table.items():
+        inner = f"{key}.{name}"
+        if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+            raise ConfigError(f"unknown setting {inner!r}; names are made of letters, digits and _")
+        kind = next((kind for kind in _EXPECTED if isinstance(value, kind)), None)
+        if kind is None:
+            raise ConfigError(f"{inner} is {value!r}, expected a number, text, true or false")
+        values[name] = value if isinstance(value, bool) else _scalar(kind, value, inner)
+    return values
