@@ -143,7 +143,8 @@ class Bilevel(Generic[BatchT]):
             names = list(tuned)
             leaves = {name: tuned[name].detach().requires_grad_() for name in names}
             batches = self._val_batches()
-            direct, through = torch.zeros_like(point), list[Tensor]()
+            direct = torch.zeros_like(point)
+            through: list[Tensor] = []
             for batch in batches:
                 loss = self.val_loss(leaves, point, batch) / len(batches)
                 if not math.isfinite(float(loss.detach())):
@@ -152,7 +153,7 @@ class Bilevel(Generic[BatchT]):
                 first, *rest = torch.autograd.grad(loss, wanted, materialize_grads=True)
                 direct = direct + first
                 through = [a + b for a, b in zip(through, rest, strict=True)] if through else rest
-            if self.inner_steps and through:
+            if through:
                 (chained,) = torch.autograd.grad(
                     [tuned[name] for name in names],
                     point,

@@ -223,9 +223,9 @@ def reading(record: Figure1, panels: list[int]) -> None:
             "minimum": number("min loss", format=plain),
             "x": number(format="%.2f"),
             "y": number(format="%.2f"),
-            "range": number(format=plain, help="Highest minus lowest loss"),
+            "range": number(format="%.3g", help="Highest minus lowest loss"),
             "sharpness": number(
-                format=plain, help="Mean gradient norm over the grid, loss per axis unit"
+                format="%.3g", help="Mean gradient norm over the grid, loss per axis unit"
             ),
             "ratio": number("sharpness / first", format="%.2f", help="Over points finite in both"),
             "shift": number(

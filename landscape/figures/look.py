@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.measure import Minimum, read
+from landscape.measure import Ending, Minimum, read
 from landscape.record import Figure1, Status, Surface
 
 __all__ = [
@@ -25,12 +25,14 @@ __all__ = [
     "extent",
     "levels",
     "panel_title",
+    "path_label",
     "starred",
     "style",
     "subtitle",
 ]
 
 Floats = NDArray[np.float64]
+Ranges = tuple[tuple[float, float], tuple[float, float]]  # of the x and the y axis
 
 
 @dataclass(frozen=True)
@@ -189,14 +191,21 @@ def starred(surface: Surface) -> Minimum | None:
     return reading.minimum if reading.span > 0 else None
 
 
+def path_label(end: Ending, ranges: Ranges) -> str:
+    """A path in the legend, with why it ended early, or that its end is not in the picture."""
+    (left, right), (bottom, top) = ranges
+    inside = left <= end.x <= right and bottom <= end.y <= top
+    note = end.path.note or ("" if inside else "ends outside")
+    label = style(end.path.method).label
+    return f"{label} ({note})" if note else label
+
+
 def axis_title(axis: int, scale: float) -> str:
     """Title of an axis: its unit is a length in α-space along a unit direction."""
     return f"{'xy'[axis]} (1 unit = {scale:.3g} along direction {axis + 1})"
 
 
-def extent(
-    record: Figure1, surfaces: Sequence[Surface]
-) -> tuple[tuple[float, float], tuple[float, float]]:
+def extent(record: Figure1, surfaces: Sequence[Surface]) -> Ranges:
     """Ranges of the axes: the grid, and the paths up to a quarter of the grid beyond it."""
     ranges = []
     for axis, lines in enumerate(

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from landscape.figures.look import extent, style
+from landscape.figures.look import extent, path_label, style
 from landscape.measure import endings
 from landscape.record import Figure1, Path, Surface
 
@@ -29,13 +29,12 @@ def add_paths(
     """
     moving: list[tuple[int, Floats, bool]] = []
     ends = endings(record)
-    (left, right), (bottom, top) = extent(record, surfaces)
+    ranges, target = extent(record, surfaces), record.surfaces[-1].inner_steps
     for col in range(1, len(surfaces) + 1):
         for end in ends:
             points = end.path.xy[: end.step + 1]
-            casing, line, head = path_traces(
-                end.path, points, record.surfaces[-1].inner_steps, col == 1
-            )
+            casing, line, head = path_traces(end.path, points, target)
+            head.update(name=escape(path_label(end, ranges)), showlegend=col == 1)
             first = len(figure.data)
             figure.add_traces([casing, line, head], rows=1, cols=col)
             moving += [
@@ -53,11 +52,10 @@ def add_paths(
     return moving
 
 
-def path_traces(path: Path, points: Floats, target: int, legend: bool) -> tuple[go.Scatter, ...]:
+def path_traces(path: Path, points: Floats, target: int) -> tuple[go.Scatter, ...]:
     """White casing, line with arrows, and the mark of the current point."""
     look = style(path.method)
     label = escape(look.label)
-    note = f" ({escape(path.note)})" if path.note else ""
     shared = {"legendgroup": escape(path.method), "showlegend": False}
     steps = np.arange(len(points))
     known = np.column_stack([steps, path.loss[: len(points)], path.target_loss[: len(points)]])
@@ -105,9 +103,7 @@ def path_traces(path: Path, points: Floats, target: int, legend: bool) -> tuple[
             "line": {"width": 1.5, "color": "#ffffff"},
         },
         hoverinfo="skip",
-        name=label + note,
-        legendgroup=escape(path.method),
-        showlegend=legend,
+        **shared,
     )
     return casing, line, head
 

@@ -186,7 +186,7 @@ def finish(picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence
             color=style.color,
             linestyle=DASHES[style.dash],
             marker=MARKERS.get(style.symbol, "X"),
-            label=style.label + (f" ({end.path.note})" if end.path.note else ""),
+            label=look.path_label(end, (horizontal, vertical)),
         )
         for end in endings(record)
         for style in [look.style(end.path.method)]

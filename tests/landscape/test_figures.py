@@ -271,3 +271,11 @@ def test_static_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ModuleNotFoundError, match=r"zarts\[export\]"):
         static(record())
+
+
+def test_a_path_that_leaves_the_picture_says_so() -> None:
+    away = path("darts-1", 0, (5.0, 0.0))
+    figure = figure_1(record(paths=(away, path("zarts-gld", 10, (0.0, -0.1)))))
+    shown = [trace.name for trace in figure.data if trace.showlegend]
+    assert shown == ["DARTS-1st (ends outside)", "ZARTS-GLD"]
+    assert b"ends outside" in static(record(paths=(away,)), "svg")

@@ -83,7 +83,8 @@ class ImageFeed:
     period: int = 1
     val_batches_per_iteration: int = 1
     stride: int = 10
-    _kept: dict[tuple[str, int], Batch] = field(default_factory=dict, repr=False)
+    # init=False: what `dataclasses.replace` makes has other streams, so it keeps its own batches
+    _kept: dict[tuple[str, int], Batch] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def iterations_per_epoch(self) -> int:
