@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import operator
 import re
 import sys
 from collections.abc import Sequence
@@ -115,7 +116,7 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     with run.lock(), cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
         record = compute(run, config, source=source, report=phases.begin, check=stop.check)
         page = _write_page(run, record)
-    cli.say(args, [f"figure     {page}"])
+    cli.say(args, [*_gaps(record), f"figure     {page}"])
     result = {
         "schema": 1,
         "run": str(folder),
@@ -142,6 +143,7 @@ def _resolve(args: argparse.Namespace) -> tuple[Config, Run | None]:
         if key in ("seed", "dtype", "data", "supernet", "search", "optimizer")
     }
     config = cli.resolve(args, "darts-1", _flags(args), base=searched)
+    _same_network(config, Config.from_table(searched), source.name)
     from landscape.pipeline import origin_of
 
     epoch, name = origin_of(config, source)
@@ -149,19 +151,42 @@ def _resolve(args: argparse.Namespace) -> tuple[Config, Run | None]:
     return Config.from_table(table), source
 
 
+def _same_network(config: Config, searched: Config, name: str) -> None:
+    """Raises ConfigError where the ω of a run would be put into another network."""
+    for key in ("supernet", "data.name"):
+        asked, had = (operator.attrgetter(key)(each) for each in (config, searched))
+        if asked != had:
+            raise ConfigError(f"{key} is {asked}, but the ω of {name} is of {had}; leave it out")
+
+
 def _headlines(config: Config, plan: LandscapePlan, folder: Path) -> list[str]:
+    from landscape.pipeline import surfaces_of
+
     net, land = config.supernet, config.landscape
+    surfaces = ", ".join(map(str, surfaces_of(config)))
     origin = config.source or f"{config.search.method}, {config.search.epochs} epochs"
     rate = land.inner_learning_rate
     return [
         f"data set   {plan.dataset} (real images, {plan.images:,})",
         f"device     {config.device}, {config.dtype}, one thread",
         f"space      {net.space}, {net.channels} channels, {net.cells} cells; ω and α from {origin}",
-        f"grid       {land.rows} x {land.cols} over ±{land.range:g}, axis unit {land.scale}, M = 0, 1 and {land.steps}, inner learning rate {rate}",
+        f"grid       {land.rows} x {land.cols} over ±{land.range:g}, axis unit {land.scale}, M = {surfaces}, inner learning rate {rate}",
         f"cost       {plan.evaluations:,} evaluations, about {cli.human_time(plan.seconds)}, "
         f"{cli.human_bytes(plan.memory)} per training step, {cli.human_bytes(plan.size)} on disk",
         f"run        {folder}{' (continues)' if (folder / 'run.h5').exists() else ''}",
     ]
+
+
+def _gaps(record: Figure1) -> list[str]:
+    """What a reader of the figure must know: points without a value, paths that ended early."""
+    from landscape.record import Status
+
+    lines = [
+        f"diverged   {count} of {surface.loss.size} points at M = {surface.inner_steps}"
+        for surface in record.surfaces
+        if (count := int((surface.status == Status.DIVERGED).sum()))
+    ]
+    return lines + [f"path       {path.method} {path.note}" for path in record.paths if path.note]
 
 
 def _write_page(run: Run, record: Figure1) -> Path:

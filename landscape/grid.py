@@ -59,7 +59,7 @@ def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surfa
             status=surface.status.copy(),
             seconds=surface.seconds.copy(),
         )
-        surface.loss[row, col] = loss
+        surface.loss[row, col] = loss if np.isfinite(loss) else np.nan
         surface.status[row, col] = Status.OK if np.isfinite(loss) else Status.DIVERGED
         surface.seconds[row, col] = time.monotonic() - start
         yield surface

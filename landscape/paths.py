@@ -81,9 +81,13 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     settings, tally = ground.settings, Tally()
     problem, seconds = ground.objective, 0.0
     begin = time.monotonic()
-    optimizer, alpha = _prepare(ground, method, tally)
+    alpha, note = _start(ground), ""
+    try:
+        optimizer = _prepare(ground, method, alpha, tally)
+    except Diverged:
+        note = "diverged at the start"
     seconds += time.monotonic() - begin
-    visited, note = [_full(ground, alpha)], ""
+    visited = [_full(ground, alpha)]
     memory: Memory = {}
     for update in range(settings.updates + 1):
         yield _path(ground, method, visited, tally, seconds, note)
@@ -131,16 +135,21 @@ def _full(ground: Ground, alpha: Tensor) -> Tensor:
     return ground.plane.points(alpha.unsqueeze(0) / ground.plane.scale)[0]
 
 
-def _prepare(ground: Ground, method: str, tally: Tally) -> tuple[Optimizer, Tensor]:
-    """The optimizer with its step length, and its first point."""
-    settings, plane = ground.settings, ground.plane
-    start = torch.tensor([settings.start], dtype=torch.float64)
-    alpha = plane.points(start)[0] if settings.space == "full" else start[0] * plane.scale
+def _start(ground: Ground) -> Tensor:
+    """The first point, in the coordinates an optimizer walks in."""
+    start = torch.tensor([ground.settings.start], dtype=torch.float64)
+    plane = ground.plane
+    return plane.points(start)[0] if ground.settings.space == "full" else start[0] * plane.scale
+
+
+def _prepare(ground: Ground, method: str, alpha: Tensor, tally: Tally) -> Optimizer:
+    """The optimizer with its step length."""
+    settings = ground.settings
     if settings.step == "paper":
-        return build_optimizer(method, PAPER[method]), alpha
+        return build_optimizer(method, PAPER[method])
     view = _view(ground, ground.objective, tally)
-    length = settings.fraction * ground.extent * plane.scale
-    return build_optimizer(method, _matched(ground, method, view, alpha, length)), alpha
+    length = settings.fraction * ground.extent * ground.plane.scale
+    return build_optimizer(method, _matched(ground, method, view, alpha, length))
 
 
 def _matched(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -184,7 +185,10 @@ def _snapshot(
     check: Callable[[], None],
 ) -> Snapshot:
     if config.source:
-        epoch = int(config.source.split("/")[1].rsplit("-", 1)[1])
+        named = re.fullmatch(r"[^/]+/epoch-(\d{4,})/[0-9a-f]+", config.source)
+        if not named:
+            raise ConfigError(f"source is {config.source!r}; it is set by --run NAME")
+        epoch = int(named[1])
         if f"snapshot/epoch-{epoch:04d}" not in run:
             if source is None:
                 raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -34,12 +35,12 @@ class Plane:
             raise ValueError(
                 f"basis has shape {tuple(self.basis.shape)}, expected ({self.origin.numel()}, 2)"
             )
-        if not self.scale > 0:
-            raise ValueError(f"scale is {self.scale}, expected a length > 0")
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"scale is {self.scale}, expected a finite length > 0")
         error = float(
             (self.basis.T @ self.basis - torch.eye(2, dtype=self.basis.dtype)).abs().max()
         )
-        if error > TOLERANCE:
+        if not error <= TOLERANCE:  # so that NaN is refused too
             raise ValueError(
                 f"directions are not orthonormal (off by {error:.1e}); use orthonormal(draws)"
             )

@@ -195,10 +195,10 @@ def load(run: Run) -> Figure1:
     Raises:
         RunError: If the run holds no landscape, or a file is damaged or foreign.
     """
-    plane = run.read("plane")
+    plane = _parsed(run, "plane", lambda record: record)
     names = run.names()
-    surfaces = [surface_from(run.read(name)) for name in names if name.startswith("grid/")]
-    paths = [path_from(run.read(name)) for name in names if name.startswith("paths/")]
+    surfaces = [_parsed(run, name, surface_from) for name in names if name.startswith("grid/")]
+    paths = [_parsed(run, name, path_from) for name in names if name.startswith("paths/")]
     return Figure1(
         name=run.name,
         surfaces=tuple(sorted(surfaces, key=lambda surface: surface.inner_steps)),

@@ -102,7 +102,7 @@ class Progress:
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(count)
             return
-        now, share = time.monotonic(), self._done / self._total
+        now, share = time.monotonic(), self._done / self._total if self._total else 1.0
         last = self._done >= self._total
         if self._quiet or not (last or now - self._said >= 30 or share - self._share >= 0.05):
             return

@@ -156,7 +156,7 @@ def _suggestion(name: str, prefix: str, siblings: Collection[str], known: list[s
     for key in known:
         leaves.setdefault(key.rpartition(".")[2], []).append(key)
     here = [prefix + other for other in difflib.get_close_matches(name, siblings, n=1)]
-    alike = difflib.get_close_matches(name, leaves, n=1)
+    alike = difflib.get_close_matches(name, leaves, n=1, cutoff=0.8)
     found = [*here, *leaves.get(name, [])] or [key for leaf in alike for key in leaves[leaf]]
     if found:
         return f"did you mean {' or '.join(map(repr, found))}?"

@@ -68,7 +68,7 @@ def static(
     surfaces = look.choose(record, inner_steps)
     shared = look.levels(surfaces, log)
     with rc_context(SETTINGS):
-        picture = Figure(figsize=(5.0 * len(surfaces) + 0.8, 5.7), layout="constrained")
+        picture = Figure(figsize=(5.0 * len(surfaces) + 0.8, 6.3), layout="constrained")
         row = picture.subplots(1, len(surfaces), sharex=True, sharey=True, squeeze=False)[0]
         filled = [
             draw(axes, surface, record, shared) for axes, surface in zip(row, surfaces, strict=True)
@@ -76,7 +76,7 @@ def static(
         finish(picture, list(row), record, surfaces)
         add_bar(picture, list(row), filled, shared)
         if caption:
-            text = "\n".join(wrap(words.caption(record), 150))
+            text = "\n".join(wrap(words.caption(record), 75 * len(surfaces)))
             picture.supxlabel(text, fontsize=7, color="#555555")
         buffer = BytesIO()
         created = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -205,7 +205,7 @@ def finish(picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence
             handles=[*handles, star],
             labels=[*(str(handle.get_label()) for handle in handles), "minimum of the panel"],
             loc="outside upper center",
-            ncols=len(handles) + 1,
+            ncols=3 * len(surfaces),
             frameon=False,
         )
 

@@ -104,14 +104,13 @@ class ImageFeed:
         """The M training batches all candidates of this iteration are fine-tuned on."""
         if self.inner is None:
             first, _ = self._window(iteration)
-            return self._keep("train", self.train, range(first, first + steps))
-        first = iteration * self.stride
-        return self._keep("inner", self.inner, range(first, first + steps))
+            return self._keep("train", self.train, first, steps)
+        return self._keep("inner", self.inner, iteration * self.stride, steps)
 
     def val_batches(self, iteration: int) -> Sequence[Batch]:
         """The validation batches all candidates of this iteration are scored on."""
-        first = iteration * self.val_batches_per_iteration
-        return self._keep("val", self.val, range(first, first + self.val_batches_per_iteration))
+        count = self.val_batches_per_iteration
+        return self._keep("val", self.val, iteration * count, count)
 
     def outer_sgd(self, iteration: int) -> SGD:
         """The rule of the outer steps in this iteration's epoch."""
@@ -127,16 +126,17 @@ class ImageFeed:
         start = position * self.period
         return epoch * size + start, epoch * size + min(start + self.period, size)
 
-    def _keep(self, purpose: str, stream: Stream, wanted: range) -> list[Batch]:
+    def _keep(self, purpose: str, stream: Stream, first: int, count: int) -> list[Batch]:
         """Makes each batch once per iteration, however many candidates ask for it."""
-        names = [(purpose, index) for index in wanted]
-        found = {name: self._kept.get(name) or stream.batch(name[1]) for name in names}
-        for name in [name for name in self._kept if name[0] == purpose and name not in found]:
-            # candidates with fewer inner steps ask for a prefix: only another iteration evicts
-            if not (wanted and wanted.start <= name[1] < wanted.start + self.stride):
-                del self._kept[name]
-        self._kept.update(found)
-        return [found[name] for name in names]
+        # candidates with fewer inner steps ask for fewer batches: only another iteration evicts
+        window = range(first, first + max(count, self.stride))
+        for name in [name for name in self._kept if name[0] == purpose and name[1] not in window]:
+            del self._kept[name]
+        wanted = [(purpose, index) for index in range(first, first + count)]
+        for name in wanted:
+            if name not in self._kept:
+                self._kept[name] = stream.batch(name[1])
+        return [self._kept[name] for name in wanted]
 
 
 def with_rate(rate: float, clip: float | None) -> Callable[[SGD], SGD]:
