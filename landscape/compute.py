@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 from zarts import cli
 from zarts.config import Config, ConfigError, Table, merge
-from zarts.provenance import provenance
 from zarts.runfile import Run
 
 if TYPE_CHECKING:
-    from landscape.pipeline import LandscapePlan
+    from landscape.plan import LandscapePlan
     from landscape.record import Figure1
 
 __all__ = ["main"]
@@ -62,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--inner-lr", help="learning rate of the M steps: search or a number (released code: 1e-3)"
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes for surfaces and paths (default: one per core; one for a GPU); "
+        "the values do not depend on it",
+    )
     cli.add_options(parser, default_preset="quick")
     return parser
 
@@ -98,32 +104,68 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     prefix = f"{args.preset}-{source.name}" if source else args.preset
     folder = cli.run_folder(args.out, prefix[:60], config)
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
-    from landscape.pipeline import compute, plan_landscape
+    from landscape.pipeline import compute, open_run
+    from landscape.plan import plan_landscape
 
-    plan = plan_landscape(config)
-    cli.say(args, _headlines(config, plan, folder))
+    workers = _workers(args, config)
+    if not args.dry_run and (done := _finished(folder, config)):
+        cli.say(args, [f"run        {folder} (finished before)"])
+        with done.lock():
+            return _deliver(args, done)
+    plan = plan_landscape(config, workers)
+    cli.say(args, _headlines(config, plan, folder, workers))
     if args.dry_run:
         print(
             json.dumps({"schema": 1, "run": str(folder), **asdict(plan)}) if args.json else folder
         )
         return 0
-    facts: Table = {
-        "seed": config.seed,
-        "device": config.device,
-        "data_fingerprint": plan.fingerprint,
-    }
-    run = Run.create(folder, config.to_table(), provenance(command) | facts, toml=config.to_toml())
+    run = open_run(config, folder, command)
     with run.lock(), cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
-        record = compute(run, config, source=source, report=phases.begin, check=stop.check)
-        page = _write_page(run, record)
+        compute(
+            run,
+            config,
+            source=source,
+            workers=workers,
+            report=phases.begin,
+            check=stop.check,
+        )
+        return _deliver(args, run)
+
+
+def _workers(args: argparse.Namespace, config: Config) -> int:
+    from zarts.execute import default_workers
+
+    if args.workers is None:
+        return default_workers(config.device)
+    if args.workers < 1:
+        raise ConfigError(f"got --workers {args.workers}, expected 1 or more")
+    return int(args.workers)
+
+
+def _finished(folder: Path, config: Config) -> Run | None:
+    """The run, if it is there and nothing is left to do: no need to plan and measure then."""
+    from landscape.pipeline import finished
+
+    if not (folder / "run.h5").exists():
+        return None
+    run = Run.open(folder)
+    return run if run.config == config.to_table() and finished(run, config) else None
+
+
+def _deliver(args: argparse.Namespace, run: Run) -> int:
+    """Writes the page of a finished run and prints the result."""
+    from landscape.record import load
+
+    record = load(run)
+    page = _write_page(run, record)
     cli.say(args, [*_gaps(record), f"figure     {page}"])
     result = {
         "schema": 1,
-        "run": str(folder),
+        "run": str(run.path),
         "figure": str(page),
         "content_hash": run.content_hash(),
     }
-    print(json.dumps(result) if args.json else folder)
+    print(json.dumps(result) if args.json else run.path)
     return 0
 
 
@@ -159,8 +201,8 @@ def _same_network(config: Config, searched: Config, name: str) -> None:
             raise ConfigError(f"{key} is {asked}, but the ω of {name} is of {had}; leave it out")
 
 
-def _headlines(config: Config, plan: LandscapePlan, folder: Path) -> list[str]:
-    from landscape.pipeline import surfaces_of
+def _headlines(config: Config, plan: LandscapePlan, folder: Path, workers: int) -> list[str]:
+    from landscape.plan import surfaces_of
 
     net, land = config.supernet, config.landscape
     surfaces = ", ".join(map(str, surfaces_of(config)))
@@ -168,7 +210,7 @@ def _headlines(config: Config, plan: LandscapePlan, folder: Path) -> list[str]:
     rate = land.inner_learning_rate
     return [
         f"data set   {plan.dataset} (real images, {plan.images:,})",
-        f"device     {config.device}, {config.dtype}, one thread",
+        f"device     {config.device}, {config.dtype}, {workers} worker(s) of one thread",
         f"space      {net.space}, {net.channels} channels, {net.cells} cells; ω and α from {origin}",
         f"grid       {land.rows} x {land.cols} over ±{land.range:g}, axis unit {land.scale}, M = {surfaces}, inner learning rate {rate}",
         f"cost       {plan.evaluations:,} evaluations, about {cli.human_time(plan.seconds)}, "

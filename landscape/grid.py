@@ -13,7 +13,7 @@ from landscape.plane import Plane
 from landscape.record import Status, Surface
 from zarts.objective import Objective
 
-__all__ = ["empty_surface", "fill"]
+__all__ = ["empty_surface", "evaluate_at", "fill", "pending", "with_point"]
 
 
 def empty_surface(inner_steps: int, rows: int, cols: int, extent: float = 1.0) -> Surface:
@@ -34,11 +34,50 @@ def empty_surface(inner_steps: int, rows: int, cols: int, extent: float = 1.0) -
     )
 
 
-def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surface]:
-    """Computes the pending points, row by row from the smallest y; yields after each point.
+def pending(surface: Surface) -> list[tuple[int, int]]:
+    """The (row, col) still to be computed, row by row from the smallest y."""
+    return [(int(row), int(col)) for row, col in np.argwhere(surface.status == Status.PENDING)]
 
-    Every value depends on (objective, plane, x, y) alone: not on the order, nor on what was done before, so
-    a surface finished in two sittings equals one finished in one.
+
+def evaluate_at(
+    objective: Objective, plane: Plane, surface: Surface, row: int, col: int
+) -> tuple[float, float]:
+    """L_M at one grid point, and the seconds it took.
+
+    The loss depends on (objective, plane, x, y) alone: not on the order of the points, nor on what was
+    done before, so a surface finished in two sittings equals one finished in one.
+    """
+    start = time.monotonic()
+    point = torch.tensor([[surface.x[col], surface.y[row]]], dtype=torch.float64)
+    loss = float(objective.at(surface.inner_steps).evaluate(plane.points(point))[0])
+    return loss, time.monotonic() - start
+
+
+def with_point(
+    surface: Surface,
+    row: int,
+    col: int,
+    loss: float,
+    seconds: float,
+    status: Status | None = None,
+) -> Surface:
+    """The surface with one more point; the status follows from the loss unless it is given."""
+    surface = replace(
+        surface,
+        loss=surface.loss.copy(),
+        status=surface.status.copy(),
+        seconds=surface.seconds.copy(),
+    )
+    if status is None:
+        status = Status.OK if np.isfinite(loss) else Status.DIVERGED
+    surface.loss[row, col] = loss if status == Status.OK else np.nan
+    surface.status[row, col] = status
+    surface.seconds[row, col] = seconds
+    return surface
+
+
+def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surface]:
+    """Computes the pending points in this process; yields the surface after each.
 
     Args:
         objective: Asked at M = ``surface.inner_steps``.
@@ -48,18 +87,6 @@ def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surfa
     Yields:
         The surface with one more point.
     """
-    objective = objective.at(surface.inner_steps)
-    for row, col in np.argwhere(surface.status == Status.PENDING):
-        start = time.monotonic()
-        point = torch.tensor([[surface.x[col], surface.y[row]]], dtype=torch.float64)
-        loss = float(objective.evaluate(plane.points(point))[0])
-        surface = replace(
-            surface,
-            loss=surface.loss.copy(),
-            status=surface.status.copy(),
-            seconds=surface.seconds.copy(),
-        )
-        surface.loss[row, col] = loss if np.isfinite(loss) else np.nan
-        surface.status[row, col] = Status.OK if np.isfinite(loss) else Status.DIVERGED
-        surface.seconds[row, col] = time.monotonic() - start
+    for row, col in pending(surface):
+        surface = with_point(surface, row, col, *evaluate_at(objective, plane, surface, row, col))
         yield surface

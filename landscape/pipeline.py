@@ -5,113 +5,70 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from landscape.grid import empty_surface, fill
-from landscape.paths import PILOTS, Ground, walk
+from landscape.grid import empty_surface, evaluate_at, pending, with_point
+from landscape.paths import Ground, walk
+from landscape.plan import Item, all_items, surfaces_of, units
 from landscape.plane import Plane
-from landscape.record import Figure1, Surface, load, save_path, save_surface, surface_from
+from landscape.record import (
+    Figure1,
+    Status,
+    Surface,
+    load,
+    save_path,
+    save_surface,
+    surface_from,
+)
+from landscape.record import Path as Walked
 from zarts.assembly import landscape_objective, load_dataset, make_problem
 from zarts.config import Config, ConfigError
-from zarts.optimizers import METHODS
-from zarts.plan import Timing, check_memory, measure, plan_search
+from zarts.execute import Failure
+from zarts.execute import run as execute
+from zarts.provenance import provenance
 from zarts.recorder import Snapshot, last_snapshot, read_snapshot, record_search, write_snapshot
 from zarts.rng import generator
-from zarts.runfile import JSON, Run
+from zarts.runfile import JSON, Run, RunError
 
-__all__ = ["LandscapePlan", "compute", "origin_of", "plan_landscape", "surfaces_of"]
+__all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origin_of"]
 
-FLUSH_SECONDS = 10.0  # a kill costs at most this much of a surface, plus one point
+FLUSH_SECONDS = 10.0  # a kill costs at most this much of a surface, plus the points under way
 Report = Callable[[int, str], None]
+Begin = Callable[[str, int, int], Report]
 
 
-def surfaces_of(config: Config) -> list[int]:
-    """The M of all surfaces: first order, second order, and the exact one."""
-    return sorted({0, min(1, config.landscape.steps), config.landscape.steps})
+def compute_run(config: Config, folder: Path | str, *, workers: int = 1) -> Figure1:
+    """Fig. 1 of a config in a folder: computed, continued or just read, whatever is left to do.
 
-
-@dataclass(frozen=True)
-class LandscapePlan:
-    """The extent and the expected cost of Fig. 1.
-
-    Attributes:
-        points: Grid points of all surfaces.
-        evaluations: Evaluations of L_M, those of the paths included.
-        iterations: Iterations of the search that is still to run.
-        seconds: Expected wall time, the search's included.
-        memory: Expected peak of one training step, bytes.
-        size: Expected size of the run on disk, bytes.
-        dataset: Name of the data set.
-        images: Its number of images.
-        fingerprint: Its content.
-    """
-
-    points: int
-    evaluations: int
-    iterations: int
-    seconds: float
-    memory: int
-    size: int
-    dataset: str
-    images: int
-    fingerprint: str
-
-
-def plan_landscape(config: Config) -> LandscapePlan:
-    """Plans Fig. 1 from a measurement on this device; checks settings, data and memory.
+    The Python twin of ``python -m landscape.compute``, for notebooks and scripts.
 
     Raises:
-        ConfigError: If the settings cannot be used, or need more memory than there is.
+        ConfigError: If the settings cannot be used.
+        RunError: If the folder holds a run of other settings, or cannot be written.
     """
-    memory = check_memory(config)
-    search = None if config.source else plan_search(config)
-    problem = make_problem(config)
-    rate = config.search.learning_rate
-    objective = landscape_objective(config, problem.objective.weights, rate)
-    timing = measure(objective, problem.alpha)
-    land = config.landscape
-    points = land.rows * land.cols
-    walking = [_walk_cost(config, method, timing) for method in config.paths.methods]
-    surfaces = surfaces_of(config)
-    seconds = sum(points * timing.evaluation(steps) for steps in surfaces)
-    seconds += sum(cost for _, cost in walking) + (search.seconds if search else 0)
-    weights = sum(
-        weight.numel() * weight.element_size() for weight in problem.objective.weights.values()
-    )
-    dataset = load_dataset(config)
-    return LandscapePlan(
-        points=points * len(surfaces),
-        evaluations=points * len(surfaces) + sum(count for count, _ in walking),
-        iterations=search.iterations if search else 0,
-        seconds=seconds,
-        memory=memory,
-        # measured: a self-contained HTML page is about 5 MB of plotly.js; ω, its velocity and copy; 25 bytes a point
-        size=5_000_000 + 3 * weights + 25 * points * len(surfaces),
-        dataset=dataset.name,
-        images=len(dataset.labels),
-        fingerprint=dataset.fingerprint,
-    )
+    run = open_run(config, Path(folder), ["landscape.compute_run"])
+    with run.lock():
+        return compute(run, config, workers=workers)
 
 
-def _walk_cost(config: Config, method: str, timing: Timing) -> tuple[int, float]:
-    """Evaluations and seconds of one path, with the losses it is judged by."""
-    paths, steps = config.paths, config.landscape.steps
-    judged = (paths.updates + 1) * timing.evaluation(steps)
-    if METHODS[method][0] == "DARTS":
-        order = int(method[-1])
-        each = paths.updates + 1
-        return 2 * each, each * (timing.gradient(order - 1) + timing.evaluation(order - 1)) + judged
-    each = {
-        "zarts-rs": 2 * max(1, paths.samples // 2),
-        "zarts-mgs": paths.samples,
-        "zarts-gld": paths.samples + 1,
-    }[method]
-    count = paths.updates * each + (PILOTS * each if method == "zarts-rs" else 0)
-    return count + paths.updates + 1, count * timing.evaluation(steps) + judged
+def open_run(config: Config, folder: Path, command: Sequence[str]) -> Run:
+    """Makes or reopens the run of a config, with where its numbers come from.
+
+    Raises:
+        RunError: If the folder holds a run of other settings, or cannot be written.
+    """
+    facts: dict[str, JSON] = {
+        "seed": config.seed,
+        "device": config.device,
+        "data_fingerprint": load_dataset(config).fingerprint,
+    }
+    made = provenance(command) | facts
+    return Run.create(folder, config.to_table(), made, toml=config.to_toml())
 
 
 def compute(
@@ -119,7 +76,8 @@ def compute(
     config: Config,
     *,
     source: Run | None = None,
-    report: Callable[[str, int, int], Report] | None = None,
+    workers: int = 1,
+    report: Begin | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Figure1:
     """Computes what the run does not hold yet and returns the whole.
@@ -128,6 +86,7 @@ def compute(
         run: An open run whose lock the caller holds.
         config: The run's settings.
         source: The run whose ω is used, where ``config.source`` says there is one.
+        workers: Processes for surfaces and paths; the values do not depend on it.
         report: Given (phase, total, already done), returns what is told about progress in that phase.
         check: Asked between pieces of work; raises to stop. Everything done is on disk then.
 
@@ -141,18 +100,15 @@ def compute(
     """
     begin = report or (lambda phase, total, done: lambda count, note: None)
     snapshot = _snapshot(run, config, source, begin, check)
-    ground = _ground(run, config, snapshot)
-    for steps in surfaces_of(config):
-        _surface(run, config, ground, steps, begin, check)
-    for method in config.paths.methods:
-        if f"paths/{method}" in run:
-            continue
-        tell = begin(f"path {method}", config.paths.updates, 0)
-        for path in walk(ground, method):
-            tell(int(len(path.xy) > 1), "")
-            check()
-        save_path(run, path)
+    if "plane" not in run:
+        _lay_plane(run, config, snapshot)
+    _surfaces_and_paths(run, config, workers, begin, check)
     return load(run)
+
+
+def finished(run: Run, config: Config) -> bool:
+    """Whether nothing is left to compute."""
+    return "plane" in run and not any(_todo(run, config, _surfaces(run, config)))
 
 
 def origin_of(config: Config, run: Run) -> tuple[int, str]:
@@ -204,22 +160,17 @@ def _snapshot(
     return read_snapshot(run, config.landscape.epoch or total)
 
 
-def _ground(run: Run, config: Config, snapshot: Snapshot) -> Ground:
-    """The plane through the snapshot's α and the objective on it; stored, so that nothing is typed twice."""
+def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
+    """Draws and stores the plane and the rate of the M steps, so that nothing is ever typed twice."""
     land = config.landscape
-    rate = (
-        snapshot.learning_rate
-        if isinstance(land.inner_learning_rate, str)
-        else land.inner_learning_rate
-    )
+    rate, scale = land.inner_learning_rate, land.scale
+    if isinstance(rate, str):
+        rate = snapshot.learning_rate
     length = float(torch.linalg.vector_norm(snapshot.alpha.double()))
-    scale = (
-        {"unit": 1.0, "alpha": length}[land.scale] if isinstance(land.scale, str) else land.scale
-    )
+    if isinstance(scale, str):
+        scale = {"unit": 1.0, "alpha": length}[scale]
     plane = Plane.random(snapshot.alpha, generator(config.seed, "plane"), scale)
     dataset = load_dataset(config)
-    objective = landscape_objective(config, snapshot.weights, rate)
-    val_images = objective.feed.val_batches(0)
     facts: dict[str, JSON] = {
         "val_accuracy": snapshot.val_accuracy,
         "val_loss": snapshot.val_loss,
@@ -228,46 +179,131 @@ def _ground(run: Run, config: Config, snapshot: Snapshot) -> Ground:
         "epoch": snapshot.epoch,
         "dataset": dataset.name,
         "images": len(dataset.labels),
-        "val_images": sum(len(batch.labels) for batch in val_images),
+        "val_images": land.val_batches * land.val_batch_size or len(dataset.labels) // 2,
     }
-    run.write(
-        "plane",
-        {
-            "origin": plane.origin.numpy(),
-            "basis": plane.basis.numpy(),
-            "scale": np.array(scale),
-            "inner_learning_rate": np.array(rate),
-        },
-        facts,
+    arrays = {
+        "origin": plane.origin.numpy(),
+        "basis": plane.basis.numpy(),
+        "scale": np.array(scale),
+        "inner_learning_rate": np.array(rate),
+    }
+    run.write("plane", arrays, facts)
+
+
+def ground_of(run: Run) -> Ground:
+    """Objective and plane of a run, rebuilt from what it stores and from nothing else.
+
+    Raises:
+        RunError: If the run holds no plane or no ω yet.
+    """
+    config = Config.from_table(run.config)
+    record = run.read("plane")
+    arrays = {name: torch.from_numpy(array) for name, array in record.arrays.items()}
+    snapshot = read_snapshot(run, int(str(record.attributes["epoch"])))
+    return Ground(
+        landscape_objective(config, snapshot.weights, float(arrays["inner_learning_rate"])),
+        Plane(arrays["origin"], arrays["basis"], float(arrays["scale"])),
+        config.landscape.range,
+        config.paths,
+        config.seed,
     )
-    return Ground(objective, plane, land.range, config.paths, config.seed)
 
 
-def _surface(
-    run: Run,
-    config: Config,
-    ground: Ground,
-    steps: int,
-    begin: Callable[[str, int, int], Report],
-    check: Callable[[], None],
-) -> Surface:
-    land, name = config.landscape, f"grid/m{steps:02d}"
-    surface = empty_surface(steps, land.rows, land.cols, land.range)
-    if name in run:
-        surface = surface_from(run.read(name))
-    else:
-        save_surface(run, surface)  # from here on a reader sees an honest, empty picture
-    if surface.done == surface.loss.size:
-        return surface
-    tell = begin(f"surface M = {steps}", surface.loss.size, surface.done)
-    saved = time.monotonic()
+def _surfaces(run: Run, config: Config) -> dict[int, Surface]:
+    """What is known of every surface, by M."""
+    land, known = config.landscape, {}
+    for steps in surfaces_of(config):
+        name = f"grid/m{steps:02d}"
+        known[steps] = (
+            surface_from(run.read(name))
+            if name in run
+            else empty_surface(steps, land.rows, land.cols, land.range)
+        )
+    return known
+
+
+def _todo(run: Run, config: Config, surfaces: dict[int, Surface]) -> Iterator[Item]:
+    """The work that is left: cheap surfaces, then paths (the longest pieces), then the exact surface."""
+    exact = max(surfaces)
+    for steps, surface in surfaces.items():
+        if steps != exact:
+            yield from ((steps, *point) for point in pending(surface))
+    yield from (method for method in config.paths.methods if f"paths/{method}" not in run)
+    yield from ((exact, *point) for point in pending(surfaces[exact]))
+
+
+def _surfaces_and_paths(
+    run: Run, config: Config, workers: int, begin: Begin, check: Callable[[], None]
+) -> None:
+    surfaces = _surfaces(run, config)
+    todo = list(_todo(run, config, surfaces))
+    if not todo:
+        return
+    for surface in surfaces.values():
+        save_surface(run, surface)  # from here on a reader sees an honest, unfinished picture
+    everything = units(config, all_items(config))
+    tell = begin("surfaces and paths", everything, everything - units(config, todo))
+    touched, saved = set[int](), time.monotonic()
+    results = execute(partial(_setup, str(run.path)), _work, todo, workers=workers, check=check)
     try:
-        for surface in fill(ground.objective, ground.plane, surface):
-            tell(1, "")
-            check()
+        for outcome in results:
+            item, value = outcome.item, outcome.value
+            if isinstance(item, str):
+                tell(units(config, [item]) // (config.paths.updates + 1), "")
+                if outcome.final:
+                    save_path(run, _walked(item, value))
+                continue
+            tell(units(config, [item]), "")
+            steps, row, col = item
+            surfaces[steps] = _grown(surfaces[steps], row, col, value)
+            touched.add(steps)
             if time.monotonic() - saved > FLUSH_SECONDS:
-                save_surface(run, surface)
+                _save(run, surfaces, touched)
                 saved = time.monotonic()
     finally:
-        save_surface(run, surface)
-    return surface
+        _save(run, surfaces, touched)
+
+
+def _save(run: Run, surfaces: dict[int, Surface], touched: set[int]) -> None:
+    for steps in touched:
+        save_surface(run, surfaces[steps])
+    touched.clear()
+
+
+def _grown(surface: Surface, row: int, col: int, value: Value | Failure) -> Surface:
+    if isinstance(value, Failure):
+        return with_point(surface, row, col, np.nan, 0.0, Status.FAILED)
+    assert isinstance(value, tuple)
+    return with_point(surface, row, col, *value)
+
+
+def _walked(method: str, value: Value | Failure) -> Walked:
+    if isinstance(value, Failure):
+        raise RunError(f"path of {method}: {value.reason}; run the same command again")
+    assert isinstance(value, Walked)
+    return value
+
+
+# What runs in a worker, or in this process.
+
+Value = tuple[float, float] | Walked
+Bench = tuple[Ground, dict[int, Surface]]
+
+
+def _setup(folder: str) -> Bench:
+    run = Run.open(Path(folder))
+    config = Config.from_table(run.config)
+    land = config.landscape
+    return ground_of(run), {
+        steps: empty_surface(steps, land.rows, land.cols, land.range)
+        for steps in surfaces_of(config)
+    }
+
+
+def _work(bench: Bench, item: Item) -> Iterator[Value]:
+    ground, surfaces = bench
+    if isinstance(item, str):
+        yield from walk(ground, item)
+        return
+    steps, row, col = item
+    yield evaluate_at(ground.objective, ground.plane, surfaces[steps], row, col)

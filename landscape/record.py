@@ -5,18 +5,21 @@ Rows are y, columns are x, everywhere: ``loss[row, col]`` is the loss at (x[col]
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zarts.runfile import JSON, Record, Run
+from zarts.optimizers import METHODS
+from zarts.runfile import JSON, ForeignFile, Record, Run
 
 __all__ = ["Figure1", "Path", "Status", "Surface", "load", "save_path", "save_surface"]
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 
 class Status(IntEnum):
@@ -165,8 +168,11 @@ def path_from(record: Record) -> Path:
     """The path stored in one record."""
     arrays, attributes = record.arrays, record.attributes
     evaluations, gradients, weight_steps = (int(value) for value in arrays["budget"])
+    method = str(attributes["method"])
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}")
     return Path(
-        method=str(attributes["method"]),
+        method=method,
         inner_steps=int(str(attributes["inner_steps"])),
         xy=arrays["xy"],
         loss=arrays["loss"],
@@ -180,13 +186,15 @@ def path_from(record: Record) -> Path:
     )
 
 
-METHODS = (
-    "darts-1",
-    "darts-2",
-    "zarts-rs",
-    "zarts-mgs",
-    "zarts-gld",
-)  # the order of legends and tables
+def _parsed(run: Run, name: str, parse: Callable[[Record], T]) -> T:
+    record = run.read(name)
+    try:
+        return parse(record)
+    except (LookupError, TypeError, ValueError) as error:
+        raise ForeignFile(
+            f"{run.path / name}.h5: is not a record of a landscape as this version knows it "
+            f"({type(error).__name__}: {error})"
+        ) from error
 
 
 def load(run: Run) -> Figure1:
@@ -195,16 +203,18 @@ def load(run: Run) -> Figure1:
     Raises:
         RunError: If the run holds no landscape, or a file is damaged or foreign.
     """
-    plane = _parsed(run, "plane", lambda record: record)
+    scale, facts = _parsed(
+        run, "plane", lambda record: (float(record.arrays["scale"]), record.attributes)
+    )
     names = run.names()
     surfaces = [_parsed(run, name, surface_from) for name in names if name.startswith("grid/")]
     paths = [_parsed(run, name, path_from) for name in names if name.startswith("paths/")]
     return Figure1(
         name=run.name,
         surfaces=tuple(sorted(surfaces, key=lambda surface: surface.inner_steps)),
-        paths=tuple(sorted(paths, key=lambda path: METHODS.index(path.method))),
-        scale=float(plane.arrays["scale"]),
+        paths=tuple(sorted(paths, key=lambda path: list(METHODS).index(path.method))),
+        scale=scale,
         config=run.config,
         provenance=run.provenance,
-        facts=plane.attributes,
+        facts=facts,
     )

@@ -24,7 +24,7 @@ _QUICK: Table = {
         "epochs": 4,
         "learning_rate": 0.05,
         "learning_rate_min": 0.02,
-        "inner_batch_size": 16,
+        "inner_batch_size": 32,
     },
     "landscape": {"rows": 9, "cols": 9, "scale": 5.0},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from zarts.assembly import Problem, make_optimizer, make_problem, sigma_schedule
 from zarts.config import Config
-from zarts.inner import Weights
+from zarts.inner import Diverged, Weights
 from zarts.runfile import Array, Record, Run
 from zarts.search import Memory, Step, search
 from zarts.supernet.genotype import derive, entropy
@@ -105,7 +106,7 @@ def record_search(
         The snapshot of the last epoch.
 
     Raises:
-        Diverged: If the training loss of ω is not finite.
+        Diverged: If the training loss of ω, or the loss over D_val, is not finite.
         RunError: If the folder cannot be written.
     """
     search_config = config.search
@@ -186,6 +187,8 @@ def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> s
     weights, alpha = state.objective.weights, state.alpha
     epoch = state.iteration // problem.feed.iterations_per_epoch
     loss, accuracy = problem.validate(weights, alpha)
+    if not math.isfinite(loss):  # ω can be finite and yet too large for a loss
+        raise Diverged("the validation loss", epoch * problem.feed.train.batches_per_epoch)
     space = state.objective.space
     genotype = derive(space, alpha)
     rate = problem.feed.outer(epoch - 1).learning_rate

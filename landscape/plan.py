@@ -1,0 +1,126 @@
+"""What Fig. 1 consists of and what it will cost, before it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from landscape.paths import PILOTS
+from zarts.assembly import landscape_objective, load_dataset, make_problem
+from zarts.config import Config
+from zarts.optimizers import METHODS
+from zarts.plan import Timing, check_memory, measure, plan_search
+
+__all__ = ["Item", "LandscapePlan", "all_items", "plan_landscape", "surfaces_of", "units"]
+
+# A piece of work: a grid point (M, row, col), or the method of a path.
+Item = str | tuple[int, int, int]
+
+
+def surfaces_of(config: Config) -> list[int]:
+    """The M of all surfaces: first order, second order, and the exact one."""
+    return sorted({0, min(1, config.landscape.steps), config.landscape.steps})
+
+
+def all_items(config: Config) -> list[Item]:
+    """All the work of a figure."""
+    land = config.landscape
+    points = [
+        (steps, row, col)
+        for steps in surfaces_of(config)
+        for row in range(land.rows)
+        for col in range(land.cols)
+    ]
+    return [*points, *config.paths.methods]
+
+
+def units(config: Config, items: Iterable[Item]) -> int:
+    """The cost of items in SGD steps of ω, for shares and remaining times; L_val counts as two."""
+    timing = Timing(inner=1, val=2)
+    return sum(
+        round(walk_cost(config, item, timing)[1])
+        if isinstance(item, str)
+        else round(timing.evaluation(item[0]))
+        for item in items
+    )
+
+
+@dataclass(frozen=True)
+class LandscapePlan:
+    """The extent and the expected cost of Fig. 1.
+
+    Attributes:
+        points: Grid points of all surfaces.
+        evaluations: Evaluations of L_M, those of the paths included.
+        iterations: Iterations of the search that is still to run.
+        seconds: Expected wall time, the search's included, if every worker has a core.
+        memory: Expected peak of one training step, bytes.
+        size: Expected size of the run on disk, bytes.
+        dataset: Name of the data set.
+        images: Its number of images.
+        fingerprint: Its content.
+    """
+
+    points: int
+    evaluations: int
+    iterations: int
+    seconds: float
+    memory: int
+    size: int
+    dataset: str
+    images: int
+    fingerprint: str
+
+
+def plan_landscape(config: Config, workers: int = 1) -> LandscapePlan:
+    """Plans Fig. 1 from a measurement on this device; checks settings, data and memory.
+
+    Raises:
+        ConfigError: If the settings cannot be used, or need more memory than there is.
+    """
+    memory = check_memory(config)
+    search = None if config.source else plan_search(config)
+    problem = make_problem(config)
+    rate = config.search.learning_rate
+    objective = landscape_objective(config, problem.objective.weights, rate)
+    timing = measure(objective, problem.alpha)
+    land = config.landscape
+    points = land.rows * land.cols
+    walking = [walk_cost(config, method, timing) for method in config.paths.methods]
+    surfaces = surfaces_of(config)
+    seconds = sum(points * timing.evaluation(steps) for steps in surfaces)
+    seconds += sum(cost for _, cost in walking)
+    seconds = seconds / workers + (search.seconds if search else 0)
+    weights = sum(
+        weight.numel() * weight.element_size() for weight in problem.objective.weights.values()
+    )
+    dataset = load_dataset(config)
+    return LandscapePlan(
+        points=points * len(surfaces),
+        evaluations=points * len(surfaces) + sum(count for count, _ in walking),
+        iterations=search.iterations if search else 0,
+        seconds=seconds,
+        memory=memory,
+        # measured: a self-contained HTML page is about 5 MB of plotly.js; ω, its velocity and copy; 25 bytes a point
+        size=5_000_000 + 3 * weights + 25 * points * len(surfaces),
+        dataset=dataset.name,
+        images=len(dataset.labels),
+        fingerprint=dataset.fingerprint,
+    )
+
+
+def walk_cost(config: Config, method: str, timing: Timing) -> tuple[int, float]:
+    """Evaluations and seconds of one path, with the losses it is judged by."""
+    paths, steps = config.paths, config.landscape.steps
+    judged = (paths.updates + 1) * timing.evaluation(steps)
+    if METHODS[method][0] == "DARTS":
+        order = int(method[-1])
+        each = paths.updates + 1
+        return 2 * each, each * (timing.gradient(order - 1) + timing.evaluation(order - 1)) + judged
+    each = {
+        "zarts-rs": 2 * max(1, paths.samples // 2),
+        "zarts-mgs": paths.samples,
+        "zarts-gld": paths.samples + 1,
+    }[method]
+    count = paths.updates * each + (PILOTS * each if method == "zarts-rs" else 0)
+    return count + paths.updates + 1, count * timing.evaluation(steps) + judged

@@ -1,0 +1,315 @@
+"""Settings become objects: the real image problem keeps the promises of METHODS §7 (6), (7), (8), (13)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.tiny import tiny
+from zarts.assembly import (
+    Problem,
+    build_optimizer,
+    landscape_objective,
+    load_dataset,
+    make_optimizer,
+    make_problem,
+    sigma_schedule,
+)
+from zarts.config import METHOD_NAMES, Config, ConfigError
+from zarts.data.loaders import MissingData
+from zarts.data.stream import Batch
+from zarts.inner import Weights
+from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
+from zarts.problems.image import ImageFeed
+from zarts.rng import generator
+
+
+def bits(tensors: Weights | None) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in (tensors or {}).items()}
+
+
+def in_the_middle(method: str, **changes: Any) -> Problem:
+    """A problem two iterations into its search, so that there is momentum."""
+    problem = make_problem(tiny(method, {"search": {"period": 2}}, changes))
+    objective = problem.objective
+    for _ in range(2):
+        objective = objective.advance(problem.alpha)
+    return replace(problem, objective=objective)
+
+
+@pytest.mark.parametrize("space", ["s3", "s4"])
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_an_update_of_alpha_leaves_omega_and_its_momentum(method: str, space: str) -> None:
+    problem = in_the_middle(method, supernet={"space": space})
+    objective, config = problem.objective, tiny(method)
+    assert objective.velocity
+    before = bits(objective.weights), bits(objective.velocity)
+    ours = list(objective.weights.values()) + list(objective.velocity.values())
+    versions = [tensor._version for tensor in ours]
+    alpha = problem.alpha.clone()
+    step = make_optimizer(config).step(objective, problem.alpha, {}, generator(0, "step"))
+    assert not torch.equal(step.alpha, alpha)
+    assert (bits(objective.weights), bits(objective.velocity)) == before
+    assert [tensor._version for tensor in ours] == versions
+    assert not any(tensor.requires_grad or tensor.grad is not None for tensor in ours)
+    assert torch.equal(problem.alpha, alpha)
+    # and yet a candidate is judged by an ω of its own
+    tuned = objective.at(1).tuned(problem.alpha)
+    assert all(not torch.equal(tuned[name], objective.weights[name]) for name in tuned)
+
+
+@pytest.mark.parametrize("method", ["zarts-rs", "zarts-mgs", "zarts-gld"])
+def test_candidates_share_batches_of_the_right_halves(method: str) -> None:
+    """Common random numbers: every candidate, the same M training batches, the same L_val batch."""
+    problem = in_the_middle(method)
+    seen: dict[str, list[int]] = {"train": [], "val": []}
+
+    def spy(role: str) -> Any:
+        def loss(weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
+            seen[role].append(batch.key)
+            return problem.loss(weights, alpha, batch)
+
+        return loss
+
+    objective = replace(problem.objective, train_loss=spy("train"), val_loss=spy("val"))
+    optimizer = make_optimizer(tiny(method))
+    optimizer.step(objective, problem.alpha, {}, generator(0, "step"))
+    candidates = optimizer.evaluations  # type: ignore[attr-defined]
+    feed = problem.feed
+    inner = [batch.key for batch in feed.inner_batches(objective.iteration, 2)]
+    val = [batch.key for batch in feed.val_batches(objective.iteration)]
+    assert len(set(inner)) == 2
+    assert seen["train"] == inner * candidates
+    assert seen["val"] == val * candidates
+    # the next iteration draws others
+    assert not set(inner) & {batch.key for batch in feed.inner_batches(objective.iteration + 1, 2)}
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_training_batches_are_of_the_train_half(method: str) -> None:
+    config = tiny(method)
+    feed = make_problem(config).feed
+    half = len(load_dataset(config).labels) // 2
+    streams = {"train": feed.train, "val": feed.val}
+    if method != "darts-2":
+        assert feed.inner is not None
+        streams["inner"] = feed.inner
+    picked = {
+        name: {int(index) for k in range(30) for index in stream.picked(k)}
+        for name, stream in streams.items()
+    }
+    assert picked.pop("val") <= set(range(half, half + 64))
+    for indices in picked.values():
+        assert indices <= set(range(64))
+
+
+def test_darts_2_takes_the_coming_training_batch() -> None:
+    """DARTS Eq. 7: ω' is one step on the batch that ω is about to be trained on."""
+    feed = make_problem(tiny("darts-2")).feed
+    for iteration in (0, 3, 5):
+        (coming,) = feed.train_batches(iteration)
+        (inner,) = feed.inner_batches(iteration, 1)
+        assert coming.key == inner.key
+        assert torch.equal(coming.images, inner.images)
+    assert make_problem(tiny("darts-2")).objective.inherit_velocity
+    assert feed.inner_sgd(0).clip is None
+    assert make_problem(tiny("darts-1")).feed.inner_sgd(0).clip == 5
+
+
+def test_a_problem_starts_as_its_seed_says() -> None:
+    first, again, other = (make_problem(tiny("darts-1", {"seed": seed})) for seed in (0, 0, 1))
+    assert bits(first.objective.weights) == bits(again.objective.weights)
+    assert torch.equal(first.alpha, again.alpha)
+    assert bits(first.objective.weights) != bits(other.objective.weights)
+    assert not torch.equal(first.alpha, other.alpha)
+    assert float(first.alpha.std()) == pytest.approx(1e-3, rel=0.3)
+    assert first.objective.iteration == 0
+    assert first.objective.velocity is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_everything_has_the_stated_precision(dtype: str) -> None:
+    config = tiny("darts-1", {"dtype": dtype})
+    problem, wanted = make_problem(config), getattr(torch, dtype)
+    assert problem.alpha.dtype == wanted
+    assert {weight.dtype for weight in problem.objective.weights.values()} == {wanted}
+    assert problem.feed.train.batch(0).images.dtype == wanted
+    assert problem.objective.advance(problem.alpha).velocity is not None
+    surface = landscape_objective(config, problem.objective.weights, 0.1)
+    assert {weight.dtype for weight in surface.weights.values()} == {wanted}
+
+
+def test_downscaled_images_are_normalised_to_their_own_statistics() -> None:
+    for factor, side in ((1, 28), (2, 14), (4, 7)):
+        dataset = load_dataset(tiny("darts-1", {"data": {"downscale": factor}}))
+        assert dataset.images.shape[2:] == (side, side)
+        pixels = dataset.images.double() / 255
+        assert dataset.mean[0] == pytest.approx(float(pixels.mean()))
+        assert dataset.std[0] == pytest.approx(float(pixels.std(correction=0)))
+    whole = load_dataset(tiny("darts-1", {"data": {"downscale": 1}})).images[0, 0].double()
+    small = load_dataset(tiny("darts-1", {"data": {"downscale": 2}})).images[0, 0].double()
+    blocks = whole.reshape(14, 2, 14, 2).mean((1, 3))
+    assert float((small - blocks).abs().max()) <= 0.5
+
+
+def test_rates_follow_the_cosine_once_per_epoch() -> None:
+    config = tiny("zarts-mgs", {"search": {"epochs": 5, "period": 3, "learning_rate": 0.1}})
+    feed = make_problem(config).feed
+    assert feed.iterations_per_epoch == 2  # four batches, three per iteration
+    rates = [feed.outer_sgd(iteration).learning_rate for iteration in range(10)]
+    for epoch in range(5):
+        expected = 0.02 + 0.08 * (1 + math.cos(math.pi * epoch / 5)) / 2
+        assert rates[2 * epoch : 2 * epoch + 2] == pytest.approx([expected] * 2)
+        assert feed.inner_sgd(2 * epoch).learning_rate == pytest.approx(expected)
+    fixed = tiny("zarts-mgs", {"search": {"inner_learning_rate": 1e-3}})
+    assert make_problem(fixed).feed.inner_sgd(3).learning_rate == 1e-3
+    assert [len(feed.train_batches(iteration)) for iteration in range(4)] == [3, 1, 3, 1]
+
+
+def test_sigma_follows_the_released_schedule() -> None:
+    config = tiny("zarts-mgs", {"search": {"epochs": 6, "warmup": 2, "period": 2}})
+    schedule = sigma_schedule(config, make_problem(config).feed)
+    (name,) = schedule
+    assert name == "sigma"
+    values = [schedule["sigma"](2 * epoch) for epoch in range(6)]
+    expected = [0.2 * (1 + math.cos(math.pi * max(0, e - 3) / 4)) / 2 for e in range(6)]
+    assert values == pytest.approx(expected)
+    assert values[:4] == [0.2] * 4
+    assert schedule["sigma"](4) == schedule["sigma"](5)  # once per epoch
+    constant = tiny("zarts-mgs", {"search": {"sigma_schedule": "constant"}})
+    assert sigma_schedule(constant, make_problem(constant).feed) == {}
+    assert sigma_schedule(tiny("zarts-gld"), make_problem(tiny("zarts-gld")).feed) == {}
+
+
+def test_every_method_gets_its_optimizer() -> None:
+    kinds = {method: make_optimizer(tiny(method)) for method in METHOD_NAMES}
+    assert [type(kind) for kind in kinds.values()] == [DARTS, DARTS, RandomSearch, MGS, GLD]
+    assert [getattr(kinds[f"darts-{order}"], "order") for order in (1, 2)] == [1, 2]  # noqa: B009
+    assert kinds["zarts-mgs"] == MGS(samples=4, sigma=0.2, temperature=0.01)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        ("zarts-mgs", {"sigmma": 1.0}, r"zarts-mgs has no hyper-parameter 'sigmma'.*'sigma'"),
+        ("darts-1", {"order": 2}, "'order'"),  # the method fixes it
+        ("zarts-mgs", {"sigma": -1.0}, "sigma is -1.0"),
+        ("zarts-mgs", {"proposal": "cube"}, "cube"),
+        ("zarts-gld", {"radius_max": 1e-9, "radius_min": 1.0}, "radius_min"),
+        ("zarts-rs", {"samples": "many"}, "zarts-rs"),
+        ("zarts-rs", {"samples": 2.5}, "whole"),
+    ],
+)
+def test_impossible_optimizers_are_refused(
+    method: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_optimizer(method, settings)
+
+
+def test_validation_is_all_of_the_other_half_as_it_is() -> None:
+    config = tiny("darts-1", {"data": {"subset": 40, "batch_size": 16}})
+    problem = make_problem(config)
+    batches = [problem.validation.batch(k) for k in range(2)]
+    dataset = load_dataset(config)
+    pixels = dataset.images[4000:4032].float() / 255
+    images = torch.cat([batch.images for batch in batches])
+    assert torch.allclose(images, (pixels - dataset.mean[0]) / dataset.std[0], atol=1e-5)
+    loss, accuracy = problem.validate(problem.objective.weights, problem.alpha)
+    by_hand = [
+        float(problem.loss(problem.objective.weights, problem.alpha, batch)) for batch in batches
+    ]
+    assert loss == pytest.approx(sum(by_hand) / 2, rel=1e-5)
+    assert accuracy * 32 == pytest.approx(round(accuracy * 32))
+
+
+def feed_of(config: Config, rate: float = 0.3) -> ImageFeed:
+    weights = make_problem(config).objective.weights
+    feed = landscape_objective(config, weights, rate).feed
+    assert isinstance(feed, ImageFeed)
+    return feed
+
+
+def test_a_landscape_is_scored_on_the_first_images_of_the_other_half() -> None:
+    config = tiny("darts-1", {"landscape": {"val_batches": 2, "val_batch_size": 20}})
+    batches = feed_of(config).val_batches(0)
+    dataset = load_dataset(config)
+    labels = torch.cat([batch.labels for batch in batches])
+    assert torch.equal(labels, dataset.labels[4000:4040])
+    pixels = (dataset.images[4000:4040].float() / 255 - dataset.mean[0]) / dataset.std[0]
+    assert torch.allclose(torch.cat([batch.images for batch in batches]), pixels, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "count"), [(32, 2), (20, 3), (64, 1)])
+def test_zero_batches_mean_all_whole_ones(size: int, count: int) -> None:
+    config = tiny("darts-1", {"landscape": {"val_batches": 0, "val_batch_size": size}})
+    batches = feed_of(config).val_batches(0)
+    assert [len(batch.labels) for batch in batches] == [size] * count
+
+
+@pytest.mark.parametrize(("batches", "size"), [(3, 32), (1, 65), (0, 65)])
+def test_more_validation_images_than_there_are_are_refused(batches: int, size: int) -> None:
+    config = tiny("darts-1", {"landscape": {"val_batches": batches, "val_batch_size": size}})
+    with pytest.raises(ConfigError, match="64 images"):
+        feed_of(config)
+
+
+def test_the_inner_rule_of_a_landscape_is_the_stated_one() -> None:
+    rule = feed_of(tiny(), rate=0.125).inner_sgd(0)
+    assert (rule.learning_rate, rule.momentum, rule.weight_decay, rule.clip) == (
+        0.125, 0.9, 3e-4, 5.0,
+    )  # fmt: skip
+    bare = tiny("darts-1", {"search": {"inner_clip": 0.0, "momentum": 0.5}})
+    rule = feed_of(bare).inner_sgd(0)
+    assert (rule.clip, rule.momentum) == (None, 0.5)
+
+
+def test_surfaces_of_all_steps_are_paired() -> None:
+    """L_0 and L_1 do not depend on the M of the exact surface, and all M see the same images."""
+    weights = make_problem(tiny()).objective.weights
+    alpha = make_problem(tiny()).alpha
+    values = {}
+    for steps in (0, 1, 2, 5):
+        objective = landscape_objective(tiny("darts-1", {"landscape": {"steps": steps}}), weights, 0.3)
+        assert objective.inner_steps == steps
+        values[steps] = [float(objective.at(m)(alpha)) for m in (0, 1)]
+        keys = [batch.key for batch in objective.feed.inner_batches(0, 1)]
+    assert values[0] == values[1] == values[2] == values[5]
+    assert values[0][0] != values[0][1]
+    assert len(keys) == 1
+
+
+def test_fresh_batches_of_a_landscape_are_other_ones() -> None:
+    feed = feed_of(tiny("darts-1", {"landscape": {"val_batches": 1}}))
+    inner = [{batch.key for batch in feed.inner_batches(t, 2)} for t in range(4)]
+    assert len(set.union(*inner)) == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"device": "cuda:7"}, "no CUDA"),
+        ({"data": {"downscale": 29}}, "28"),
+        ({"data": {"subset": 4001}}, "subset"),
+        ({"data": {"batch_size": 65}}, "batch"),
+        ({"search": {"inner_batch_size": 65}}, "inner"),
+        ({"data": {"name": "packagd"}}, "data.name.*packaged"),
+        ({"supernet": {"channels": 3}}, "supernet"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
+    if "device" in changes and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match=message):
+        make_problem(tiny("darts-1", changes))
+
+
+def test_a_data_set_that_is_not_here_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZARTS_DATA", raising=False)
+    with pytest.raises(MissingData, match="ZARTS_DATA"):
+        make_problem(tiny("darts-1", {"data": {"name": "cifar10", "downscale": 1}}))
