@@ -94,13 +94,13 @@ def landscape_objective(
     """
     dataset, network, (train, val) = _parts(config)
     land, search = config.landscape, config.search
-    val = val[: len(val) // land.val_batch_size * land.val_batch_size]  # batches of one size only
     count = land.val_batches or len(val) // land.val_batch_size
     if count * land.val_batch_size > len(val) or count < 1:
         raise ConfigError(
             f"landscape.val_batches × val_batch_size = {count} × {land.val_batch_size}, "
             f"D_val has {len(val)} images; lower one of them"
         )
+    val = val[: len(val) // land.val_batch_size * land.val_batch_size]  # batches of one size only
     augmentation = _augmentation(config.data)
     rule = SGD(rate, search.momentum, search.weight_decay, search.inner_clip or None)
 

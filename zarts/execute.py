@@ -107,10 +107,11 @@ def _here(
         for value in work(state, item):
             if last is not None:
                 yield Outcome(item, last, final=False)
+                check()
             last = value
-            check()
         assert last is not None, "work yields at least one value"
         yield Outcome(item, last, final=True)
+        check()  # not before: what is done must reach the caller
 
 
 class _Worker(Generic[ItemT]):

@@ -21,7 +21,7 @@ _QUICK: Table = {
     "data": {"name": "packaged", "downscale": 2, "batch_size": 32},
     "supernet": {"space": "s3", "channels": 8, "cells": 3},
     "search": {
-        "epochs": 4,
+        "epochs": 5,
         "learning_rate": 0.05,
         "learning_rate_min": 0.02,
         "inner_batch_size": 32,

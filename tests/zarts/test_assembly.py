@@ -149,8 +149,10 @@ def test_downscaled_images_are_normalised_to_their_own_statistics() -> None:
         dataset = load_dataset(tiny("darts-1", {"data": {"downscale": factor}}))
         assert dataset.images.shape[2:] == (side, side)
         pixels = dataset.images.double() / 255
-        assert dataset.mean[0] == pytest.approx(float(pixels.mean()))
-        assert dataset.std[0] == pytest.approx(float(pixels.std(correction=0)))
+        # at full size the published statistics of the whole data set
+        error = 5e-3 if factor == 1 else 1e-6
+        assert dataset.mean[0] == pytest.approx(float(pixels.mean()), abs=error)
+        assert dataset.std[0] == pytest.approx(float(pixels.std(correction=0)), abs=error)
     whole = load_dataset(tiny("darts-1", {"data": {"downscale": 1}})).images[0, 0].double()
     small = load_dataset(tiny("darts-1", {"data": {"downscale": 2}})).images[0, 0].double()
     blocks = whole.reshape(14, 2, 14, 2).mean((1, 3))

@@ -316,8 +316,8 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, harm: Callable[[bytes], b
         record_search(run, DARTS)
 
 
-@pytest.mark.parametrize("size", [16, 64])
-@pytest.mark.parametrize("rate", [1e10, 1e20, 1e38])
+# with batches of 64 there is one step only: ω is finite, but the loss over D_val is not
+@pytest.mark.parametrize(("rate", "size"), [(1e10, 16), (1e20, 16), (1e20, 64), (1e38, 64)])
 def test_a_search_that_diverges_leaves_no_number(tmp_path: Path, rate: float, size: int) -> None:
     config = tiny(
         "darts-1",
