@@ -9,12 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from landscape.figures import figure_1, losses, static, to_html
+    from landscape.pipeline import compute_run
     from landscape.plane import Plane
     from landscape.record import Figure1, Path, Status, Surface, load
 
-__all__ = ["Figure1", "Path", "Plane", "Status", "Surface", "load"]
+__all__ = [
+    "Figure1",
+    "Path",
+    "Plane",
+    "Status",
+    "Surface",
+    "compute_run",
+    "figure_1",
+    "load",
+    "losses",
+    "static",
+    "to_html",
+]
 
 _HOMES = {
+    "figures": ("figure_1", "losses", "static", "to_html"),
+    "pipeline": ("compute_run",),
     "plane": ("Plane",),
     "record": ("Figure1", "Path", "Status", "Surface", "load"),
 }

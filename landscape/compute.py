@@ -1,4 +1,4 @@
-"""``python -m landscape.compute --steps 10``: Fig. 1 of the paper, from a search to the finished page."""
+"""``python -m landscape.compute --steps 10``: Fig. 1, from a search to the finished page."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m landscape.compute",
         description=(
-            "Computes Fig. 1 of ZARTS: the first-order and the M-step loss surfaces on one random plane "
-            "through α, and the paths of DARTS-1st, DARTS-2nd, RS, MGS and GLD on it."
+            "Computes Fig. 1 of ZARTS: the first-order and the M-step loss surfaces on one random "
+            "plane through α, and the paths of DARTS-1st, DARTS-2nd, RS, MGS and GLD on it."
         ),
-        epilog=f"{cli.EXIT_CODES}. Running the same command again resumes, or returns the finished run.",
+        epilog=cli.EPILOG,
     )
     parser.add_argument(
         "--steps",
@@ -211,8 +211,10 @@ def _headlines(config: Config, plan: LandscapePlan, folder: Path, workers: int) 
     return [
         f"data set   {plan.dataset} (real images, {plan.images:,})",
         f"device     {config.device}, {config.dtype}, {workers} worker(s) of one thread",
-        f"space      {net.space}, {net.channels} channels, {net.cells} cells; ω and α from {origin}",
-        f"grid       {land.rows} x {land.cols} over ±{land.range:g}, axis unit {land.scale}, M = {surfaces}, inner learning rate {rate}",
+        f"space      {net.space}, {net.channels} channels, {net.cells} cells; "
+        f"ω and α from {origin}",
+        f"grid       {land.rows} x {land.cols} over ±{land.range:g}, axis unit {land.scale}, "
+        f"M = {surfaces}, inner learning rate {rate}",
         f"cost       {plan.evaluations:,} evaluations, about {cli.human_time(plan.seconds)}, "
         f"{cli.human_bytes(plan.memory)} per training step, {cli.human_bytes(plan.size)} on disk",
         f"run        {folder}{' (continues)' if (folder / 'run.h5').exists() else ''}",

@@ -44,8 +44,8 @@ def evaluate_at(
 ) -> tuple[float, float]:
     """L_M at one grid point, and the seconds it took.
 
-    The loss depends on (objective, plane, x, y) alone: not on the order of the points, nor on what was
-    done before, so a surface finished in two sittings equals one finished in one.
+    The loss depends on (objective, plane, x, y) alone: not on the order of the points, nor on what
+    was done before, so a surface finished in two sittings equals one finished in one.
     """
     start = time.monotonic()
     point = torch.tensor([[surface.x[col], surface.y[row]]], dtype=torch.float64)

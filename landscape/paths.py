@@ -25,7 +25,7 @@ from zarts.search import Memory, Optimizer
 
 __all__ = ["PAPER", "walk"]
 
-# Released path code: plain SGD on α with 3e-4; RS; MGS proposing around the first-order gradient; GLD with 15 radii.
+# Released path code: plain SGD on α with 3e-4; RS; MGS around the first-order gradient; 15 radii.
 PAPER: dict[str, dict[str, Any]] = {
     "darts-1": {"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0},
     "darts-2": {"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0},
@@ -66,10 +66,11 @@ class Ground:
 def walk(ground: Ground, method: str) -> Iterator[Path]:
     """Lets one optimizer walk; yields its path after every update, the last one complete.
 
-    In the plane (``space = "plane"``) the unchanged optimizer sees a two-dimensional objective whose
-    coordinates are lengths along the unit directions, so d = 2 in φ(d) and in σ√d. In full space it moves
-    all of α and its path is projected; the share of the displacement outside the plane is recorded.
-    Losses are those of the surfaces at the visited points, whatever the optimizer itself saw.
+    In the plane (``space = "plane"``) the unchanged optimizer sees a two-dimensional objective
+    whose coordinates are lengths along the unit directions, so d = 2 in φ(d) and in σ√d. In full
+    space it moves all of α and its path is projected; the share of the displacement outside the
+    plane is recorded. Losses are those of the surfaces at the visited points, whatever the
+    optimizer itself saw.
 
     Args:
         ground: Objective, plane and settings.

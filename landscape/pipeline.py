@@ -1,10 +1,11 @@
-"""From settings to Fig. 1: search, plane, surfaces, paths, each stored as it is done and never done twice."""
+"""From settings to Fig. 1: search, plane, surfaces, paths; each stored once, never done twice."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,14 @@ from zarts.config import Config, ConfigError
 from zarts.execute import Failure
 from zarts.execute import run as execute
 from zarts.provenance import provenance
-from zarts.recorder import Snapshot, last_snapshot, read_snapshot, record_search, write_snapshot
+from zarts.recorder import (
+    Snapshot,
+    iterations_done,
+    last_snapshot,
+    read_snapshot,
+    record_search,
+    write_snapshot,
+)
 from zarts.rng import generator
 from zarts.runfile import JSON, Run, RunError
 
@@ -87,7 +95,8 @@ def compute(
         config: The run's settings.
         source: The run whose ω is used, where ``config.source`` says there is one.
         workers: Processes for surfaces and paths; the values do not depend on it.
-        report: Given (phase, total, already done), returns what is told about progress in that phase.
+        report: Given (phase, total, already done), returns what is told about progress in that
+            phase.
         check: Asked between pieces of work; raises to stop. Everything done is on disk then.
 
     Returns:
@@ -156,12 +165,13 @@ def _snapshot(
     total = config.search.epochs
     if last_snapshot(run) < total:
         size = make_problem(config).feed.iterations_per_epoch
-        record_search(run, config, report=begin("search", total * size, 0), check=check)
+        tell = begin("search", total * size, iterations_done(run))
+        record_search(run, config, report=tell, check=check)
     return read_snapshot(run, config.landscape.epoch or total)
 
 
 def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
-    """Draws and stores the plane and the rate of the M steps, so that nothing is ever typed twice."""
+    """Draws and stores the plane and the rate of the M steps, so that nothing is typed twice."""
     land = config.landscape
     rate, scale = land.inner_learning_rate, land.scale
     if isinstance(rate, str):
@@ -170,7 +180,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
     if isinstance(scale, str):
         scale = {"unit": 1.0, "alpha": length}[scale]
     plane = Plane.random(snapshot.alpha, generator(config.seed, "plane"), scale)
-    dataset = load_dataset(config)
+    dataset, objective = load_dataset(config), landscape_objective(config, snapshot.weights, rate)
     facts: dict[str, JSON] = {
         "val_accuracy": snapshot.val_accuracy,
         "val_loss": snapshot.val_loss,
@@ -179,7 +189,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
         "epoch": snapshot.epoch,
         "dataset": dataset.name,
         "images": len(dataset.labels),
-        "val_images": land.val_batches * land.val_batch_size or len(dataset.labels) // 2,
+        "val_images": land.val_batch_size * len(objective.feed.val_batches(0)),
     }
     arrays = {
         "origin": plane.origin.numpy(),
@@ -223,7 +233,7 @@ def _surfaces(run: Run, config: Config) -> dict[int, Surface]:
 
 
 def _todo(run: Run, config: Config, surfaces: dict[int, Surface]) -> Iterator[Item]:
-    """The work that is left: cheap surfaces, then paths (the longest pieces), then the exact surface."""
+    """The work that is left: cheap surfaces, then paths (long pieces), then the exact surface."""
     exact = max(surfaces)
     for steps, surface in surfaces.items():
         if steps != exact:
@@ -243,13 +253,16 @@ def _surfaces_and_paths(
         save_surface(run, surface)  # from here on a reader sees an honest, unfinished picture
     everything = units(config, all_items(config))
     tell = begin("surfaces and paths", everything, everything - units(config, todo))
-    touched, saved = set[int](), time.monotonic()
+    touched, told, saved = set[int](), Counter[Item](), time.monotonic()
     results = execute(partial(_setup, str(run.path)), _work, todo, workers=workers, check=check)
     try:
         for outcome in results:
             item, value = outcome.item, outcome.value
             if isinstance(item, str):
-                tell(units(config, [item]) // (config.paths.updates + 1), "")
+                cost = units(config, [item])
+                share = cost // (config.paths.updates + 1)
+                tell(cost - told[item] if outcome.final else share, "")
+                told[item] += share
                 if outcome.final:
                     save_path(run, _walked(item, value))
                 continue

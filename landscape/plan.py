@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from landscape.paths import PILOTS
-from zarts.assembly import landscape_objective, load_dataset, make_problem
+from landscape.paths import PAPER, PILOTS
+from zarts.assembly import build_optimizer, landscape_objective, load_dataset, make_problem
 from zarts.config import Config
 from zarts.optimizers import METHODS
 from zarts.plan import Timing, check_memory, measure, plan_search
@@ -101,7 +101,7 @@ def plan_landscape(config: Config, workers: int = 1) -> LandscapePlan:
         iterations=search.iterations if search else 0,
         seconds=seconds,
         memory=memory,
-        # measured: a self-contained HTML page is about 5 MB of plotly.js; ω, its velocity and copy; 25 bytes a point
+        # measured: a page holds 5 MB of plotly.js; ω, its velocity and a copy; 25 bytes a point
         size=5_000_000 + 3 * weights + 25 * points * len(surfaces),
         dataset=dataset.name,
         images=len(dataset.labels),
@@ -117,10 +117,13 @@ def walk_cost(config: Config, method: str, timing: Timing) -> tuple[int, float]:
         order = int(method[-1])
         each = paths.updates + 1
         return 2 * each, each * (timing.gradient(order - 1) + timing.evaluation(order - 1)) + judged
-    each = {
-        "zarts-rs": 2 * max(1, paths.samples // 2),
-        "zarts-mgs": paths.samples,
-        "zarts-gld": paths.samples + 1,
-    }[method]
-    count = paths.updates * each + (PILOTS * each if method == "zarts-rs" else 0)
+    if paths.step == "paper":
+        each, pilots = int(getattr(build_optimizer(method, PAPER[method]), "evaluations")), 0  # noqa: B009
+    else:
+        each, pilots = {
+            "zarts-rs": (2 * max(1, paths.samples // 2), PILOTS),
+            "zarts-mgs": (paths.samples, 0),
+            "zarts-gld": (paths.samples + 1, 0),
+        }[method]
+    count = (paths.updates + pilots) * each
     return count + paths.updates + 1, count * timing.evaluation(steps) + judged

@@ -20,10 +20,11 @@ class Plane:
     Attributes:
         origin: α at (0, 0), (d,), float64.
         basis: The two directions as columns (d, 2), float64, orthonormal over all of α jointly.
-        scale: Length in α-space of one axis unit; one factor for both axes, so they stay orthogonal.
+        scale: Length in α-space of one axis unit; one factor for both axes, so they stay
+            orthogonal.
 
-    Source: ZARTS Fig. 1 ("random orthonormal directions"); the released code divides by ‖d₁‖ where ‖d₁‖² is
-    due and draws directions with a mean |cos| of 0.5.
+    Source: ZARTS Fig. 1 ("random orthonormal directions"). The released code divides by ‖d₁‖ where
+    ‖d₁‖² is due, and draws directions with a mean |cos| of 0.5.
     """
 
     origin: Tensor
@@ -56,7 +57,7 @@ class Plane:
         return self.origin + self.scale * (xy.double() @ self.basis.T)
 
     def project(self, alphas: Tensor) -> Tensor:
-        """Coordinates (n, 2), in axis units, of the points of the plane nearest to ``alphas`` (n, d).
+        """Coordinates (n, 2), in axis units, of the plane's points nearest to ``alphas`` (n, d).
 
         Least squares; the directions need not be orthonormal for it, but they are.
         """
@@ -65,7 +66,7 @@ class Plane:
         return lengths.T / self.scale
 
     def residual(self, alphas: Tensor) -> Tensor:
-        """Distances (n,) in α-space of ``alphas`` (n, d) from the plane: what a projection hides."""
+        """Distances (n,) of ``alphas`` (n, d) from the plane: what a projection hides."""
         outside = alphas.double() - self.points(self.project(alphas))
         distances: Tensor = torch.linalg.vector_norm(outside, dim=1)
         return distances

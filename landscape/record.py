@@ -57,7 +57,8 @@ class Surface:
         shape = (len(self.y), len(self.x))
         if self.loss.shape != shape or self.status.shape != shape:
             raise ValueError(
-                f"loss is {self.loss.shape} and status {self.status.shape}, expected (rows, cols) = {shape}"
+                f"loss is {self.loss.shape} and status {self.status.shape}, "
+                f"expected (rows, cols) = {shape}"
             )
 
     @property
@@ -75,7 +76,8 @@ class Path:
         inner_steps: M of the loss this optimizer descends (0, 1 or 10).
         xy: Plane coordinates (steps + 1, 2), in axis units.
         loss: Its own loss L_M (steps + 1,) at each point.
-        target_loss: L_M at the same points (steps + 1,) with the M of the exact surface (10): the loss all are compared by.
+        target_loss: L_M at the same points (steps + 1,) with the M of the exact surface (10): the
+            loss all are compared by.
         residual: Share of ‖α_t − α_start‖² outside the plane (steps + 1,); 0 in the plane.
         evaluations: Evaluations of L_M spent by all updates together.
         gradients: Gradients spent.
@@ -99,7 +101,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Figure1:
-    """Fig. 1 of the paper as data: surfaces (a), (b), the paths (c) and what is needed to read them.
+    """Fig. 1 of the paper as data: surfaces (a), (b), paths (c) and what is needed to read them.
 
     Attributes:
         name: Name of the run.
@@ -108,7 +110,8 @@ class Figure1:
         scale: Length in α-space of one axis unit along a unit direction.
         config: The run's configuration, nested.
         provenance: Command, seed, versions, git commit, device, data fingerprint.
-        facts: Numbers about the run for people: ``val_accuracy``, ``alpha_norm``, ``inner_learning_rate``, ...
+        facts: Numbers about the run for people: ``val_accuracy``, ``alpha_norm``,
+            ``inner_learning_rate``, ...
     """
 
     name: str

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zarts.alpha import Group, Space
+    from zarts.config import Config
     from zarts.inner import SGD, Diverged, descend
     from zarts.objective import Bilevel, Counted, Objective, Restricted
     from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
+    from zarts.presets import preset
     from zarts.search import Optimizer, Step
 
 __version__ = "0.1.0"
@@ -23,6 +25,7 @@ __all__ = [
     "MGS",
     "SGD",
     "Bilevel",
+    "Config",
     "Counted",
     "Diverged",
     "Group",
@@ -34,14 +37,17 @@ __all__ = [
     "Step",
     "__version__",
     "descend",
+    "preset",
 ]
 
 # `search()` is missing on purpose: its name is its module's too, so it comes from `zarts.search`.
 _HOMES = {
     "alpha": ("Group", "Space"),
+    "config": ("Config",),
     "inner": ("SGD", "Diverged", "descend"),
     "objective": ("Bilevel", "Counted", "Objective", "Restricted"),
     "optimizers": ("DARTS", "GLD", "MGS", "RandomSearch"),
+    "presets": ("preset",),
     "search": ("Optimizer", "Step"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m zarts",
         description="Searches an architecture by DARTS or ZARTS and records every step.",
-        epilog=f"{cli.EXIT_CODES}. Running the same command again resumes, or returns the finished run.",
+        epilog=cli.EPILOG,
     )
     parser.add_argument(
         "--method",
@@ -63,7 +63,7 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
     folder = cli.run_folder(args.out, f"{config.search.method}-{args.preset}", config)
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
     from zarts.plan import plan_search
-    from zarts.recorder import record_search
+    from zarts.recorder import iterations_done, record_search
 
     plan = plan_search(config)
     cli.say(args, _headlines(config, plan, folder))
@@ -79,7 +79,8 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
     }
     run = Run.create(folder, config.to_table(), provenance(command) | facts, toml=config.to_toml())
     with run.lock(), cli.interruptible() as stop:
-        progress = cli.Progress(plan.iterations, "search", quiet=args.quiet)
+        done = iterations_done(run)
+        progress = cli.Progress(plan.iterations, "search", done, quiet=args.quiet)
         try:
             last = record_search(run, config, report=progress.update, check=stop.check)
         finally:
@@ -101,8 +102,10 @@ def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
         f"data set   {plan.dataset} (real images, {plan.images:,})",
         f"device     {config.device}, {config.dtype}, one thread",
         f"space      {net.space}, {net.channels} channels, {net.cells} cells",
-        f"search     {search.method}, {search.epochs} epochs ({search.warmup} warm-up), {plan.updates:,} updates of α, {plan.evaluations:,} evaluations at M = {search.inner_steps}",
-        f"cost       about {cli.human_time(plan.seconds)}, {cli.human_bytes(plan.memory)} per training step",
+        f"search     {search.method}, {search.epochs} epochs ({search.warmup} warm-up), "
+        f"{plan.updates:,} updates of α, {plan.evaluations:,} evaluations at M = {search.inner_steps}",
+        f"cost       about {cli.human_time(plan.seconds)}, "
+        f"{cli.human_bytes(plan.memory)} per training step",
         f"run        {folder}",
     ]
 

@@ -68,7 +68,13 @@ def make_problem(config: Config) -> Problem:
     loss = ImageLoss(network)
     feed = _search_feed(config, dataset, halves)
     validation = _stream(
-        config, dataset, halves[1], "validation", config.data.batch_size, NONE, sequential=True
+        config,
+        dataset,
+        halves[1],
+        purpose="validation",
+        size=config.data.batch_size,
+        augmentation=NONE,
+        sequential=True,
     )
     search = config.search
     objective = Bilevel(
@@ -87,10 +93,10 @@ def make_problem(config: Config) -> Problem:
 def landscape_objective(
     config: Config, weights: Mapping[str, Tensor], rate: float
 ) -> Bilevel[Batch]:
-    """The objective of grids and paths: a snapshot's ω, fixed validation images, inner rate ``rate``.
+    """The objective of grids and paths: a snapshot's ω, fixed images of D_val, M steps at ``rate``.
 
-    Iteration 0 has the batches of the grid; later iterations have fresh ones for paths that ask for them.
-    L_val is taken over the first ``val_batches`` of D_val in order, without augmentation.
+    Iteration 0 has the batches of the grid; later iterations have fresh ones for paths that ask
+    for them. L_val is taken over the first ``val_batches`` of D_val in order, without augmentation.
     """
     dataset, network, (train, val) = _parts(config)
     land, search = config.landscape, config.search
@@ -105,13 +111,26 @@ def landscape_objective(
     rule = SGD(rate, search.momentum, search.weight_decay, search.inner_clip or None)
 
     def stream(purpose: str, size: int) -> Stream:
-        return _stream(config, dataset, train, f"landscape-{purpose}", size, augmentation)
+        return _stream(
+            config,
+            dataset,
+            train,
+            purpose=f"landscape-{purpose}",
+            size=size,
+            augmentation=augmentation,
+        )
 
     feed = ImageFeed(
         train=stream("train", config.data.batch_size),
         inner=stream("inner", search.inner_batch_size),
         val=_stream(
-            config, dataset, val, "landscape-val", land.val_batch_size, NONE, sequential=True
+            config,
+            dataset,
+            val,
+            purpose="landscape-val",
+            size=land.val_batch_size,
+            augmentation=NONE,
+            sequential=True,
         ),
         outer=lambda epoch: rule,
         inner_rule=lambda outer: rule,
@@ -159,7 +178,10 @@ def build_optimizer(method: str, settings: Mapping[str, Any]) -> Optimizer:
 
 
 def sigma_schedule(config: Config, feed: ImageFeed) -> dict[str, Callable[[int], float]]:
-    """σ_e = σ₀ (1 + cos(π · max(0, e − warm-up − 1)/(epochs − warm-up)))/2, as the released code steps it."""
+    """The cosine of σ over the epochs e after the warm-up w of E epochs, as the released code steps it.
+
+    σ_e = σ₀ (1 + cos(π · max(0, e − w − 1)/(E − w)))/2.
+    """
     search = config.search
     if search.method != "zarts-mgs" or search.sigma_schedule == "constant":
         return {}
@@ -222,7 +244,8 @@ def _downscaled(dataset: Dataset, factor: int) -> Dataset:
         return dataset
     if min(dataset.images.shape[2:]) < factor:
         raise ConfigError(
-            f"data.downscale is {factor}, expected at most {min(dataset.images.shape[2:])}, the image side"
+            f"data.downscale is {factor}, expected at most {min(dataset.images.shape[2:])}, "
+            "the side of the images"
         )
     small = avg_pool2d(dataset.images.float(), factor).round().to(torch.uint8)
     mean, std = measure(small)
@@ -235,7 +258,9 @@ def _search_feed(config: Config, dataset: Dataset, halves: tuple[Tensor, Tensor]
     train, val = halves
 
     def stream(indices: Tensor, purpose: str, size: int) -> Stream:
-        return _stream(config, dataset, indices, purpose, size, augmentation)
+        return _stream(
+            config, dataset, indices, purpose=purpose, size=size, augmentation=augmentation
+        )
 
     def outer(epoch: int) -> SGD:
         rate = cosine(search.learning_rate, search.learning_rate_min, epoch, search.epochs)
@@ -257,10 +282,10 @@ def _stream(
     config: Config,
     dataset: Dataset,
     indices: Tensor,
+    *,
     purpose: str,
     size: int,
     augmentation: Augmentation,
-    *,
     sequential: bool = False,
 ) -> Stream:
     try:

@@ -1,7 +1,7 @@
-"""What the commands share: flags to settings, run folders, progress, signals and exit codes. No torch in here.
+"""What the commands share: flags to settings, run folders, progress, signals, exit codes. No torch.
 
-Exit codes: 0 done, 1 failed, 2 usage, data or configuration, 3 stopped early but resumable (SIGTERM,
-SIGUSR1), 130 Ctrl-C (resumable too).
+Exit codes: 0 done, 1 failed, 2 usage, data or configuration, 3 stopped early but resumable
+(SIGTERM, SIGUSR1), 130 Ctrl-C (resumable too).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from zarts.presets import PRESETS, preset
 from zarts.runfile import RunError, valid_name
 
 __all__ = [
-    "EXIT_CODES",
+    "EPILOG",
     "Phases",
     "Progress",
     "Stop",
@@ -39,7 +40,10 @@ __all__ = [
     "say",
 ]
 
-EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, data or configuration, 3 stopped early and resumable, 130 Ctrl-C"
+EPILOG = (
+    "exit codes: 0 done, 1 failed, 2 usage, data or configuration, 3 stopped early and resumable, "
+    "130 Ctrl-C. Running the same command again resumes, or returns the finished run."
+)
 
 
 class Stopped(Exception):
@@ -51,7 +55,7 @@ class Stopped(Exception):
 
 
 class Stop:
-    """Whether someone asked to stop; asked between two pieces of work, so each piece stays whole."""
+    """Whether someone asked to stop; asked between pieces of work, so each piece stays whole."""
 
     def __init__(self) -> None:
         self.code = 0
@@ -61,7 +65,7 @@ class Stop:
         del frame
         code = 130 if number == signal.SIGINT else 3
         if self.code:
-            raise KeyboardInterrupt
+            raise Stopped(code)
         self.code = code
         print("stopping after this piece of work (once more to stop at once)", file=sys.stderr)
 
@@ -90,7 +94,7 @@ class Progress:
     def __init__(self, total: int, label: str, done: int = 0, *, quiet: bool = False) -> None:
         self._total, self._label, self._done, self._first = total, label, done, done
         self._start = self._said = time.monotonic()
-        self._share = done / total if total else 1.0
+        self._told = done
         self._quiet = quiet
         bar = not quiet and sys.stderr.isatty()
         self._bar = tqdm(total=total, desc=label, initial=done, file=sys.stderr) if bar else None
@@ -102,18 +106,19 @@ class Progress:
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(count)
             return
-        now, share = time.monotonic(), self._done / self._total if self._total else 1.0
-        last = self._done >= self._total
-        if self._quiet or not (last or now - self._said >= 30 or share - self._share >= 0.05):
+        now, last = time.monotonic(), self._done >= self._total
+        enough = 20 * (self._done - self._told) >= self._total  # 5 %
+        if self._quiet or not (last or enough or now - self._said >= 30):
             return
         # the 5 % rule must not flood a log when the whole job takes a second
         if not last and now - self._said < 1:
             return
-        self._said, self._share = now, share
+        self._said, self._told = now, self._done
         spent = now - self._start
         rate = spent / max(1, self._done - self._first)
         left = human_time(rate * (self._total - self._done))
         tail = f"done in {human_time(spent)}" if last else f"about {left} left"
+        share = self._done / self._total if self._total else 1.0
         text = f"{self._label}: {self._done}/{self._total} ({share:.0%}), {tail} {note}".rstrip()
         print(text, file=sys.stderr, flush=True)
 
@@ -200,6 +205,8 @@ def resolve(
     wanted = merge(base or {}, file, sets, flags).get("search", {})
     if isinstance(wanted, dict) and isinstance(wanted.get("method"), str):
         method = wanted["method"]
+    if base and base.get("search", {}).get("method") != method:
+        base = {key: value for key, value in base.items() if key != "optimizer"}
     if args.seed is not None:
         flags = merge(flags, {"seed": args.seed})
     if args.device is not None:
@@ -240,11 +247,11 @@ def runs_root() -> Path:
 
 
 def run_folder(out: Path | None, prefix: str, config: Config) -> Path:
-    """Where a run lives: ``--out``, or a name made of what it is, so the same command finds it again."""
+    """Where a run lives: ``--out``, or a name made of its settings, so it is found again."""
     folder = out or runs_root() / f"{prefix}-{config.hash()[:8]}"
     if not valid_name(folder.name):
         raise ConfigError(
-            f"run name {folder.name!r} may hold letters, digits, '.', '_', '-' and at most 80 of them"
+            f"run name {folder.name!r} may hold letters, digits, '.', '_' and '-', at most 80 of them"
         )
     return folder
 
@@ -272,7 +279,7 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
         ArithmeticError,
     ) as error:
         if verbose:
-            raise
+            traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         usage = (ConfigError, FileNotFoundError, ModuleNotFoundError, RunError, MemoryError)
         return 2 if isinstance(error, usage) else 1

@@ -1,4 +1,4 @@
-"""Where independent pieces of work run: in this process, or in worker processes. The same values from each.
+"""Where independent work runs: in this process or in workers, with the same values from each.
 
 Items go in, results come out in any order, and the caller is the only one who writes. A worker that
 dies takes nothing with it: its item is given to another, three times at most.
@@ -69,8 +69,8 @@ def run(
 
     Args:
         setup: Makes what ``work`` needs, once per worker. With several workers it is pickled.
-        work: Yields at least one value per item; the last is its result. With several workers it and all
-            items and values are pickled.
+        work: Yields at least one value per item; the last is its result. With several workers it
+            and all items and values are pickled.
         items: Hashable; dealt out in this order, so put long ones first.
         workers: Processes; 1 works in this one.
         check: Asked several times a second; raises to stop, which ends the workers.

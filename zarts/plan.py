@@ -1,4 +1,4 @@
-"""What a run will cost, before it starts: seconds from a measurement on this device, memory from a dry pass."""
+"""What a run will cost: seconds from a measurement on this device, memory from a dry pass."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def measure(objective: Bilevel[Batch], alpha: Tensor, repeats: int = 3) -> Timin
 def memory_needed(config: Config, classes: int, image: tuple[int, int, int]) -> int:
     """Peak bytes of one training step, from a pass over tensors without storage.
 
-    What autograd keeps for the backward pass, plus ω five times (ω, its copy, gradient, velocity, update).
+    What autograd keeps for the backward pass, plus ω five times (ω, its copy, gradient, velocity,
+    update).
 
     Args:
         config: Settings.

@@ -18,7 +18,7 @@ from zarts.runfile import Array, Record, Run
 from zarts.search import Memory, Step, search
 from zarts.supernet.genotype import derive, entropy
 
-__all__ = ["Snapshot", "last_snapshot", "read_snapshot", "record_search"]
+__all__ = ["Snapshot", "iterations_done", "last_snapshot", "read_snapshot", "record_search"]
 
 Arrays = dict[str, Array]
 Report = Callable[[int, str], None]  # iterations done since the last report, a note for people
@@ -49,6 +49,13 @@ def last_snapshot(run: Run) -> int:
     """The latest epoch whose ω a run holds; 0 if none."""
     found = [name for name in run.names() if name.startswith("snapshot/epoch-")]
     return int(found[-1].rsplit("-", 1)[1]) if found else 0
+
+
+def iterations_done(run: Run) -> int:
+    """The iterations that a search resumed now would not do again."""
+    if "checkpoint" not in run:
+        return 0
+    return int(str(run.read("checkpoint").attributes["iteration"]))
 
 
 def read_snapshot(run: Run, epoch: int) -> Snapshot:
@@ -91,14 +98,15 @@ def record_search(
 ) -> Snapshot:
     """Runs the search of ``config`` from where the run's checkpoint left off to its last epoch.
 
-    Every epoch becomes one immutable record ``search/epoch-NNNN`` with, per α update, α (n, d), the losses
-    of all candidates, importance weights, diagnostics and time, and per epoch validation loss and
-    accuracy, genotype, α entropy and the share of skip connections. ω is kept at the chosen epochs.
+    Every epoch becomes one immutable record ``search/epoch-NNNN`` with, per α update, α (n, d),
+    the losses of all candidates, importance weights, diagnostics and time, and per epoch
+    validation loss and accuracy, genotype, α entropy and the share of skip connections. ω is kept
+    at the chosen epochs.
 
     Args:
         run: An open run whose lock the caller holds.
         config: The run's settings.
-        report: Told about progress: iterations done, and a note.
+        report: Told about progress: iterations done since it was told last, and a note.
         check: Asked after every iteration; raises to stop. A checkpoint is written first.
         flush_seconds: Longest time between two checkpoints; a kill costs at most that much work.
 
@@ -115,7 +123,6 @@ def record_search(
     problem = make_problem(config)
     state = _restore(run, problem)
     size = problem.feed.iterations_per_epoch
-    report(state.iteration, "resumed" if state.iteration else "")
     steps = search(
         state.objective,
         make_optimizer(config),
@@ -183,7 +190,7 @@ class _State:
 
 
 def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> str:
-    """Writes the record (and maybe the snapshot) of the epoch that just ended; a note for people."""
+    """Writes the record, and maybe the snapshot, of the epoch that ended; a note for people."""
     weights, alpha = state.objective.weights, state.alpha
     epoch = state.iteration // problem.feed.iterations_per_epoch
     loss, accuracy = problem.validate(weights, alpha)
@@ -209,7 +216,7 @@ def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> s
 
 
 def _save(run: Run, state: _State) -> None:
-    """The checkpoint: everything the next iteration depends on (randomness is keyed, so none of it)."""
+    """The checkpoint: all the next iteration depends on (draws are keyed, so no RNG state)."""
     arrays = _arrays("weights/", state.objective.weights)
     arrays |= _arrays("velocity/", state.objective.velocity or {})
     arrays |= _arrays("memory/", state.memory)
@@ -232,7 +239,7 @@ def _restore(run: Run, problem: Problem) -> _State:
         problem.objective,
         weights=placed("weights/"),
         velocity=placed("velocity/") or None,
-        iteration=int(str(record.attributes["iteration"])),
+        iteration=iterations_done(run),
     )
     state.alpha = torch.from_numpy(record.arrays["alpha"])
     state.memory = _tensors(record, "memory/")

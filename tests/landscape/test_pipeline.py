@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +83,16 @@ def test_facts_are_those_of_the_snapshot(finished: Finished) -> None:
     assert figure.facts["val_loss"] == snapshot.val_loss
     assert figure.facts["inner_learning_rate"] == snapshot.learning_rate
     assert figure.facts["epoch"] == 2
+    assert (figure.facts["images"], figure.facts["val_images"]) == (8000, 32)
+
+
+@pytest.mark.parametrize(("batches", "size", "images"), [(0, 32, 64), (0, 20, 60), (2, 20, 40)])
+def test_the_images_of_l_val_are_counted(
+    tmp_path: Path, batches: int, size: int, images: int
+) -> None:
+    config = tiny("darts-1", {"search": {"epochs": 1}}, {"paths": {"methods": []}},
+                  {"landscape": {"val_batches": batches, "val_batch_size": size}})  # fmt: skip
+    assert compute(create(tmp_path / "run", config), config).facts["val_images"] == images
 
 
 @pytest.mark.parametrize(
@@ -148,23 +157,42 @@ def copy_search(finished: Finished, path: Path) -> Run:
     return run
 
 
+WRITES = 1 + 3 + 18 + 5  # the plane; three empty surfaces, their points, and the paths
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        pytest.param(n, marks=() if n in {0, 1, 3, 10, 16, 19, WRITES - 1} else pytest.mark.slow)
+        for n in range(WRITES)
+    ],
+)
 def test_a_crash_between_any_two_writes_changes_nothing(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    monkeypatch.setattr(pipeline, "FLUSH_SECONDS", 0.0)
+    config, run = settings(finished.run), copy_search(finished, tmp_path / "run")
+    with pytest.raises(Crash), crash_after(writes, monkeypatch):
+        compute(run, config)
+    done = sum(surface.done for surface in load(run).surfaces) if writes else 0
+    assert done + len([n for n in run.names() if n.startswith("paths/")]) == max(0, writes - 4)
+    compute(Run.open(run.path), config)
+    assert run.content_hash() == finished.run.content_hash()
+
+
+def test_the_crashes_are_all_there_are(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "FLUSH_SECONDS", 0.0)
-    config = settings(finished.run)
-    for writes in count():
-        run = copy_search(finished, tmp_path / f"run-{writes}")
-        try:
-            with crash_after(writes, monkeypatch):
-                compute(run, config)
-        except Crash:
-            compute(Run.open(run.path), config)
-            assert run.content_hash() == finished.run.content_hash(), writes
-        else:
-            break
-    # the plane; three empty surfaces, their points, and the paths
-    assert writes == 1 + 3 + 18 + 5
+    run = copy_search(finished, tmp_path / "run")
+    with crash_after(WRITES, monkeypatch):
+        compute(run, settings(finished.run))
+    assert run.content_hash() == finished.run.content_hash()
+
+
+def test_worker_processes_give_the_same_bits(finished: Finished, tmp_path: Path) -> None:
+    run = copy_search(finished, tmp_path / "run")
+    compute(run, settings(finished.run), workers=2)
     assert run.content_hash() == finished.run.content_hash()
 
 
@@ -215,7 +243,7 @@ def test_a_reader_sees_an_honest_unfinished_picture(finished: Finished, tmp_path
 
 
 def test_progress_adds_up(tmp_path: Path) -> None:
-    config = tiny()
+    config = tiny("darts-1", {"paths": {"updates": 3}})
     told: dict[str, list[int]] = {}
 
     def begin(phase: str, total: int, done: int) -> Callable[[int, str], None]:

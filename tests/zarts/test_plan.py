@@ -1,0 +1,198 @@
+"""What a plan says, a run does: memory within a factor of two, time within a factor of four."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny import create, tiny
+from zarts import plan
+from zarts.assembly import make_problem
+from zarts.config import Config, ConfigError
+from zarts.objective import Bilevel
+from zarts.plan import SearchPlan, Timing, check_memory, measure, memory_needed, plan_search
+from zarts.recorder import record_search
+from zarts.runfile import Run
+
+IMAGE = (1, 7, 7)
+
+
+def bytes_of(**changes: object) -> int:
+    return memory_needed(tiny("darts-1", changes), 10, IMAGE)  # type: ignore[arg-type]
+
+
+def test_memory_grows_with_batch_channels_cells_and_precision() -> None:
+    base = bytes_of()
+    assert 1.7 < bytes_of(data={"batch_size": 32}) / base < 2.1
+    assert 1.6 < bytes_of(supernet={"channels": 4}) / base < 4.1
+    assert bytes_of(supernet={"cells": 2}) > 1.3 * base
+    assert bytes_of(dtype="float64") == pytest.approx(2 * base, rel=0.1)
+    assert bytes_of(supernet={"space": "s6"}) > 1.3 * base
+    assert memory_needed(tiny(), 10, (1, 14, 14)) > 2 * base
+
+
+def test_a_second_derivative_needs_more() -> None:
+    assert memory_needed(tiny("darts-2"), 10, IMAGE) > 1.5 * bytes_of()
+
+
+def test_no_memory_is_used_to_find_out() -> None:
+    """A network of 200 GB of activations is planned without one of them."""
+    config = tiny("darts-1", {"supernet": {"channels": 4096}}, {"data": {"batch_size": 2048}})
+    assert memory_needed(config, 10, IMAGE) > 20 * 2**30
+
+
+def test_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = check_memory(tiny())
+    monkeypatch.setattr(plan, "_available", lambda device: needed)
+    assert check_memory(tiny()) == needed
+    monkeypatch.setattr(plan, "_available", lambda device: needed - 1)
+    with pytest.raises(ConfigError, match=r"GiB, cpu has .*supernet\.channels"):
+        check_memory(tiny())
+    with pytest.raises(ConfigError, match="GiB"):
+        plan_search(tiny())
+
+
+# Peak of one training step: the high-water mark of the process above what it held before. A small
+# step first, so that what is loaded or compiled once does not count.
+_MEASURE = """
+import json, resource, sys, torch
+from pathlib import Path
+from tests.tiny import tiny
+from zarts.assembly import load_dataset, make_problem
+from zarts.plan import memory_needed
+
+torch.set_num_threads(1)
+method, changes = sys.argv[1], json.loads(sys.argv[2])
+small = make_problem(tiny(method))
+small.objective.advance(small.alpha)
+config = tiny(method, changes)
+problem = make_problem(config)
+problem.feed.train_batches(0)
+held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+problem.objective.grad(problem.alpha) if method == "darts-2" else problem.objective.advance(problem.alpha)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held
+needed = memory_needed(config, 10, tuple(load_dataset(config).images.shape[1:]))
+print(json.dumps({"peak": peak, "needed": needed}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "batch"),
+    [("darts-1", 256), pytest.param("darts-2", 96, marks=pytest.mark.slow)],
+)
+def test_memory_is_within_a_factor_of_two_of_the_measured_peak(
+    root: Path, method: str, batch: int
+) -> None:
+    changes = {
+        "data": {"subset": 512, "downscale": 1, "batch_size": batch},
+        "supernet": {"channels": 8, "cells": 2},
+    }
+    answer = subprocess.run(
+        [sys.executable, "-c", _MEASURE, method, json.dumps(changes)],
+        capture_output=True, text=True, cwd=root, check=True,
+    )  # fmt: skip
+    found = json.loads(answer.stdout)
+    assert found["peak"] > 100e6, "too small a step to tell anything"
+    assert 0.5 < found["needed"] / found["peak"] < 2, found
+
+
+def test_an_evaluation_is_its_steps_and_its_loss() -> None:
+    timing = Timing(inner=0.5, val=2.0)
+    assert [timing.evaluation(steps) for steps in (0, 1, 10)] == [2.0, 2.5, 7.0]
+    assert timing.gradient(0) == 6.0
+
+
+def test_pieces_are_measured_on_this_device() -> None:
+    problem = make_problem(tiny("zarts-mgs"))
+    timing = measure(problem.objective, problem.alpha)
+    assert 0 < timing.val < 5
+    assert 0 < timing.inner < 5
+    assert problem.objective.iteration == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "updates", "evaluations"),
+    [("darts-1", 8, 0), ("darts-2", 8, 0), ("zarts-rs", 4, 32), ("zarts-mgs", 4, 16),
+     ("zarts-gld", 4, 48)],
+)  # fmt: skip
+def test_a_plan_counts_what_a_search_does(
+    method: str, updates: int, evaluations: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    zarts = method.startswith("zarts")
+    config = tiny(method, {"search": {"epochs": 3, "warmup": 1} if zarts else {}},
+                  {"search": {"period": 2 if zarts else 1}})  # fmt: skip
+    planned = plan_search(config)
+    assert (planned.updates, planned.evaluations) == (updates, evaluations)
+    assert planned.iterations == (6 if zarts else 8)
+    assert (planned.dataset, planned.images) == ("packaged", 8000)
+    asked: list[int] = []
+    original = Bilevel.evaluate
+
+    def counting(self: Bilevel[object], alphas: torch.Tensor) -> torch.Tensor:
+        asked.append(len(alphas))
+        return original(self, alphas)
+
+    monkeypatch.setattr(Bilevel, "evaluate", counting)
+    record_search(create(tmp_path / "run", config), config)
+    assert sum(asked) == evaluations
+
+
+def timed(config: Config, folder: Path) -> tuple[SearchPlan, float]:
+    planned, run = plan_search(config), create(folder, config)
+    start = time.perf_counter()
+    record_search(run, config)
+    return planned, time.perf_counter() - start
+
+
+@pytest.mark.parametrize("method", ["darts-1", "darts-2", "zarts-mgs"])
+def test_time_is_within_a_factor_of_four(method: str, tmp_path: Path) -> None:
+    """On a busy machine one of three attempts has to be quiet enough."""
+    config = tiny(
+        method,
+        {"data": {"subset": 96, "downscale": 2}, "supernet": {"channels": 4, "cells": 2}},
+        {"search": {"period": 3 if method.startswith("zarts") else 1, "inner_batch_size": 16}},
+    )
+    ratios = []
+    for attempt in range(3):
+        planned, spent = timed(config, tmp_path / f"run-{attempt}")
+        ratios.append(planned.seconds / spent)
+        if 0.25 < ratios[-1] < 4:
+            return
+    pytest.fail(f"planned over measured: {ratios}")
+
+
+def test_planning_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "create", None)
+    monkeypatch.chdir(tmp_path)
+    plan_search(tiny())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_measuring_does_not_grow_with_the_validation_set(
+    batches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run of the paper's grid (390 batches a point) must answer in seconds."""
+    from landscape.plan import plan_landscape
+
+    seen: list[int] = []
+    problem = make_problem(tiny())
+    kind = type(problem.loss)
+    original = kind.__call__
+
+    def counting(self: object, weights: object, alpha: object, batch: object) -> torch.Tensor:
+        seen.append(1)
+        return original(self, weights, alpha, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kind, "__call__", counting)
+    size = 32 // batches
+    plan_landscape(
+        tiny("darts-1", {"landscape": {"val_batches": batches, "val_batch_size": size}})
+    )
+    assert len(seen) <= 24
