@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.inner": {"zarts.rng"},
     "zarts.runfile": set(),
     "zarts.provenance": {"zarts.runfile"},
+    "zarts.execute": set(),
     "zarts.objective": MATHS,
     "zarts.search": {*MATHS, "zarts.objective"},
     "zarts.optimizers": {*MATHS, "zarts.objective", "zarts.search"},
@@ -59,9 +60,11 @@ MAY_IMPORT |= {
     "landscape.plane": {"zarts.rng", "zarts.alpha", "zarts.objective"},
     "landscape.grid": {"zarts.objective", "landscape.record", "landscape.plane"},
     "landscape.paths": COMPUTING,
-    "landscape.pipeline": {*COMPUTING, "landscape.grid", "landscape.paths"},
+    "landscape.plan": {*COMPUTING, "landscape.paths"},
+    "landscape.pipeline": {*COMPUTING, "landscape.grid", "landscape.paths", "landscape.plan"},
 }
 MAY_IMPORT["landscape.compute"] = set(MAY_IMPORT)
+MAY_IMPORT["landscape.summary"] = {*DRAWING, "zarts.runfile", "zarts.cli"}
 SHOWING = {*DRAWING, "landscape.figures", "landscape.catalogue"}
 APP = {*SHOWING, *FILES, *SETTINGS, "zarts.presets"}
 FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command line see everything
