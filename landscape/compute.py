@@ -170,7 +170,7 @@ def _deliver(args: argparse.Namespace, run: Run) -> int:
 
 
 def _resolve(args: argparse.Namespace) -> tuple[Config, Run | None]:
-    if not args.run:
+    if args.run is None:
         return cli.resolve(args, "darts-1", _flags(args)), None
     from zarts.runfile import valid_name
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from landscape.paths import PAPER, PILOTS
 from zarts.assembly import build_optimizer, landscape_objective, load_dataset, make_problem
@@ -82,18 +82,19 @@ def plan_landscape(config: Config, workers: int = 1) -> LandscapePlan:
     search = None if config.source else plan_search(config)
     problem = make_problem(config)
     rate = config.search.learning_rate
-    objective = landscape_objective(config, problem.objective.weights, rate)
-    timing = measure(objective, problem.alpha)
-    land = config.landscape
+    land, weights = config.landscape, problem.objective.weights
+    batches = len(landscape_objective(config, weights, rate).feed.val_batches(0))
+    # one batch of L_val is measured, not all: at the paper's 390 a dry run would take half an hour
+    single = replace(config, landscape=replace(land, val_batches=1))
+    timing = measure(landscape_objective(single, weights, rate), problem.alpha)
+    timing = replace(timing, val=batches * timing.val)
     points = land.rows * land.cols
     walking = [walk_cost(config, method, timing) for method in config.paths.methods]
     surfaces = surfaces_of(config)
     seconds = sum(points * timing.evaluation(steps) for steps in surfaces)
     seconds += sum(cost for _, cost in walking)
     seconds = seconds / workers + (search.seconds if search else 0)
-    weights = sum(
-        weight.numel() * weight.element_size() for weight in problem.objective.weights.values()
-    )
+    stored = sum(weight.numel() * weight.element_size() for weight in weights.values())
     dataset = load_dataset(config)
     return LandscapePlan(
         points=points * len(surfaces),
@@ -102,7 +103,7 @@ def plan_landscape(config: Config, workers: int = 1) -> LandscapePlan:
         seconds=seconds,
         memory=memory,
         # measured: a page holds 5 MB of plotly.js; ω, its velocity and a copy; 25 bytes a point
-        size=5_000_000 + 3 * weights + 25 * points * len(surfaces),
+        size=5_000_000 + 3 * stored + 25 * points * len(surfaces),
         dataset=dataset.name,
         images=len(dataset.labels),
         fingerprint=dataset.fingerprint,

@@ -58,7 +58,7 @@ def preset(name: str, method: str) -> Table:
 
 
 # Ours: DARTS' own 3e-4 moves each logit by at most 0.15 in the 500 steps of a quick search.
-# It is named in every preset, so that a printed config is whole: it leaves nothing to another preset.
+# Every preset names it, so that a printed config is whole and leaves nothing to another preset.
 _ALPHA_RATE = {
     "quick": {"learning_rate": 1e-2},
     "standard": {"learning_rate": 3e-3},
