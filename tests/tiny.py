@@ -1,4 +1,4 @@
-"""The smallest real problem: packaged images of 7x7 pixels, a supernet of one cell, seconds per run."""
+"""The smallest real problem: images of 7x7 pixels, a supernet of one cell, seconds per run."""
 
 from __future__ import annotations
 

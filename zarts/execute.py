@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import SpawnProcess
 from typing import Generic, TypeVar
 
@@ -200,9 +201,9 @@ def _serve(
     work: Callable[[StateT, ItemT], Iterator[ValueT]],
 ) -> None:
     """A worker's life: set up, then an item at a time until the pipe ends."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the caller decides
+    # Ctrl-C reaches the whole group; what it means is up to the caller.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_caller, daemon=True).start()
     state: StateT | None = None
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
@@ -219,3 +220,11 @@ def _serve(
                 raise
             except BaseException as error:  # noqa: BLE001 - raised again where the caller is
                 pipe.send(("error", error))
+
+
+def _leave_with_caller() -> None:
+    """Ends this worker when the caller is gone, even in the middle of a long item."""
+    caller = parent_process()
+    assert caller is not None
+    connection.wait([caller.sentinel])
+    os._exit(1)

@@ -1,4 +1,4 @@
-"""``python -m landscape.compute``: from one command to the page, through every mistake and every end."""
+"""``python -m landscape.compute``: from one command to the page, and through every end."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_run_holds_surfaces_paths_and_page(finished: Finished) -> None:
 
 
 def test_the_page_asks_nobody_for_anything(finished: Finished) -> None:
-    """What a browser would load: sources, links, imports, fonts. Texts and name spaces may be URLs."""
+    """What a browser would load: sources, links, imports. Texts and name spaces may be URLs."""
     page = (finished.run.path / "figure.html").read_text(encoding="utf-8")
     assert len(page) > 1e6  # plotly.js is inside
     head = re.sub(r"<script\b[^>]*>.*?</script>", "<script></script>", page, flags=re.DOTALL)
@@ -79,9 +79,7 @@ def test_the_page_asks_nobody_for_anything(finished: Finished) -> None:
 
 def test_the_same_command_again_returns_what_is_there(finished: Finished) -> None:
     before = content(finished.run.path)
-    written = {
-        file: file.stat().st_mtime_ns for file in finished.run.path.rglob("*.h5")
-    }
+    written = {file: file.stat().st_mtime_ns for file in finished.run.path.rglob("*.h5")}
     answer = call(main, *WORDS, "--out", finished.run.path, "--json")
     assert answer.code == 0
     assert json.loads(answer.out) == {
@@ -96,8 +94,7 @@ def test_the_same_command_again_returns_what_is_there(finished: Finished) -> Non
 
 def test_the_default_name_is_made_of_the_settings(tmp_path: Path) -> None:
     names = {
-        seed: call(main, *NO_PATHS, "--seed", str(seed), "--dry-run").out.strip()
-        for seed in (0, 1)
+        seed: call(main, *NO_PATHS, "--seed", str(seed), "--dry-run").out.strip() for seed in (0, 1)
     }
     assert names[0] != names[1]
     for name in names.values():
@@ -360,7 +357,9 @@ def test_another_config_in_the_same_folder_is_refused(finished: Finished) -> Non
     assert content(finished.run.path) == before
 
 
-@pytest.mark.parametrize("name", ["run", "plane", "snapshot/epoch-0002", "grid/m02", "paths/darts-1"])
+@pytest.mark.parametrize(
+    "name", ["run", "plane", "snapshot/epoch-0002", "grid/m02", "paths/darts-1"]
+)
 def test_a_damaged_file_is_named(name: str, finished: Finished, tmp_path: Path) -> None:
     shutil.copytree(finished.run.path, tmp_path / "run")
     file = tmp_path / "run" / f"{name}.h5"
@@ -488,6 +487,20 @@ def test_help_needs_no_torch(root: Path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    for flag in ("--steps", "--run", "--preset", "--config", "--set", "--dry-run", "--seed",
-                 "--device", "--grid", "--range", "--scale", "--inner-lr", "--out", "--json"):
+    for flag in (
+        "--steps",
+        "--run",
+        "--preset",
+        "--config",
+        "--set",
+        "--dry-run",
+        "--seed",
+        "--device",
+        "--grid",
+        "--range",
+        "--scale",
+        "--inner-lr",
+        "--out",
+        "--json",
+    ):
         assert flag in answer.stdout

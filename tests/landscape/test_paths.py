@@ -154,9 +154,7 @@ def test_zero_order_steps_have_the_stated_length_on_average() -> None:
 @pytest.mark.parametrize("samples", [1, 4, 5])
 def test_budgets_are_what_was_spent(samples: int) -> None:
     updates, pairs = 3, max(1, samples // 2)
-    spent = {
-        method: end(toy(updates=updates, samples=samples), method) for method in METHOD_NAMES
-    }
+    spent = {method: end(toy(updates=updates, samples=samples), method) for method in METHOD_NAMES}
     counts = {name: (path.evaluations, path.gradients) for name, path in spent.items()}
     assert counts == {
         "darts-1": (0, updates + 1),  # the first sets the step length

@@ -95,9 +95,7 @@ def test_the_images_of_l_val_are_counted(
     assert compute(create(tmp_path / "run", config), config).facts["val_images"] == images
 
 
-@pytest.mark.parametrize(
-    ("change", "scale"), [("unit", 1.0), ("alpha", None), (0.25, 0.25)]
-)
+@pytest.mark.parametrize(("change", "scale"), [("unit", 1.0), ("alpha", None), (0.25, 0.25)])
 def test_the_scale_is_what_was_asked(tmp_path: Path, change: object, scale: float | None) -> None:
     config = tiny("darts-1", {"search": {"epochs": 1}}, {"landscape": {"scale": change}},
                   {"paths": {"methods": []}})  # fmt: skip
@@ -327,16 +325,16 @@ def test_a_source_is_named_by_its_content(tmp_path: Path) -> None:
         origin_of(tiny(), create(tmp_path / "empty", tiny()))
 
 
-@pytest.mark.parametrize("source", ["foo", "a/b", "a/epoch-x/00", "a/epoch-0001", "a/epoch-0001/00"])
+@pytest.mark.parametrize(
+    "source", ["foo", "a/b", "a/epoch-x/00", "a/epoch-0001", "a/epoch-0001/00"]
+)
 def test_a_source_that_is_not_here_is_refused(tmp_path: Path, source: str) -> None:
     config = tiny("darts-1", {"source": source})
     with pytest.raises(ConfigError, match="--run"):
         compute(create(tmp_path / "run", config), config)
 
 
-@pytest.mark.parametrize(
-    "record", ["snapshot/epoch-0002", "grid/m01", "paths/zarts-rs"]
-)
+@pytest.mark.parametrize("record", ["snapshot/epoch-0002", "grid/m01", "paths/zarts-rs"])
 def test_a_damaged_record_is_named(finished: Finished, tmp_path: Path, record: str) -> None:
     shutil.copytree(finished.run.path, tmp_path / "run")
     file = tmp_path / "run" / f"{record}.h5"

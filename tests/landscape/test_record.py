@@ -159,5 +159,5 @@ def test_a_damaged_record_is_one_clear_error(run: Run) -> None:
     data = bytearray(file.read_bytes())
     data[-9] ^= 1
     file.write_bytes(data)
-    with pytest.raises(RunError, match="m10.h5"):
+    with pytest.raises(RunError, match=r"m10\.h5"):
         load(run)

@@ -1,4 +1,4 @@
-"""Settings become objects: the real image problem keeps the promises of METHODS §7 (6), (7), (8), (13)."""
+"""Settings become objects, and the real image problem keeps the promises made for toys."""
 
 from __future__ import annotations
 
@@ -277,7 +277,9 @@ def test_surfaces_of_all_steps_are_paired() -> None:
     alpha = make_problem(tiny()).alpha
     values = {}
     for steps in (0, 1, 2, 5):
-        objective = landscape_objective(tiny("darts-1", {"landscape": {"steps": steps}}), weights, 0.3)
+        objective = landscape_objective(
+            tiny("darts-1", {"landscape": {"steps": steps}}), weights, 0.3
+        )
         assert objective.inner_steps == steps
         values[steps] = [float(objective.at(m)(alpha)) for m in (0, 1)]
         keys = [batch.key for batch in objective.feed.inner_batches(0, 1)]

@@ -150,6 +150,4 @@ def test_workers_do_not_outlive_a_killed_caller(tmp_path: Path, root: Path) -> N
     parent.wait()
     while any(alive(int(path.name[4:])) for path in pids) and time.monotonic() < deadline:
         time.sleep(0.1)
-    # The workers sleep in their item and learn of the death only after it: so this asks more than
-    # the pipe can give, and needs the system's own notice.
     assert not any(alive(int(path.name[4:])) for path in pids)

@@ -75,7 +75,8 @@ config = tiny(method, changes)
 problem = make_problem(config)
 problem.feed.train_batches(0)
 held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-problem.objective.grad(problem.alpha) if method == "darts-2" else problem.objective.advance(problem.alpha)
+step = problem.objective.grad if method == "darts-2" else problem.objective.advance
+step(problem.alpha)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held
 needed = memory_needed(config, 10, tuple(load_dataset(config).images.shape[1:]))
 print(json.dumps({"peak": peak, "needed": needed}))
@@ -192,7 +193,5 @@ def test_measuring_does_not_grow_with_the_validation_set(
 
     monkeypatch.setattr(kind, "__call__", counting)
     size = 32 // batches
-    plan_landscape(
-        tiny("darts-1", {"landscape": {"val_batches": batches, "val_batch_size": size}})
-    )
+    plan_landscape(tiny("darts-1", {"landscape": {"val_batches": batches, "val_batch_size": size}}))
     assert len(seen) <= 24

@@ -312,7 +312,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, harm: Callable[[bytes], b
         record_search(run, DARTS, check=lambda: (_ for _ in ()).throw(InterruptedError))
     file = run.path / "checkpoint.h5"
     file.write_bytes(harm(file.read_bytes()))
-    with pytest.raises(RunError, match="checkpoint.h5"):
+    with pytest.raises(RunError, match=r"checkpoint\.h5"):
         record_search(run, DARTS)
 
 
