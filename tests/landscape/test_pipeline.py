@@ -13,7 +13,7 @@ import torch
 
 from landscape import pipeline
 from landscape.pipeline import compute, origin_of
-from landscape.plan import plan_landscape, surfaces_of
+from landscape.plan import surfaces_of
 from landscape.plane import Plane
 from landscape.record import Figure1, Status, load
 from tests.landscape.conftest import Finished
@@ -109,12 +109,6 @@ def test_a_number_is_the_inner_learning_rate(tmp_path: Path) -> None:
     run = create(tmp_path / "run", config)
     assert compute(run, config).facts["inner_learning_rate"] == 1e-3
     assert float(run.read("plane").arrays["inner_learning_rate"]) == 1e-3
-
-
-def test_surfaces_of_first_second_and_exact_order() -> None:
-    wanted = {0: [0], 1: [0, 1], 2: [0, 1, 2], 10: [0, 1, 10]}
-    for steps, surfaces in wanted.items():
-        assert surfaces_of(tiny("darts-1", {"landscape": {"steps": steps}})) == surfaces
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
@@ -343,23 +337,3 @@ def test_a_damaged_record_is_named(finished: Finished, tmp_path: Path, record: s
     with pytest.raises(RunError, match=f"{record}.h5") as caught:
         compute(run, settings(run))
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("step", ["matched", "paper"])
-def test_the_plan_counts_what_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    config = tiny("darts-1", {"paths": {"step": step, "updates": 2}})
-    plan = plan_landscape(config)
-    assert (plan.points, plan.iterations, plan.images) == (18, 8, 8000)
-    asked = []
-    original = Bilevel.evaluate
-
-    def counting(self: Bilevel[Any], alphas: torch.Tensor) -> torch.Tensor:
-        asked.append(len(alphas))
-        return original(self, alphas)
-
-    monkeypatch.setattr(Bilevel, "evaluate", counting)
-    compute(create(tmp_path / "run", config), config)
-    # the start is judged once for all paths, and GLD may stay where it is
-    assert sum(asked) <= plan.evaluations <= 1.3 * sum(asked)

@@ -173,25 +173,3 @@ def test_planning_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     plan_search(tiny())
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("batches", [1, 2])
-def test_measuring_does_not_grow_with_the_validation_set(
-    batches: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A dry run of the paper's grid (390 batches a point) must answer in seconds."""
-    from landscape.plan import plan_landscape
-
-    seen: list[int] = []
-    problem = make_problem(tiny())
-    kind = type(problem.loss)
-    original = kind.__call__
-
-    def counting(self: object, weights: object, alpha: object, batch: object) -> torch.Tensor:
-        seen.append(1)
-        return original(self, weights, alpha, batch)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(kind, "__call__", counting)
-    size = 32 // batches
-    plan_landscape(tiny("darts-1", {"landscape": {"val_batches": batches, "val_batch_size": size}}))
-    assert len(seen) <= 24

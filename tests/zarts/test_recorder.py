@@ -220,9 +220,13 @@ def test_a_search_may_stop_after_every_iteration(
 
     starts = []
     for sitting in count():
-        done = []
+        done: list[int] = []
+
+        def told(number: int, note: str, done: list[int] = done) -> None:
+            done.append(number)
+
         try:
-            record_search(run, config, check=stop, report=lambda n, note: done.append(n))
+            record_search(run, config, check=stop, report=told)
         except InterruptedError:
             starts.append(done[0])
             assert sum(done) == sitting + 1
