@@ -25,7 +25,7 @@ from zarts.supernet.spaces import SPACES
 
 # name, network, images (n, c, h, w), repetitions, least ratio
 CASES = (
-    ("quick", Supernet(SPACES["s3"], 8, 3, image_channels=1), (64, 1, 28, 28), 9, 1.5),
+    ("quick", Supernet(SPACES["s3"], 8, 3, image_channels=1), (32, 1, 14, 14), 25, 1.5),
     ("s6_16x8", Supernet(SPACES["s6"]), (64, 3, 32, 32), 3, 1.0),
 )
 

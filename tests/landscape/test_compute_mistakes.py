@@ -1,4 +1,4 @@
-"""Bad input to ``python -m landscape.compute``: one clear line, the stated exit code, nothing lost."""
+"""Bad input to ``landscape.compute``: one clear line, the stated exit code, nothing lost."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from landscape.grid import empty_surface
-from landscape.record import METHODS, Path, Status, Surface, load, save_path, save_surface
+from landscape.record import Path, Status, Surface, load, save_path, save_surface
 from zarts.config import METHOD_NAMES
 from zarts.runfile import Run, RunError
 
@@ -75,15 +75,11 @@ def test_surfaces_and_paths_come_back_as_they_were(run: Run) -> None:
 def test_surfaces_are_sorted_by_steps_and_paths_as_legends_are(run: Run) -> None:
     for steps in (100, 10, 0, 2):
         save_surface(run, surface(steps))
-    for method in sorted(METHODS, reverse=True):
+    for method in sorted(METHOD_NAMES, reverse=True):
         save_path(run, path(method))
     record = load(run)
     assert [each.inner_steps for each in record.surfaces] == [0, 2, 10, 100]
-    assert tuple(each.method for each in record.paths) == METHODS
-
-
-def test_the_methods_are_those_of_the_search() -> None:
-    assert METHODS == METHOD_NAMES
+    assert tuple(each.method for each in record.paths) == METHOD_NAMES
 
 
 def test_saving_again_replaces(run: Run) -> None:
