@@ -112,24 +112,24 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
         cli.say(args, [f"run        {folder} (finished before)"])
         with done.lock():
             return _deliver(args, done)
-    plan = plan_landscape(config, workers)
-    cli.say(args, _headlines(config, plan, folder, workers))
-    if args.dry_run:
-        print(
-            json.dumps({"schema": 1, "run": str(folder), **asdict(plan)}) if args.json else folder
-        )
-        return 0
-    run = open_run(config, folder, command)
-    with run.lock(), cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
-        compute(
-            run,
-            config,
-            source=source,
-            workers=workers,
-            report=phases.begin,
-            check=stop.check,
-        )
-        return _deliver(args, run)
+    with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
+        plan = plan_landscape(config, workers)
+        cli.say(args, _headlines(config, plan, folder, workers))
+        if args.dry_run:
+            facts = {"schema": 1, "run": str(folder), **asdict(plan)}
+            print(json.dumps(facts) if args.json else folder)
+            return 0
+        run = open_run(config, folder, command)
+        with run.lock():
+            compute(
+                run,
+                config,
+                source=source,
+                workers=workers,
+                report=phases.begin,
+                check=stop.check,
+            )
+            return _deliver(args, run)
 
 
 def _workers(args: argparse.Namespace, config: Config) -> int:

@@ -58,6 +58,7 @@ def with_point(
     row: int,
     col: int,
     loss: float,
+    *,
     seconds: float,
     status: Status | None = None,
 ) -> Surface:
@@ -88,5 +89,6 @@ def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surfa
         The surface with one more point.
     """
     for row, col in pending(surface):
-        surface = with_point(surface, row, col, *evaluate_at(objective, plane, surface, row, col))
+        loss, seconds = evaluate_at(objective, plane, surface, row, col)
+        surface = with_point(surface, row, col, loss, seconds=seconds)
         yield surface

@@ -78,7 +78,7 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
 
     Yields:
         The path so far, starting with the start alone.
-    """
+    """  # noqa: DOC501 - what is raised here ends up in the path's note
     settings, tally = ground.settings, Tally()
     problem, seconds = ground.objective, 0.0
     begin = time.monotonic()
@@ -91,7 +91,7 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     visited = [_full(ground, alpha)]
     memory: Memory = {}
     for update in range(settings.updates + 1):
-        yield _path(ground, method, visited, tally, seconds, note)
+        yield _path(ground, method, visited, tally, seconds=seconds, note=note)
         if note or update == settings.updates:
             return
         begin = time.monotonic()
@@ -156,7 +156,7 @@ def _prepare(ground: Ground, method: str, alpha: Tensor, tally: Tally) -> Optimi
 def _matched(
     ground: Ground, method: str, view: Objective, alpha: Tensor, length: float
 ) -> dict[str, Any]:
-    """Settings under which one update is expected to move α by ``length``; ours, the paper has none."""
+    """Settings under which one update is expected to move α by ``length``; ours."""
     samples = ground.settings.samples
     pairs = max(1, samples // 2)
     if method.startswith("darts"):
@@ -164,7 +164,7 @@ def _matched(
         rate = length / max(float(torch.linalg.vector_norm(gradient)), 1e-12)
         return {"update": "sgd", "learning_rate": rate, "weight_decay": 0.0}
     if method == "zarts-rs":
-        # Before its first update RS estimates the gradient a few times, and takes ξ from the mean length.
+        # Before its first update RS estimates the gradient a few times; ξ is from the mean length.
         pilot = RandomSearch(samples=pairs, smoothing=length, learning_rate=1.0)
         rng = generator(ground.seed, "pilot", method)
         norms = [
@@ -185,7 +185,13 @@ def _matched(
 
 
 def _path(
-    ground: Ground, method: str, visited: list[Tensor], tally: Tally, seconds: float, note: str
+    ground: Ground,
+    method: str,
+    visited: list[Tensor],
+    tally: Tally,
+    *,
+    seconds: float,
+    note: str,
 ) -> Path:
     alphas = torch.stack(visited)
     target = ground.objective.inner_steps

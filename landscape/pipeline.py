@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +42,7 @@ from zarts.recorder import (
     write_snapshot,
 )
 from zarts.rng import generator
-from zarts.runfile import JSON, Run, RunError
+from zarts.runfile import JSON, Run
 
 __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origin_of"]
 
@@ -106,6 +107,7 @@ def compute(
         ConfigError: If the settings do not fit the run.
         Diverged: If the training of ω diverges.
         RunError: If something cannot be read or written.
+        ChildProcessError: If no worker survived a path; all else is done then.
     """
     begin = report or (lambda phase, total, done: lambda count, note: None)
     snapshot = _snapshot(run, config, source, begin, check)
@@ -254,27 +256,35 @@ def _surfaces_and_paths(
     everything = units(config, all_items(config))
     tell = begin("surfaces and paths", everything, everything - units(config, todo))
     touched, told, saved = set[int](), Counter[Item](), time.monotonic()
-    results = execute(partial(_setup, str(run.path)), _work, todo, workers=workers, check=check)
+    failed: list[str] = []
+    work = execute(partial(_setup, str(run.path)), _work, todo, workers=workers, check=check)
     try:
-        for outcome in results:
-            item, value = outcome.item, outcome.value
-            if isinstance(item, str):
+        with closing(work) as outcomes:
+            for item, value, final in outcomes:
                 cost = units(config, [item])
-                share = cost // (config.paths.updates + 1)
-                tell(cost - told[item] if outcome.final else share, "")
-                told[item] += share
-                if outcome.final:
-                    save_path(run, _walked(item, value))
-                continue
-            tell(units(config, [item]), "")
-            steps, row, col = item
-            surfaces[steps] = _grown(surfaces[steps], row, col, value)
-            touched.add(steps)
-            if time.monotonic() - saved > FLUSH_SECONDS:
-                _save(run, surfaces, touched)
-                saved = time.monotonic()
+                if isinstance(item, str):
+                    share = cost // (config.paths.updates + 1)
+                    tell(cost - told[item] if final else share, "")
+                    told[item] += share
+                    if isinstance(value, Failure):  # the others go on; it is told at the end
+                        failed.append(f"{item} ({value.reason})")
+                    elif final and isinstance(value, Walked):
+                        save_path(run, value)
+                    continue
+                tell(cost, "")
+                steps, row, col = item
+                surfaces[steps] = _grown(surfaces[steps], row, col, value)
+                touched.add(steps)
+                if time.monotonic() - saved > FLUSH_SECONDS:
+                    _save(run, surfaces, touched)
+                    saved = time.monotonic()
     finally:
         _save(run, surfaces, touched)
+    if failed:
+        raise ChildProcessError(
+            f"{run.path}: paths of {', '.join(failed)} failed, all else is done; "
+            "run the same command again, with fewer --workers if memory is short"
+        )
 
 
 def _save(run: Run, surfaces: dict[int, Surface], touched: set[int]) -> None:
@@ -285,16 +295,10 @@ def _save(run: Run, surfaces: dict[int, Surface], touched: set[int]) -> None:
 
 def _grown(surface: Surface, row: int, col: int, value: Value | Failure) -> Surface:
     if isinstance(value, Failure):
-        return with_point(surface, row, col, np.nan, 0.0, Status.FAILED)
+        return with_point(surface, row, col, np.nan, seconds=0.0, status=Status.FAILED)
     assert isinstance(value, tuple)
-    return with_point(surface, row, col, *value)
-
-
-def _walked(method: str, value: Value | Failure) -> Walked:
-    if isinstance(value, Failure):
-        raise RunError(f"path of {method}: {value.reason}; run the same command again")
-    assert isinstance(value, Walked)
-    return value
+    loss, seconds = value
+    return with_point(surface, row, col, loss, seconds=seconds)
 
 
 # What runs in a worker, or in this process.

@@ -78,7 +78,7 @@ def plan_landscape(config: Config, workers: int = 1) -> LandscapePlan:
     Raises:
         ConfigError: If the settings cannot be used, or need more memory than there is.
     """
-    memory = check_memory(config)
+    memory = check_memory(config, workers, config.paths.methods)
     search = None if config.source else plan_search(config)
     problem = make_problem(config)
     rate = config.search.learning_rate

@@ -65,26 +65,23 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
     from zarts.plan import plan_search
     from zarts.recorder import iterations_done, record_search
 
-    plan = plan_search(config)
-    cli.say(args, _headlines(config, plan, folder))
-    if args.dry_run:
-        print(
-            json.dumps({"schema": 1, "run": str(folder), **asdict(plan)}) if args.json else folder
-        )
-        return 0
-    facts: Table = {
-        "seed": config.seed,
-        "device": config.device,
-        "data_fingerprint": plan.fingerprint,
-    }
-    run = Run.create(folder, config.to_table(), provenance(command) | facts, toml=config.to_toml())
-    with run.lock(), cli.interruptible() as stop:
-        done = iterations_done(run)
-        progress = cli.Progress(plan.iterations, "search", done, quiet=args.quiet)
-        try:
-            last = record_search(run, config, report=progress.update, check=stop.check)
-        finally:
-            progress.close()
+    with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
+        plan = plan_search(config)
+        cli.say(args, _headlines(config, plan, folder))
+        if args.dry_run:
+            planned = {"schema": 1, "run": str(folder), **asdict(plan)}
+            print(json.dumps(planned) if args.json else folder)
+            return 0
+        facts: Table = {
+            "seed": config.seed,
+            "device": config.device,
+            "data_fingerprint": plan.fingerprint,
+        }
+        made = provenance(command) | facts
+        run = Run.create(folder, config.to_table(), made, toml=config.to_toml())
+        with run.lock():
+            tell = phases.begin("search", plan.iterations, iterations_done(run))
+            last = record_search(run, config, report=tell, check=stop.check)
     record = {
         "schema": 1,
         "run": str(folder),
@@ -103,7 +100,8 @@ def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
         f"device     {config.device}, {config.dtype}, one thread",
         f"space      {net.space}, {net.channels} channels, {net.cells} cells",
         f"search     {search.method}, {search.epochs} epochs ({search.warmup} warm-up), "
-        f"{plan.updates:,} updates of α, {plan.evaluations:,} evaluations at M = {search.inner_steps}",
+        f"{plan.updates:,} updates of α, "
+        f"{plan.evaluations:,} evaluations at M = {search.inner_steps}",
         f"cost       about {cli.human_time(plan.seconds)}, "
         f"{cli.human_bytes(plan.memory)} per training step",
         f"run        {folder}",

@@ -97,6 +97,9 @@ def landscape_objective(
 
     Iteration 0 has the batches of the grid; later iterations have fresh ones for paths that ask
     for them. L_val is taken over the first ``val_batches`` of D_val in order, without augmentation.
+
+    Raises:
+        ConfigError: If the data or the device does not fit the settings.
     """
     dataset, network, (train, val) = _parts(config)
     land, search = config.landscape, config.search
@@ -178,7 +181,7 @@ def build_optimizer(method: str, settings: Mapping[str, Any]) -> Optimizer:
 
 
 def sigma_schedule(config: Config, feed: ImageFeed) -> dict[str, Callable[[int], float]]:
-    """The cosine of σ over the epochs e after the warm-up w of E epochs, as the released code steps it.
+    """The cosine of σ over the epochs e after the warm-up w of E, as the released code steps it.
 
     σ_e = σ₀ (1 + cos(π · max(0, e − w − 1)/(E − w)))/2.
     """

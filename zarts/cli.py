@@ -67,7 +67,7 @@ class Stop:
         if self.code:
             raise Stopped(code)
         self.code = code
-        print("stopping after this piece of work (once more to stop at once)", file=sys.stderr)
+        print("stopping (once more to stop at once)", file=sys.stderr)
 
     def check(self) -> None:
         """Raises Stopped if a stop was requested."""
@@ -251,7 +251,7 @@ def run_folder(out: Path | None, prefix: str, config: Config) -> Path:
     folder = out or runs_root() / f"{prefix}-{config.hash()[:8]}"
     if not valid_name(folder.name):
         raise ConfigError(
-            f"run name {folder.name!r} may hold letters, digits, '.', '_' and '-', at most 80 of them"
+            f"run name {folder.name!r} may hold letters, digits, '.', '_' and '-', at most 80"
         )
     return folder
 
@@ -283,6 +283,12 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
         print(f"error: {error}", file=sys.stderr)
         usage = (ConfigError, FileNotFoundError, ModuleNotFoundError, RunError, MemoryError)
         return 2 if isinstance(error, usage) else 1
+    except RuntimeError as error:
+        # what torch raises when an allocation fails; any other RuntimeError is a defect to be seen
+        if "memory" not in str(error):
+            raise
+        print(f"error: {error}; lower the batch size or --workers", file=sys.stderr)
+        return 1
 
 
 def human_time(seconds: float) -> str:

@@ -169,7 +169,8 @@ class PathsConfig:
         start: (x, y) of the first point, in axis units.
         space: ``plane``: the optimizer sees the two coordinates only; ``full``: it moves all of α
             and the path is projected, with the share outside the plane recorded.
-        weights: ``frozen`` at the snapshot, or ``trained`` on between updates as in a search.
+        weights: ``frozen`` at the snapshot, or ``trained`` on between updates, by M steps for every
+            optimizer (the released code: one step for DARTS, M + 1 for ZARTS).
         noise: ``surface``: the batches of the grid; ``fresh``: new batches at every update.
         step: ``matched``: one expected step length for all; ``paper``: the released path settings.
         fraction: The matched step length as a share of the half-range of the grid.

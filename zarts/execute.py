@@ -11,11 +11,11 @@ import os
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import SpawnProcess
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 __all__ = ["ATTEMPTS", "Failure", "Outcome", "default_workers", "run"]
 
@@ -38,8 +38,7 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True)
-class Outcome(Generic[ItemT, ValueT]):
+class Outcome(NamedTuple, Generic[ItemT, ValueT]):
     """Something about an item.
 
     Attributes:
@@ -65,8 +64,8 @@ def run(
     *,
     workers: int = 1,
     check: Callable[[], None] = lambda: None,
-) -> Iterator[Outcome[ItemT, ValueT]]:
-    """Does the work of every item.
+) -> Generator[Outcome[ItemT, ValueT], None, None]:
+    """Does the work of every item; close it to end the workers early.
 
     Args:
         setup: Makes what ``work`` needs, once per worker. With several workers it is pickled.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from zarts.assembly import Problem, make_optimizer, make_problem, network_of
+from zarts.assembly import Problem, load_dataset, make_optimizer, make_problem, network_of
 from zarts.config import Config, ConfigError
 from zarts.data.stream import Batch
 from zarts.inner import single_thread
 from zarts.objective import Bilevel
+
+BASE_BYTES = 600 << 20  # measured: a process that has imported torch, and a small data set
 
 __all__ = ["SearchPlan", "Timing", "check_memory", "measure", "memory_needed", "plan_search"]
 
@@ -114,7 +116,9 @@ def measure(objective: Bilevel[Batch], alpha: Tensor, repeats: int = 3) -> Timin
     return Timing(inner=max(seconds(1) - val, 1e-6), val=val)
 
 
-def memory_needed(config: Config, classes: int, image: tuple[int, int, int]) -> int:
+def memory_needed(
+    config: Config, classes: int, image: tuple[int, int, int], methods: Sequence[str] = ()
+) -> int:
     """Peak bytes of one training step, from a pass over tensors without storage.
 
     What autograd keeps for the backward pass, plus ω five times (ω, its copy, gradient, velocity,
@@ -124,6 +128,7 @@ def memory_needed(config: Config, classes: int, image: tuple[int, int, int]) -> 
         config: Settings.
         classes: Of the data set.
         image: (channels, height, width).
+        methods: What will run besides the search.
     """
     network = network_of(config, classes, image[0])
     kept: dict[int, int] = {}
@@ -147,28 +152,35 @@ def memory_needed(config: Config, classes: int, image: tuple[int, int, int]) -> 
         with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
             network(weights, alpha, images, 0)
         own = sum(weight.numel() * weight.element_size() for weight in weights.values())
-    steps = (
-        3 if config.search.method == "darts-2" else 1
-    )  # a second derivative keeps the first backward too
+    # a second derivative keeps the first backward pass too
+    steps = 3 if "darts-2" in (config.search.method, *methods) else 1
     return steps * sum(kept.values()) + 5 * own
 
 
-def check_memory(config: Config) -> int:
-    """Peak bytes of one training step.
+def check_memory(config: Config, workers: int = 1, methods: Sequence[str] = ()) -> int:
+    """Peak bytes of one training step in one process.
+
+    Args:
+        config: Settings.
+        workers: Processes at the same time.
+        methods: What will run besides the search.
 
     Raises:
-        ConfigError: If that is more than this device has.
+        ConfigError: If that, in every worker, is more than this device has.
     """
-    from zarts.assembly import load_dataset
-
     dataset = load_dataset(config)
     _, *image = dataset.images.shape
-    needed = memory_needed(config, dataset.classes, (image[0], image[1], image[2]))
-    there = _available(config.device)
-    if needed > there:
+    needed = memory_needed(config, dataset.classes, (image[0], image[1], image[2]), methods)
+    there, each = _available(config.device), needed + BASE_BYTES
+    if each > there:
         raise ConfigError(
-            f"one training step needs about {needed / 2**30:.1f} GiB, {config.device} has "
+            f"one training step needs about {each / 2**30:.1f} GiB, {config.device} has "
             f"{there / 2**30:.1f} GiB; lower supernet.channels, supernet.cells or data.batch_size"
+        )
+    if workers * each > there:
+        raise ConfigError(
+            f"{workers} workers need about {workers * each / 2**30:.1f} GiB, {config.device} has "
+            f"{there / 2**30:.1f} GiB; --workers {there // each} fit"
         )
     return needed
 
