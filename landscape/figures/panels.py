@@ -144,6 +144,7 @@ def star(surface: Surface) -> list[go.Scatter]:
             },
             hovertemplate=f"minimum {low.loss:.4f}<br>x %{{x:.3f}} · y %{{y:.3f}}<extra></extra>",
             showlegend=False,
+            cliponaxis=False,  # a minimum on the border is whole
             name=f"minimum, M = {surface.inner_steps}",
         )
     ]

@@ -112,7 +112,14 @@ def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> Conto
     mark_missing(axes, surface)
     if low := look.starred(surface):
         axes.plot(
-            low.x, low.y, "*", color=look.STAR, markeredgecolor="black", markersize=13, zorder=10
+            low.x,
+            low.y,
+            "*",
+            color=look.STAR,
+            markeredgecolor="black",
+            markersize=13,
+            zorder=10,
+            clip_on=False,  # a minimum on the border is whole
         )
     draw_paths(axes, record)
     return filled

@@ -49,9 +49,13 @@ def test_no_memory_is_used_to_find_out() -> None:
 
 def test_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = check_memory(tiny())
-    monkeypatch.setattr(plan, "_available", lambda device: needed)
-    assert check_memory(tiny()) == needed
-    monkeypatch.setattr(plan, "_available", lambda device: needed - 1)
+    each = needed + plan.BASE_BYTES
+    monkeypatch.setattr(plan, "_available", lambda device: 3 * each)
+    assert check_memory(tiny(), workers=3) == needed
+    with pytest.raises(ConfigError, match=r"4 workers need .*--workers 3 fit"):
+        check_memory(tiny(), workers=4)
+    assert check_memory(tiny(), methods=["darts-2"]) > 1.5 * needed
+    monkeypatch.setattr(plan, "_available", lambda device: each - 1)
     with pytest.raises(ConfigError, match=r"GiB, cpu has .*supernet\.channels"):
         check_memory(tiny())
     with pytest.raises(ConfigError, match="GiB"):
