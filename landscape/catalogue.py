@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.record import Figure1, load
 from zarts.runfile import ListedRun, RunError, list_runs
 
-__all__ = ["BUNDLED", "Entry", "catalogue", "runs_folder"]
+__all__ = ["BUNDLED", "Entry", "catalogue"]
 
 BUNDLED = Path(__file__).parent / "demo"
 
@@ -39,9 +38,13 @@ class Entry:
 
     @property
     def complete(self) -> bool:
-        """Whether there are two surfaces to compare; reads names only."""
+        """Whether the surfaces to compare are there; reads names only. M = 0 alone is one."""
         run = self.listed.run
-        return run is not None and sum(name.startswith("grid/") for name in run.names()) > 1
+        if run is None:
+            return False
+        land = run.config.get("landscape")
+        alone = isinstance(land, dict) and land.get("steps") == 0
+        return sum(name.startswith("grid/") for name in run.names()) >= (1 if alone else 2)
 
     def figure(self) -> Figure1:
         """What the run holds of Fig. 1 by now.
@@ -57,11 +60,6 @@ class Entry:
                 f"make one of its ω with python -m landscape.compute --run {self.name}"
             )
         return load(self.listed.run)
-
-
-def runs_folder() -> Path:
-    """The folder of runs: ``ZARTS_RUNS``, or ``runs`` in the current folder."""
-    return Path(os.environ.get("ZARTS_RUNS") or "runs")
 
 
 def catalogue(folder: Path) -> list[Entry]:

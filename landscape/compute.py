@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "--workers",
         type=int,
         metavar="N",
-        help="processes for surfaces and paths (default: one per core; one for a GPU); "
+        help="processes for surfaces and paths (default: one per core as far as "
+        "memory goes; one for a GPU); "
         "the values do not depend on it",
     )
     cli.add_options(parser, default_preset="quick")
@@ -107,14 +108,15 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     from landscape.pipeline import compute, open_run
     from landscape.plan import plan_landscape
 
-    workers = _workers(args, config)
+    if args.workers is not None and args.workers < 1:
+        raise ConfigError(f"got --workers {args.workers}, expected 1 or more")
     if not args.dry_run and (done := _finished(folder, config)):
         cli.say(args, [f"run        {folder} (finished before)"])
         with done.lock():
             return _deliver(args, done)
     with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
-        plan = plan_landscape(config, workers)
-        cli.say(args, _headlines(config, plan, folder, workers))
+        plan = plan_landscape(config, args.workers, searched=_searched(folder, config))
+        cli.say(args, _headlines(config, plan, folder))
         if args.dry_run:
             facts = {"schema": 1, "run": str(folder), **asdict(plan)}
             print(json.dumps(facts) if args.json else folder)
@@ -125,21 +127,20 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
                 run,
                 config,
                 source=source,
-                workers=workers,
+                workers=plan.workers,
                 report=phases.begin,
                 check=stop.check,
             )
             return _deliver(args, run)
 
 
-def _workers(args: argparse.Namespace, config: Config) -> int:
-    from zarts.execute import default_workers
+def _searched(folder: Path, config: Config) -> bool:
+    """Whether ω is there already: another run's, or this one's from before."""
+    from zarts.recorder import search_finished
 
-    if args.workers is None:
-        return default_workers(config.device)
-    if args.workers < 1:
-        raise ConfigError(f"got --workers {args.workers}, expected 1 or more")
-    return int(args.workers)
+    if config.source:
+        return True
+    return (folder / "run.h5").exists() and search_finished(Run.open(folder), config)
 
 
 def _finished(folder: Path, config: Config) -> Run | None:
@@ -194,14 +195,14 @@ def _resolve(args: argparse.Namespace) -> tuple[Config, Run | None]:
 
 
 def _same_network(config: Config, searched: Config, name: str) -> None:
-    """Raises ConfigError where the ω of a run would be put into another network."""
-    for key in ("supernet", "data.name"):
+    """Raises ConfigError where ω would be in another network, or have seen images of D_val."""
+    for key in ("supernet", "data.name", "data.portion", "data.downscale"):
         asked, had = (operator.attrgetter(key)(each) for each in (config, searched))
         if asked != had:
             raise ConfigError(f"{key} is {asked}, but the ω of {name} is of {had}; leave it out")
 
 
-def _headlines(config: Config, plan: LandscapePlan, folder: Path, workers: int) -> list[str]:
+def _headlines(config: Config, plan: LandscapePlan, folder: Path) -> list[str]:
     from landscape.plan import surfaces_of
 
     net, land = config.supernet, config.landscape
@@ -210,7 +211,7 @@ def _headlines(config: Config, plan: LandscapePlan, folder: Path, workers: int) 
     rate = land.inner_learning_rate
     return [
         f"data set   {plan.dataset} (real images, {plan.images:,})",
-        f"device     {config.device}, {config.dtype}, {workers} worker(s) of one thread",
+        f"device     {config.device}, {config.dtype}, {plan.workers} worker(s) of one thread",
         f"space      {net.space}, {net.channels} channels, {net.cells} cells; "
         f"ω and α from {origin}",
         f"grid       {land.rows} x {land.cols} over ±{land.range:g}, axis unit {land.scale}, "
@@ -226,9 +227,12 @@ def _gaps(record: Figure1) -> list[str]:
     from landscape.record import Status
 
     lines = [
-        f"diverged   {count} of {surface.loss.size} points at M = {surface.inner_steps}"
+        f"{status.name.lower():<10} {count} of {surface.loss.size} points at "
+        f"M = {surface.inner_steps}"
+        + ("" if status == Status.DIVERGED else "; the same command tries them again")
         for surface in record.surfaces
-        if (count := int((surface.status == Status.DIVERGED).sum()))
+        for status in (Status.DIVERGED, Status.FAILED, Status.OOM, Status.TIMEOUT)
+        if (count := int((surface.status == status).sum()))
     ]
     return lines + [f"path       {path.method} {path.note}" for path in record.paths if path.note]
 

@@ -35,8 +35,12 @@ def empty_surface(inner_steps: int, rows: int, cols: int, extent: float = 1.0) -
 
 
 def pending(surface: Surface) -> list[tuple[int, int]]:
-    """The (row, col) still to be computed, row by row from the smallest y."""
-    return [(int(row), int(col)) for row, col in np.argwhere(surface.status == Status.PENDING)]
+    """The (row, col) without a result, row by row from the smallest y.
+
+    Points that failed for a reason outside the problem (a dead worker, no memory) are tried again.
+    """
+    settled = np.isin(surface.status, (Status.OK, Status.DIVERGED))
+    return [(int(row), int(col)) for row, col in np.argwhere(~settled)]
 
 
 def evaluate_at(

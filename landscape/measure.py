@@ -23,6 +23,7 @@ __all__ = [
     "endings",
     "interpolate",
     "minimum",
+    "on_border",
     "rank_correlation",
     "read",
     "sharpness",
@@ -136,6 +137,18 @@ def minimum(surface: Surface) -> Minimum:
     row, col = divmod(flat, surface.loss.shape[1])
     x, y = float(surface.x[col]), float(surface.y[row])
     return Minimum(float(surface.loss[row, col]), x, y, row, col)
+
+
+def on_border(surface: Surface) -> bool:
+    """Whether the lowest point lies at the border, so that the true minimum may lie outside.
+
+    False on a constant surface and without a finite loss: no point is lower than another there.
+    """
+    finite = surface.loss[np.isfinite(surface.loss)]
+    if not finite.size or np.ptp(finite) == 0:
+        return False
+    low, (rows, cols) = minimum(surface), surface.loss.shape
+    return low.row in (0, rows - 1) or low.col in (0, cols - 1)
 
 
 def sharpness(surface: Surface, where: NDArray[np.bool_] | None = None) -> float:

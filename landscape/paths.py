@@ -70,7 +70,8 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     whose coordinates are lengths along the unit directions, so d = 2 in φ(d) and in σ√d. In full
     space it moves all of α and its path is projected; the share of the displacement outside the
     plane is recorded. Losses are those of the surfaces at the visited points, whatever the
-    optimizer itself saw.
+    optimizer itself saw. The budget is all that the optimizer asked for, with the gradient (DARTS)
+    or the pilots (RS) that set a matched step length, and without the losses it is judged by.
 
     Args:
         ground: Objective, plane and settings.
@@ -156,7 +157,12 @@ def _prepare(ground: Ground, method: str, alpha: Tensor, tally: Tally) -> Optimi
 def _matched(
     ground: Ground, method: str, view: Objective, alpha: Tensor, length: float
 ) -> dict[str, Any]:
-    """Settings under which one update is expected to move α by ``length``; ours."""
+    """Settings under which the steps of all optimizers are of one size, ``length``; ours.
+
+    One draw of MGS (on average), the first step of DARTS, the largest radius of GLD and the steps
+    that the pilots of RS stand for (on average) have this length. No update has it by construction:
+    MGS averages its draws, GLD picks one, and a step of RS scatters with the slopes it finds.
+    """
     samples = ground.settings.samples
     pairs = max(1, samples // 2)
     if method.startswith("darts"):

@@ -28,7 +28,7 @@ from landscape.record import (
     surface_from,
 )
 from landscape.record import Path as Walked
-from zarts.assembly import landscape_objective, load_dataset, make_problem
+from zarts.assembly import landscape_objective, load_dataset, make_problem, val_batch_count
 from zarts.config import Config, ConfigError
 from zarts.execute import Failure
 from zarts.execute import run as execute
@@ -39,6 +39,7 @@ from zarts.recorder import (
     last_snapshot,
     read_snapshot,
     record_search,
+    search_finished,
     write_snapshot,
 )
 from zarts.rng import generator
@@ -119,7 +120,10 @@ def compute(
 
 def finished(run: Run, config: Config) -> bool:
     """Whether nothing is left to compute."""
-    return "plane" in run and not any(_todo(run, config, _surfaces(run, config)))
+    if "plane" not in run or not (config.source or search_finished(run, config)):
+        return False
+    held = f"snapshot/epoch-{int(str(run.read('plane').attributes['epoch'])):04d}" in run
+    return held and not any(_todo(run, config, _surfaces(run, config)))
 
 
 def origin_of(config: Config, run: Run) -> tuple[int, str]:
@@ -165,7 +169,7 @@ def _snapshot(
             write_snapshot(run, read_snapshot(source, epoch))
         return read_snapshot(run, epoch)
     total = config.search.epochs
-    if last_snapshot(run) < total:
+    if not search_finished(run, config):
         size = make_problem(config).feed.iterations_per_epoch
         tell = begin("search", total * size, iterations_done(run))
         record_search(run, config, report=tell, check=check)
@@ -182,7 +186,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
     if isinstance(scale, str):
         scale = {"unit": 1.0, "alpha": length}[scale]
     plane = Plane.random(snapshot.alpha, generator(config.seed, "plane"), scale)
-    dataset, objective = load_dataset(config), landscape_objective(config, snapshot.weights, rate)
+    dataset = load_dataset(config)
     facts: dict[str, JSON] = {
         "val_accuracy": snapshot.val_accuracy,
         "val_loss": snapshot.val_loss,
@@ -191,7 +195,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
         "epoch": snapshot.epoch,
         "dataset": dataset.name,
         "images": len(dataset.labels),
-        "val_images": land.val_batch_size * len(objective.feed.val_batches(0)),
+        "val_images": land.val_batch_size * val_batch_count(config),
     }
     arrays = {
         "origin": plane.origin.numpy(),
@@ -297,13 +301,13 @@ def _grown(surface: Surface, row: int, col: int, value: Value | Failure) -> Surf
     if isinstance(value, Failure):
         return with_point(surface, row, col, np.nan, seconds=0.0, status=Status.FAILED)
     assert isinstance(value, tuple)
-    loss, seconds = value
-    return with_point(surface, row, col, loss, seconds=seconds)
+    loss, seconds, status = value
+    return with_point(surface, row, col, loss, seconds=seconds, status=status)
 
 
 # What runs in a worker, or in this process.
 
-Value = tuple[float, float] | Walked
+Value = tuple[float, float, Status | None] | Walked
 Bench = tuple[Ground, dict[int, Surface]]
 
 
@@ -323,4 +327,10 @@ def _work(bench: Bench, item: Item) -> Iterator[Value]:
         yield from walk(ground, item)
         return
     steps, row, col = item
-    yield evaluate_at(ground.objective, ground.plane, surfaces[steps], row, col)
+    try:
+        yield *evaluate_at(ground.objective, ground.plane, surfaces[steps], row, col), None
+    except (MemoryError, RuntimeError) as error:
+        # torch says so in words when an allocation on the CPU fails
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        yield np.nan, 0.0, Status.OOM

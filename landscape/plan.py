@@ -6,10 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from landscape.paths import PAPER, PILOTS
-from zarts.assembly import build_optimizer, landscape_objective, load_dataset, make_problem
-from zarts.config import Config
+from zarts.assembly import (
+    build_optimizer,
+    landscape_objective,
+    load_dataset,
+    make_problem,
+    val_batch_count,
+)
+from zarts.config import Config, ConfigError
+from zarts.execute import default_workers
 from zarts.optimizers import METHODS
-from zarts.plan import Timing, check_memory, measure, plan_search
+from zarts.plan import Timing, check_memory, measure, plan_search, workers_that_fit
 
 __all__ = ["Item", "LandscapePlan", "all_items", "plan_landscape", "surfaces_of", "units"]
 
@@ -50,6 +57,7 @@ class LandscapePlan:
     """The extent and the expected cost of Fig. 1.
 
     Attributes:
+        workers: Processes for surfaces and paths.
         points: Grid points of all surfaces.
         evaluations: Evaluations of L_M, those of the paths included.
         iterations: Iterations of the search that is still to run.
@@ -61,6 +69,7 @@ class LandscapePlan:
         fingerprint: Its content.
     """
 
+    workers: int
     points: int
     evaluations: int
     iterations: int
@@ -72,18 +81,32 @@ class LandscapePlan:
     fingerprint: str
 
 
-def plan_landscape(config: Config, workers: int = 1) -> LandscapePlan:
+def plan_landscape(
+    config: Config, workers: int | None = None, *, searched: bool = False
+) -> LandscapePlan:
     """Plans Fig. 1 from a measurement on this device; checks settings, data and memory.
+
+    Args:
+        config: Settings.
+        workers: Processes; None: one per core, as far as memory goes.
+        searched: Whether the search is done, so that it costs nothing.
 
     Raises:
         ConfigError: If the settings cannot be used, or need more memory than there is.
     """
-    memory = check_memory(config, workers, config.paths.methods)
-    search = None if config.source else plan_search(config)
+    memory = check_memory(config, config.paths.methods)
+    fit = workers_that_fit(config, config.paths.methods)
+    if workers is None:
+        workers = max(1, min(default_workers(config.device), fit))
+    elif workers > max(1, fit):
+        raise ConfigError(
+            f"{workers} workers need more memory than {config.device} has; --workers {fit} fit"
+        )
+    search = None if searched else plan_search(config)
     problem = make_problem(config)
     rate = config.search.learning_rate
     land, weights = config.landscape, problem.objective.weights
-    batches = len(landscape_objective(config, weights, rate).feed.val_batches(0))
+    batches = val_batch_count(config)
     # one batch of L_val is measured, not all: at the paper's 390 a dry run would take half an hour
     single = replace(config, landscape=replace(land, val_batches=1))
     timing = measure(landscape_objective(single, weights, rate), problem.alpha)
@@ -97,6 +120,7 @@ def plan_landscape(config: Config, workers: int = 1) -> LandscapePlan:
     stored = sum(weight.numel() * weight.element_size() for weight in weights.values())
     dataset = load_dataset(config)
     return LandscapePlan(
+        workers=workers,
         points=points * len(surfaces),
         evaluations=points * len(surfaces) + sum(count for count, _ in walking),
         iterations=search.iterations if search else 0,

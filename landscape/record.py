@@ -63,8 +63,8 @@ class Surface:
 
     @property
     def done(self) -> int:
-        """Number of points that need no more work."""
-        return int(np.count_nonzero(self.status != Status.PENDING))
+        """Number of points with a result: a number, or a loss that diverged."""
+        return int(np.isin(self.status, (Status.OK, Status.DIVERGED)).sum())
 
 
 @dataclass(frozen=True)

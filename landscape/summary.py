@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from landscape.measure import compare, endings
-from landscape.record import Figure1, load
+import numpy as np
+
+from landscape.measure import compare, endings, on_border
+from landscape.record import Figure1, Status, load
 from zarts import cli
 from zarts.runfile import Run, RunError
 
@@ -18,13 +21,16 @@ __all__ = ["main", "row", "table"]
 
 Row = dict[str, float]
 
+EPILOG = "exit codes: 0 done, 1 failed, 2 usage, or a run that is unreadable or not finished."
+SHARE = "argmin on border"  # yes or no of a run, a share of several
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m landscape.summary",
         description="Prints one row per finished run of Fig. 1, then mean and standard deviation.",
-        epilog=cli.EPILOG,
+        epilog=EPILOG,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
     parser.add_argument("-v", "--verbose", action="store_true", help="show a traceback on errors")
@@ -45,17 +51,16 @@ def row(record: Figure1) -> Row:
     Losses are those after the M steps of the exact surface, at the end of each path.
 
     Raises:
-        RunError: If the run is not finished.
+        RunError: If the run is not finished, or has one surface only.
     """
-    surfaces = record.surfaces
-    if len(surfaces) < 2 or any(surface.done < surface.loss.size for surface in surfaces):
-        raise RunError(f"{record.name}: is not finished; run its command again first")
-    first, exact = surfaces[0], surfaces[-1]
+    _check_finished(record)
+    first, exact = record.surfaces[0], record.surfaces[-1]
     change = compare(first, exact, record.scale)
     numbers = {
         "accuracy": float(str(record.facts["val_accuracy"])),
         "sharpness ratio": change.ratio,
         "shift of argmin": change.shift,
+        SHARE: float(on_border(exact)),
         "rank correlation": change.correlation,
     }
     start = (
@@ -66,19 +71,60 @@ def row(record: Figure1) -> Row:
     return numbers | start | {end.path.method: end.target_loss for end in endings(record)}
 
 
+def _check_finished(record: Figure1) -> None:
+    if _asked(record, "landscape", "steps") == 0:
+        raise RunError(f"{record.name}: needs two surfaces to compare; compute it with --steps 10")
+    methods = _asked(record, "paths", "methods")
+    walked = {path.method for path in record.paths}
+    open_points = any(
+        np.isin(surface.status, (Status.PENDING, Status.FAILED)).any()
+        for surface in record.surfaces
+    )
+    missing = isinstance(methods, list) and not walked.issuperset(map(str, methods))
+    if len(record.surfaces) < 2 or open_points or missing:
+        raise RunError(f"{record.name}: is not finished; run its command again first")
+
+
+def _asked(record: Figure1, section: str, name: str) -> object:
+    """A setting of the run; None if it does not say."""
+    settings = record.config.get(section)
+    return settings.get(name) if isinstance(settings, Mapping) else None
+
+
 def table(rows: Sequence[tuple[str, Row]]) -> str:
-    """A Markdown table: one row per seed, then mean ± standard deviation of each column."""
-    titles = list(rows[0][1])
+    """A Markdown table: one row per run, then mean ± standard deviation of each column.
+
+    A run without a column, e.g. without that optimizer, has a dash there. Means are over the finite
+    numbers; where these are fewer than the runs, n says how many.
+    """
+    titles = list(dict.fromkeys(title for _, each in rows for title in each))
     lines = [["seed", *titles]]
-    lines += [[name, *(f"{each[title]:.3f}" for title in titles)] for name, each in rows]
+    lines += [[name, *(_cell(title, each.get(title)) for title in titles)] for name, each in rows]
     if len(rows) > 1:
-        spread = ["mean ± std"]
-        for title in titles:
-            values = [each[title] for _, each in rows]
-            spread.append(f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}")
-        lines.append(spread)
+        spreads = (_spread(title, [each.get(title) for _, each in rows]) for title in titles)
+        lines.append(["mean ± std", *spreads])
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cell(title: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    if title == SHARE:
+        return "yes" if value else "no"
+    return f"{value:.3f}"
+
+
+def _spread(title: str, values: Sequence[float | None]) -> str:
+    found = [value for value in values if value is not None and math.isfinite(value)]
+    if not found:
+        return "–"
+    mean = statistics.mean(found)
+    if title == SHARE:
+        return f"{mean:.0%}"
+    deviation = f" ± {statistics.stdev(found):.3f}" if len(found) > 1 else ""
+    count = f" (n = {len(found)})" if len(found) < len(values) else ""
+    return f"{mean:.3f}{deviation}{count}"
 
 
 if __name__ == "__main__":

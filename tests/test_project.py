@@ -142,6 +142,19 @@ def test_links_stay_inside() -> None:
         assert link.resolve().is_relative_to(ROOT), link
 
 
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "README.md", "docs/methods.md"])
+def test_named_files_are_there(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:zarts|landscape|app|tests|docs)/[\w./]*)`", text)
+    assert not [name for name in named if "NAME" not in name and not (ROOT / name).exists()]
+
+
+def test_it_promises_only_the_systems_it_runs_on() -> None:
+    # locks are flock's and a batch system's warning is SIGUSR1
+    systems = [name for name in project()["classifiers"] if name.startswith("Operating System")]
+    assert systems == ["Operating System :: POSIX"]
+
+
 def test_ignored_and_not_ignored() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")

@@ -51,19 +51,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _search(args: argparse.Namespace, command: list[str]) -> int:
-    flags: Table = {"search": {}}
-    if args.epochs is not None:
-        flags["search"]["epochs"] = args.epochs
-    if args.method is not None:
-        flags["search"]["method"] = args.method
-    config = cli.resolve(args, "zarts-mgs", flags)
+    given = {"epochs": args.epochs, "method": args.method}
+    search = {name: value for name, value in given.items() if value is not None}
+    config = cli.resolve(args, "zarts-mgs", {"search": search} if search else {})
     if args.print_config:
         print(config.to_toml(), end="")
         return 0
     folder = cli.run_folder(args.out, f"{config.search.method}-{args.preset}", config)
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
     from zarts.plan import plan_search
-    from zarts.recorder import iterations_done, record_search
+    from zarts.recorder import iterations_done, record_search, search_finished
 
     with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
         plan = plan_search(config)
@@ -80,7 +77,9 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
         made = provenance(command) | facts
         run = Run.create(folder, config.to_table(), made, toml=config.to_toml())
         with run.lock():
-            tell = phases.begin("search", plan.iterations, iterations_done(run))
+            complete = search_finished(run, config)
+            done = plan.iterations if complete else iterations_done(run)
+            tell = phases.begin("search", plan.iterations, done)
             last = record_search(run, config, report=tell, check=stop.check)
     record = {
         "schema": 1,

@@ -27,7 +27,14 @@ from zarts.search import Optimizer
 from zarts.supernet.network import Supernet
 from zarts.supernet.spaces import SPACES
 
-__all__ = ["Problem", "landscape_objective", "make_optimizer", "make_problem", "sigma_schedule"]
+__all__ = [
+    "Problem",
+    "landscape_objective",
+    "make_optimizer",
+    "make_problem",
+    "sigma_schedule",
+    "val_batch_count",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,21 +104,18 @@ def landscape_objective(
 
     Iteration 0 has the batches of the grid; later iterations have fresh ones for paths that ask
     for them. L_val is taken over the first ``val_batches`` of D_val in order, without augmentation.
+    The M steps have the momentum, weight decay and clip of the search's ω and velocity zero, also
+    where the search's own inner steps have other rules (DARTS-2nd): all M share one rule.
 
     Raises:
         ConfigError: If the data or the device does not fit the settings.
     """
     dataset, network, (train, val) = _parts(config)
     land, search = config.landscape, config.search
-    count = land.val_batches or len(val) // land.val_batch_size
-    if count * land.val_batch_size > len(val) or count < 1:
-        raise ConfigError(
-            f"landscape.val_batches × val_batch_size = {count} × {land.val_batch_size}, "
-            f"D_val has {len(val)} images; lower one of them"
-        )
+    count = val_batch_count(config)
     val = val[: len(val) // land.val_batch_size * land.val_batch_size]  # batches of one size only
     augmentation = _augmentation(config.data)
-    rule = SGD(rate, search.momentum, search.weight_decay, search.inner_clip or None)
+    rule = SGD(rate, search.momentum, search.weight_decay, search.clip or None)
 
     def stream(purpose: str, size: int) -> Stream:
         return _stream(
@@ -150,6 +154,24 @@ def landscape_objective(
         feed=feed,
         inner_steps=land.steps,
     )
+
+
+def val_batch_count(config: Config) -> int:
+    """The batches in L_val of a landscape, each of ``val_batch_size`` images; makes none of them.
+
+    Raises:
+        ConfigError: If D_val has fewer images, or the data does not fit the settings.
+        MissingData: If the data set is not there.
+    """
+    land = config.landscape
+    images = len(_halves(config, load_dataset(config))[1])
+    count = land.val_batches or images // land.val_batch_size
+    if count * land.val_batch_size > images or count < 1:
+        raise ConfigError(
+            f"landscape.val_batches × val_batch_size = {count} × {land.val_batch_size}, "
+            f"D_val has {images} images; lower one of them"
+        )
+    return count
 
 
 def make_optimizer(config: Config) -> Optimizer:
@@ -225,11 +247,15 @@ def load_dataset(config: Config) -> Dataset:
 def _parts(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
     dataset = load_dataset(config)
     network = network_of(config, dataset.classes, dataset.images.shape[1])
+    return dataset, network, _halves(config, dataset)
+
+
+def _halves(config: Config, dataset: Dataset) -> tuple[Tensor, Tensor]:
+    """Indices of D_train and of D_val."""
     try:
-        halves = split(len(dataset.labels), config.data.portion, config.data.subset or None)
+        return split(len(dataset.labels), config.data.portion, config.data.subset or None)
     except ValueError as error:
         raise ConfigError(f"data.subset / data.portion: {error}") from error
-    return dataset, network, halves
 
 
 @lru_cache(maxsize=1)  # search, grid and paths of one process share the images

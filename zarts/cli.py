@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from zarts.config import Config, ConfigError, Table, merge, parse_assignment, read_toml
 from zarts.presets import PRESETS, preset
-from zarts.runfile import RunError, valid_name
+from zarts.runfile import RunError, runs_root, valid_name
 
 __all__ = [
     "EPILOG",
@@ -67,7 +67,9 @@ class Stop:
         if self.code:
             raise Stopped(code)
         self.code = code
-        print("stopping (once more to stop at once)", file=sys.stderr)
+        # not print: a handler may interrupt a print, and buffers cannot be entered twice
+        with suppress(OSError):  # nobody reads
+            os.write(2, b"stopping (once more to stop at once)\n")
 
     def check(self) -> None:
         """Raises Stopped if a stop was requested."""
@@ -239,11 +241,6 @@ def say(args: argparse.Namespace, lines: list[str]) -> None:
     """Prints the first lines of a command to stderr; stdout is for the result."""
     if not args.quiet:
         print("\n".join(lines), file=sys.stderr, flush=True)
-
-
-def runs_root() -> Path:
-    """The folder of all runs: $ZARTS_RUNS, else ``runs`` in the current folder."""
-    return Path(os.environ.get("ZARTS_RUNS") or "runs")
 
 
 def run_folder(out: Path | None, prefix: str, config: Config) -> Path:

@@ -326,7 +326,7 @@ def _check_choices(config: Config) -> None:
 def _check_epochs(config: Config) -> None:
     """What depends on the length of the search."""
     search, epoch = config.search, config.landscape.epoch
-    if search.method.startswith("zarts") and search.warmup >= search.epochs:
+    if search.warmup >= search.epochs:
         raise ConfigError(
             f"search.warmup is {search.warmup} of {search.epochs} epochs, so α would never move; "
             "lower search.warmup or raise search.epochs"
@@ -340,4 +340,9 @@ def _check_epochs(config: Config) -> None:
         raise ConfigError(
             f"landscape.epoch is {epoch}, expected at most {search.epochs} (search.epochs); "
             "0 means the last"
+        )
+    if epoch and not config.source and epoch not in (*search.snapshots, search.epochs):
+        raise ConfigError(
+            f"landscape.epoch is {epoch}, but the search keeps no ω of that epoch; "
+            f"add it to search.snapshots, as in --set search.snapshots=[{epoch}]"
         )

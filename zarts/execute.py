@@ -54,7 +54,11 @@ class Outcome(NamedTuple, Generic[ItemT, ValueT]):
 
 def default_workers(device: str) -> int:
     """One worker per core this process may use; one in all for a GPU."""
-    return len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    if device != "cpu":
+        return 1
+    # macOS does not tell which cores a process may use
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def run(
@@ -80,6 +84,7 @@ def run(
 
     Raises:
         ValueError: If ``workers`` is less than 1.
+        ChildProcessError: If workers cannot start, as from a script without a main guard.
     """
     if workers < 1:
         raise ValueError(f"got {workers} workers, expected 1 or more")
@@ -123,9 +128,16 @@ class _Worker(Generic[ItemT]):
         self.process: SpawnProcess = context.Process(
             target=target, args=(other, *arguments), daemon=True
         )
-        self.process.start()
+        # Ctrl-C reaches the whole group, and must not print a traceback per worker that still
+        # imports; the worker inherits the mask, then ignores the signal.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         other.close()  # so that the death of either side is an end of file for the other
         self.item: ItemT | None = None
+        self.ready = False
 
 
 class _Crew(Generic[StateT, ItemT, ValueT]):
@@ -170,14 +182,24 @@ class _Crew(Generic[StateT, ItemT, ValueT]):
         try:
             kind, value = worker.pipe.recv()
         except (EOFError, OSError):
-            self._workers[self._workers.index(worker)] = self._hire()
+            worker.process.kill()
             worker.process.join()
+            if not worker.ready:
+                raise ChildProcessError(
+                    f"a worker process ended with {worker.process.exitcode} before it could work; "
+                    "in a script, start the work below `if __name__ == '__main__':`, "
+                    "or use one worker"
+                ) from None
+            self._workers[self._workers.index(worker)] = self._hire()
             tries[item] += 1
             if tries[item] < ATTEMPTS:
                 queue.appendleft(item)
                 return
             how = f"its worker process ended {ATTEMPTS} times, last with {worker.process.exitcode}"
             yield Outcome(item, Failure(how), final=True)
+            return
+        if kind == "ready":
+            worker.ready = True
             return
         if kind == "error":
             raise value
@@ -200,11 +222,11 @@ def _serve(
     work: Callable[[StateT, ItemT], Iterator[ValueT]],
 ) -> None:
     """A worker's life: set up, then an item at a time until the pipe ends."""
-    # Ctrl-C reaches the whole group; what it means is up to the caller.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what it means is up to the caller
     threading.Thread(target=_leave_with_caller, daemon=True).start()
     state: StateT | None = None
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        pipe.send(("ready", None))
         while True:
             item: ItemT = pipe.recv()  # type: ignore[assignment]
             try:

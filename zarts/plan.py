@@ -18,9 +18,18 @@ from zarts.data.stream import Batch
 from zarts.inner import single_thread
 from zarts.objective import Bilevel
 
-BASE_BYTES = 600 << 20  # measured: a process that has imported torch, and a small data set
+__all__ = [
+    "SearchPlan",
+    "Timing",
+    "check_memory",
+    "measure",
+    "memory_needed",
+    "plan_search",
+    "workers_that_fit",
+]
 
-__all__ = ["SearchPlan", "Timing", "check_memory", "measure", "memory_needed", "plan_search"]
+
+BASE_BYTES = 700 << 20  # measured: a process that has imported torch, and a small data set
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,9 @@ def memory_needed(
             for name, shape in network.shapes().items()
         }
         alpha = torch.empty(network.space.dim, dtype=dtype)
-        images = torch.empty(config.data.batch_size, *image, dtype=dtype)
+        land, search = config.landscape, config.search
+        size = max(config.data.batch_size, land.val_batch_size, search.inner_batch_size)
+        images = torch.empty(size, *image, dtype=dtype)
         unpack: Callable[[Tensor], Tensor] = lambda tensor: tensor  # noqa: E731 - the hook's shape
         with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
             network(weights, alpha, images, 0)
@@ -157,32 +168,36 @@ def memory_needed(
     return steps * sum(kept.values()) + 5 * own
 
 
-def check_memory(config: Config, workers: int = 1, methods: Sequence[str] = ()) -> int:
+def check_memory(config: Config, methods: Sequence[str] = ()) -> int:
     """Peak bytes of one training step in one process.
 
     Args:
         config: Settings.
-        workers: Processes at the same time.
         methods: What will run besides the search.
 
     Raises:
-        ConfigError: If that, in every worker, is more than this device has.
+        ConfigError: If that is more than this device has.
     """
-    dataset = load_dataset(config)
-    _, *image = dataset.images.shape
-    needed = memory_needed(config, dataset.classes, (image[0], image[1], image[2]), methods)
-    there, each = _available(config.device), needed + BASE_BYTES
-    if each > there:
+    needed, there = _memory(config, methods), _available(config.device)
+    if needed + BASE_BYTES > there:
         raise ConfigError(
-            f"one training step needs about {each / 2**30:.1f} GiB, {config.device} has "
+            f"one training step needs about {needed / 2**30:.1f} GiB, {config.device} has "
             f"{there / 2**30:.1f} GiB; lower supernet.channels, supernet.cells or data.batch_size"
         )
-    if workers * each > there:
-        raise ConfigError(
-            f"{workers} workers need about {workers * each / 2**30:.1f} GiB, {config.device} has "
-            f"{there / 2**30:.1f} GiB; --workers {there // each} fit"
-        )
     return needed
+
+
+def workers_that_fit(config: Config, methods: Sequence[str] = ()) -> int:
+    """How many processes the memory holds, one of them on the costliest of ``methods``."""
+    plain, peak = _memory(config, ()), _memory(config, methods)
+    room = _available(config.device) - peak - BASE_BYTES
+    return max(0, 1 + int(room // (plain + BASE_BYTES)))
+
+
+def _memory(config: Config, methods: Sequence[str]) -> int:
+    dataset = load_dataset(config)
+    channels, height, width = dataset.images.shape[1:]
+    return memory_needed(config, dataset.classes, (channels, height, width), methods)
 
 
 def _available(device: str) -> int:

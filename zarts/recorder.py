@@ -18,7 +18,14 @@ from zarts.runfile import Array, Record, Run
 from zarts.search import Memory, Step, search
 from zarts.supernet.genotype import derive, entropy
 
-__all__ = ["Snapshot", "iterations_done", "last_snapshot", "read_snapshot", "record_search"]
+__all__ = [
+    "Snapshot",
+    "iterations_done",
+    "last_snapshot",
+    "read_snapshot",
+    "record_search",
+    "search_finished",
+]
 
 Arrays = dict[str, Array]
 Report = Callable[[int, str], None]  # iterations done since the last report, a note for people
@@ -51,11 +58,19 @@ def last_snapshot(run: Run) -> int:
     return int(found[-1].rsplit("-", 1)[1]) if found else 0
 
 
+def search_finished(run: Run, config: Config) -> bool:
+    """Whether a run holds every record of its search; looks at names only."""
+    return _holds(run, config, config.search.epochs)
+
+
 def iterations_done(run: Run) -> int:
-    """The iterations that a search resumed now would not do again."""
-    if "checkpoint" not in run:
-        return 0
-    return int(str(run.read("checkpoint").attributes["iteration"]))
+    """The iterations that a search resumed now would not do again.
+
+    Raises:
+        RunError: If the checkpoint is damaged.
+    """
+    record = _checkpoint(run, Config.from_table(run.config))
+    return int(str(record.attributes["iteration"])) if record else 0
 
 
 def read_snapshot(run: Run, epoch: int) -> Snapshot:
@@ -98,6 +113,10 @@ def record_search(
 ) -> Snapshot:
     """Runs the search of ``config`` from where the run's checkpoint left off to its last epoch.
 
+    If a record of an epoch before the checkpoint is missing (deleted because it was damaged), the
+    search starts over and ends as soon as nothing is missing: what it writes again are the same
+    bits.
+
     Every epoch becomes one immutable record ``search/epoch-NNNN`` with, per α update, α (n, d),
     the losses of all candidates, importance weights, diagnostics and time, and per epoch
     validation loss and accuracy, genotype, α entropy and the share of skip connections. ω is kept
@@ -115,13 +134,13 @@ def record_search(
 
     Raises:
         Diverged: If the training loss of ω, or the loss over D_val, is not finite.
-        RunError: If the folder cannot be written.
+        RunError: If the folder cannot be written, or the checkpoint is damaged.
     """
     search_config = config.search
-    if last_snapshot(run) == search_config.epochs:
+    if search_finished(run, config):
         return read_snapshot(run, search_config.epochs)
     problem = make_problem(config)
-    state = _restore(run, problem)
+    state = _restore(_checkpoint(run, config), problem)
     size = problem.feed.iterations_per_epoch
     steps = search(
         state.objective,
@@ -146,11 +165,13 @@ def record_search(
         try:
             check()
         except BaseException:
-            _save(run, state)
+            _save(run, state, size)
             raise
         if note or now - flushed > flush_seconds:
-            _save(run, state)
+            _save(run, state, size)
             flushed = time.monotonic()
+        if note and search_finished(run, config):  # true early if an old record was missing
+            break
         clock = time.monotonic()
     return read_snapshot(run, search_config.epochs)
 
@@ -215,21 +236,37 @@ def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> s
     return f"epoch {epoch}: validation loss {loss:.3f}, accuracy {accuracy:.1%}"
 
 
-def _save(run: Run, state: _State) -> None:
+def _holds(run: Run, config: Config, epochs: int) -> bool:
+    """Whether the run has all that the first ``epochs`` epochs leave behind."""
+    kept = {*config.search.snapshots, config.search.epochs}
+    names = [f"search/epoch-{epoch:04d}" for epoch in range(1, epochs + 1)]
+    names += [f"snapshot/epoch-{epoch:04d}" for epoch in kept if epoch <= epochs]
+    return all(name in run for name in names)
+
+
+def _checkpoint(run: Run, config: Config) -> Record | None:
+    """The record to go on from; None to start over, so that what is missing is written again."""
+    if "checkpoint" not in run:
+        return None
+    record = run.read("checkpoint")
+    return record if _holds(run, config, int(str(record.attributes["epochs"]))) else None
+
+
+def _save(run: Run, state: _State, iterations_per_epoch: int) -> None:
     """The checkpoint: all the next iteration depends on (draws are keyed, so no RNG state)."""
     arrays = _arrays("weights/", state.objective.weights)
     arrays |= _arrays("velocity/", state.objective.velocity or {})
     arrays |= _arrays("memory/", state.memory)
     arrays |= {f"rows/{name}": array for name, array in state.arrays().items()}
     arrays["alpha"] = state.alpha.numpy()
-    run.write("checkpoint", arrays, {"iteration": state.iteration})
+    epochs = state.iteration // iterations_per_epoch
+    run.write("checkpoint", arrays, {"iteration": state.iteration, "epochs": epochs})
 
 
-def _restore(run: Run, problem: Problem) -> _State:
+def _restore(record: Record | None, problem: Problem) -> _State:
     state = _State(problem)
-    if "checkpoint" not in run:
+    if record is None:
         return state
-    record = run.read("checkpoint")
     like = next(iter(problem.objective.weights.values()))
 
     def placed(prefix: str) -> Weights:
@@ -239,7 +276,7 @@ def _restore(run: Run, problem: Problem) -> _State:
         problem.objective,
         weights=placed("weights/"),
         velocity=placed("velocity/") or None,
-        iteration=iterations_done(run),
+        iteration=int(str(record.attributes["iteration"])),
     )
     state.alpha = torch.from_numpy(record.arrays["alpha"])
     state.memory = _tensors(record, "memory/")

@@ -34,13 +34,26 @@ class ConfigError(ValueError):
 
 
 def merge(*tables: Mapping[str, Any]) -> Table:
-    """Merges nested tables; later ones win key by key."""
+    """Merges nested tables; later ones win key by key.
+
+    Raises:
+        ConfigError: If a key is a table in one of them and a single value in another.
+    """
+    return _merge(tables, "")
+
+
+def _merge(tables: Iterable[Mapping[str, Any]], prefix: str) -> Table:
     merged: Table = {}
     for table in tables:
         for name, value in table.items():
-            old = merged.get(name)
+            key, old = prefix + name, merged.get(name, value)
+            if isinstance(old, Mapping) and not isinstance(value, Mapping):
+                raise ConfigError(f"{key} is {value!r}, expected a table of settings")
             if isinstance(value, Mapping):
-                value = merge(old if isinstance(old, Mapping) else {}, value)
+                if not isinstance(old, Mapping):
+                    inner = ", ".join(f"{key}.{each}" for each in value)
+                    raise ConfigError(f"{key} is {old!r} and no table, but got {inner} too")
+                value = _merge((merged.get(name, {}), value), f"{key}.")
             merged[name] = value
     return merged
 

@@ -9,12 +9,12 @@ from typing import Literal
 
 import streamlit as st
 
-from landscape.catalogue import Entry, catalogue, runs_folder
+from landscape.catalogue import Entry, catalogue
 from landscape.figures import figure_1, losses, static, to_csv, to_html, words
 from landscape.measure import compare, read
 from landscape.record import Figure1, Surface
 from zarts import __version__
-from zarts.runfile import RunError
+from zarts.runfile import RunError, runs_root
 
 MAKE_ONE = "python -m landscape.compute --steps 10"
 HONESTY = """
@@ -36,15 +36,15 @@ Color = Literal["blue", "green", "gray"]
 def pick() -> Entry:
     """The run asked for in the sidebar or the URL."""
     try:
-        entries = {entry.name: entry for entry in catalogue(runs_folder())}
+        entries = {entry.name: entry for entry in catalogue(runs_root())}
     except RunError as error:
         st.error(f"{error}. Another folder: set `ZARTS_RUNS`.")
         st.stop()
     if not entries:
         st.title("No runs yet")
-        st.markdown("Compute one, about four minutes on two cores, then reload this page:")
+        st.markdown("Compute one, then reload this page. The command first says how long it takes:")
         st.code(MAKE_ONE, language="bash")
-        st.caption(f"Looked in the bundled runs and in `{runs_folder()}` (`ZARTS_RUNS`).")
+        st.caption(f"Looked in the bundled runs and in `{runs_root()}` (`ZARTS_RUNS`).")
         st.stop()
     asked = st.query_params.get("run")
     if asked is not None and asked not in entries and "run" not in st.session_state:
@@ -112,7 +112,7 @@ def choose(record: Figure1) -> tuple[list[int], bool]:
             bind="query-params",
             help="log: levels are even in the logarithm of the loss above the lowest one.",
         )
-        st.caption(f"Version {__version__} · runs in `{runs_folder()}`")
+        st.caption(f"Version {__version__} · runs in `{runs_root()}`")
     return panels, scale == "log"
 
 
@@ -264,31 +264,31 @@ def cards(first: Surface, last: Surface, scale: float) -> None:
     def shown(value: float, form: str) -> str:
         return format(value, form) if value == value else "–"
 
-    with st.grid(4):
-        st.metric(
-            f"Sharpness, M = {m} over M = {base}",
-            shown(change.ratio, ".2f"),
-            help="Ratio of the mean gradient norms over the grid; below 1 is flatter.",
-            border=True,
-        )
-        st.metric(
-            "Shift of the minimum",
-            shown(change.shift, ".2f"),
-            help=f"Axis units between the two stars; {shown(change.length, '.2g')} in α.",
-            border=True,
-        )
-        st.metric(
-            "Rank correlation",
-            shown(change.correlation, ".2f"),
-            help="Spearman, of the two surfaces: 1 means that they order all points alike.",
-            border=True,
-        )
-        st.metric(
-            f"Lowest loss, M = {m}",
-            f"{low.loss:.4f}" if low else "–",
-            help=f"At x {low.x:.2f}, y {low.y:.2f}" if low else "No point is finite.",
-            border=True,
-        )
+    columns = st.columns(4)
+    columns[0].metric(
+        f"Sharpness, M = {m} over M = {base}",
+        shown(change.ratio, ".2f"),
+        help="Ratio of the mean gradient norms over the grid; below 1 is flatter.",
+        border=True,
+    )
+    columns[1].metric(
+        "Shift of the minimum",
+        shown(change.shift, ".2f"),
+        help=f"Axis units between the two stars; {shown(change.length, '.2g')} in α.",
+        border=True,
+    )
+    columns[2].metric(
+        "Rank correlation",
+        shown(change.correlation, ".2f"),
+        help="Spearman, of the two surfaces: 1 means that they order all points alike.",
+        border=True,
+    )
+    columns[3].metric(
+        f"Lowest loss, M = {m}",
+        f"{low.loss:.4f}" if low else "–",
+        help=f"At x {low.x:.2f}, y {low.y:.2f}" if low else "No point is finite.",
+        border=True,
+    )
 
 
 def honesty(record: Figure1) -> None:

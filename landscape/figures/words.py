@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from landscape.figures.look import choose, style
-from landscape.measure import Ending, compare, endings, read
-from landscape.record import Figure1
+from landscape.measure import Ending, compare, endings, on_border, read
+from landscape.record import Figure1, Surface
 from zarts.runfile import JSON
 
 __all__ = [
@@ -69,9 +69,18 @@ def caption(record: Figure1) -> str:
     if record.surfaces:
         rows, cols = record.surfaces[-1].loss.shape
         parts.append(f"grid {rows}×{cols}")
+    if images := setting(record, "val_images"):
+        parts.append(f"L_val on {images} images")
+    if isinstance(accuracy := record.facts.get("val_accuracy"), float):
+        parts.append(f"validation accuracy of the supernet {accuracy:.1%}")
     made = record.config.get("paths")
     if isinstance(made, Mapping):
         parts.append("paths: " + ", ".join(choices(made)))
+        if made.get("step") == "paper":
+            parts.append(
+                "with the released values (α learning rate 3e-4) "
+                f"{made.get('updates', 'a few')} DARTS steps are too short to see"
+            )
     return " · ".join(parts)
 
 
@@ -87,7 +96,7 @@ def choices(made: Mapping[str, JSON]) -> list[str]:
 
 
 def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
-    """What this run shows on this plane, in two or three sentences: only what was measured."""
+    """What this run shows on this plane, in a few sentences: only what was measured."""
     surfaces = choose(record, inner_steps)
     first, last = surfaces[0], surfaces[-1]
     said = []
@@ -96,6 +105,8 @@ def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
         said.append(f"Still computing: {total - pending} of {total} points are there.")
     if first.inner_steps != last.inner_steps and not pending:
         said.append(change(record, (first.inner_steps, last.inner_steps)))
+    if not pending:
+        said += [border(surface) for surface in surfaces if on_border(surface)]
     ends = sorted(
         (end for end in endings(record) if math.isfinite(end.target_loss)),
         key=lambda end: end.target_loss,
@@ -127,6 +138,14 @@ def change(record: Figure1, pair: tuple[int, int]) -> str:
     if found.shift == 0:
         return f"{slope}; both are lowest at the same grid point."
     return f"{slope}; its minimum lies {found.shift:.2f} units away ({found.length:.2g} in α)."
+
+
+def border(surface: Surface) -> str:
+    """The caution that goes with a minimum on the border, as a sentence."""
+    return (
+        f"The minimum of M = {surface.inner_steps} is at the border of the grid, "
+        "so the true one may lie outside."
+    )
 
 
 def ranking(ends: Sequence[Ending]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit
 from streamlit.testing.v1 import AppTest
 
 import landscape.catalogue
@@ -53,6 +54,7 @@ def test_a_run_is_shown_with_its_numbers(root: Path, make: Make) -> None:
     assert "flatter than that of M = 0" in said
     assert "Lowest loss after 10 steps of ω at the end of the paths" in said
     assert "learning rate 0.001" in said
+    assert "validation accuracy of the supernet 80.0%" in said
     assert [metric.label for metric in app.metric][1] == "Shift of the minimum"
     # The stars are at (0.5, -1) and (-0.5, the first of the two rows nearest to 0).
     assert app.metric[1].value == f"{np.hypot(1.0, 2 / 3):.2f}"
@@ -63,6 +65,16 @@ def test_a_run_is_shown_with_its_numbers(root: Path, make: Make) -> None:
     assert len(app.get("plotly_chart")) == 2
     assert len(contours(app)) == 2
     assert "#000001" not in app.get("plotly_chart")[0].proto.spec
+
+
+def test_the_oldest_streamlit_that_is_allowed_has_no_grid(
+    root: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(streamlit, "grid", raising=False)
+    make()
+    app = show(root)
+    assert not app.exception
+    assert len(app.metric) == 4
 
 
 def test_reproduce_has_command_and_citation(root: Path, make: Make) -> None:
@@ -120,6 +132,7 @@ def test_no_run_says_how_to_make_one(root: Path) -> None:
     assert not app.exception
     assert app.title[0].value == "No runs yet"
     assert "python -m landscape.compute" in app.code[0].value
+    assert "minutes" not in words(app)  # the command measures how long it takes
 
 
 def test_a_run_in_progress_shows_what_is_there(root: Path, make: Make) -> None:

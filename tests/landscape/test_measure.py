@@ -39,6 +39,23 @@ def test_minimum_is_where_the_loss_says() -> None:
     assert (low.x, low.y, low.loss) == (0.5, -2.0, 3.0)
 
 
+@pytest.mark.parametrize(
+    ("loss", "border"),
+    [
+        (COLS**2 + ROWS**2, False),
+        ((COLS + 1) ** 2 + ROWS**2, True),
+        ((COLS - 1) ** 2 + ROWS**2, True),
+        (COLS**2 + (ROWS + 2) ** 2, True),
+        (COLS**2 + (ROWS - 2) ** 2, True),
+        (without(COLS**2 + ROWS**2, (1, 2)), False),  # the lowest that is known
+        (np.full(COLS.shape, 2.0), False),
+        (np.full(COLS.shape, np.nan), False),
+    ],
+)
+def test_a_minimum_on_the_border(loss: np.ndarray, border: bool) -> None:
+    assert measure.on_border(surface(loss)) is border
+
+
 def test_minimum_takes_the_first_of_equals_and_no_nan() -> None:
     low = measure.minimum(surface(without(np.ones((3, 5)), (0, 0), (0, 1))))
     assert (low.row, low.col, low.loss) == (0, 2, 1.0)

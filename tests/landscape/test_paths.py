@@ -125,32 +125,6 @@ def test_a_full_dimensional_darts_path_by_hand(order: int) -> None:
         assert path.target_loss[step] == pytest.approx(float(QUADRATIC.loss_at(alpha, STEPS)))
 
 
-@pytest.mark.parametrize("fraction", [0.05, 0.15])
-@pytest.mark.parametrize("method", ["darts-1", "darts-2"])
-def test_the_first_step_of_darts_has_the_stated_length(method: str, fraction: float) -> None:
-    path = end(toy(updates=1, fraction=fraction), method)
-    step = np.linalg.norm(path.xy[1] - path.xy[0])
-    assert step * SCALE == pytest.approx(fraction * EXTENT * SCALE, rel=1e-9)
-
-
-def first_steps(method: str, count: int = 120, **settings: Any) -> np.ndarray:
-    problem = QUADRATIC.problem(1)
-    paths = [end(toy(problem, seed=seed, updates=1, **settings), method) for seed in range(count)]
-    return np.array([np.linalg.norm(path.xy[1] - path.xy[0]) for path in paths]) / EXTENT
-
-
-def test_zero_order_steps_have_the_stated_length_on_average() -> None:
-    """A single draw of MGS, whatever it finds; RS from its pilots; GLD never more."""
-    draws = first_steps("zarts-mgs", samples=1, fraction=0.1)
-    assert draws.mean() == pytest.approx(0.1, rel=0.12)  # four standard errors
-    estimates = first_steps("zarts-rs", fraction=0.02, samples=16)
-    assert estimates.mean() == pytest.approx(0.02, rel=0.3)
-    moves = first_steps("zarts-gld", fraction=0.1)
-    assert moves.max() == pytest.approx(0.1, rel=1e-9)
-    sizes = np.unique(moves[moves > 0].round(12))
-    assert sizes.tolist() == pytest.approx([0.1 / 8, 0.1 / 4, 0.1 / 2, 0.1])
-
-
 @pytest.mark.parametrize("samples", [1, 4, 5])
 def test_budgets_are_what_was_spent(samples: int) -> None:
     updates, pairs = 3, max(1, samples // 2)

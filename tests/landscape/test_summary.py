@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from landscape import summary
 from landscape.record import Figure1, Status, Surface, save_path, save_surface
 from landscape.record import Path as Walked
-from zarts.runfile import Run
+from zarts.runfile import Run, RunError
 
 X, Y = np.linspace(-1, 1, 5), np.linspace(-1, 1, 3)
 
@@ -27,9 +28,14 @@ def walked(end: float) -> Walked:
     return Walked("zarts-mgs", 10, xy, loss, loss, np.zeros(2), 4, 0, 40, 1.0)
 
 
-def record(end: float = 1.25) -> Figure1:
-    surfaces = (bowl(0, -0.5, 2.0), bowl(10, 0.5, 1.0))
-    return Figure1("r", surfaces, (walked(end),), 2.0, facts={"val_accuracy": 0.8})
+def record(end: float = 1.25, center: float = 0.5, method: str = "zarts-mgs") -> Figure1:
+    surfaces = (bowl(0, -0.5, 2.0), bowl(10, center, 1.0))
+    path = replace(walked(end), method=method)
+    return Figure1("r", surfaces, (path,), 2.0, facts={"val_accuracy": 0.8})
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("| ").split(" | ")]
 
 
 def test_row_has_the_measures_of_the_run() -> None:
@@ -58,3 +64,51 @@ def test_unfinished_runs_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     save_path(run, walked(1.0))
     assert summary.main([str(run.path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("| 3 | 0.800 |")
+
+
+def test_a_minimum_on_the_border_is_told_with_its_share() -> None:
+    rows = [(str(n), summary.row(record(center=x))) for n, x in enumerate((0.5, 1.0, -0.5, -2.0))]
+    head, _, *lines = map(cells, summary.table(rows).splitlines())
+    column = head.index("argmin on border")
+    assert [line[column] for line in lines] == ["no", "yes", "no", "yes", "50%"]
+
+
+def test_runs_of_other_optimizers_leave_cells_empty() -> None:
+    rows = [
+        ("0", summary.row(record(1.0))),
+        ("1", summary.row(record(2.0, method="zarts-rs"))),
+        ("2", summary.row(record(4.0, method="zarts-rs"))),
+        ("3", summary.row(record(float("nan"), method="zarts-rs"))),
+    ]
+    head, _, *lines = map(cells, summary.table(rows).splitlines())
+    assert head[-2:] == ["zarts-mgs", "zarts-rs"]
+    assert [line[-2] for line in lines] == ["1.000", "–", "–", "–", "1.000 (n = 1)"]
+    assert [line[-1] for line in lines] == ["–", "2.000", "4.000", "nan", "3.000 ± 1.414 (n = 2)"]
+
+
+def test_one_surface_is_told_apart_from_an_unfinished_run() -> None:
+    alone = replace(record(), surfaces=(bowl(0, 0.0, 1.0),))
+    with pytest.raises(RunError, match="is not finished"):
+        summary.row(alone)
+    with pytest.raises(RunError, match="r: needs two surfaces"):
+        summary.row(replace(alone, config={"landscape": {"steps": 0}}))
+
+
+def test_paths_that_are_missing_and_points_that_failed_are_unfinished() -> None:
+    summary.row(replace(record(), config={"paths": {"methods": ["zarts-mgs"]}}))
+    with pytest.raises(RunError, match="is not finished"):
+        summary.row(replace(record(), config={"paths": {"methods": ["zarts-mgs", "darts-1"]}}))
+    whole = record()
+    whole.surfaces[1].status[0, 1] = Status.DIVERGED  # a result
+    summary.row(whole)
+    whole.surfaces[1].status[0, 1] = Status.FAILED
+    with pytest.raises(RunError, match="is not finished"):
+        summary.row(whole)
+
+
+def test_help_promises_no_resuming(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        summary.main(["--help"])
+    said = capsys.readouterr().out
+    assert "exit codes" in said
+    assert "resum" not in said

@@ -72,8 +72,18 @@ def test_takeaway_of_an_unfinished_run_compares_nothing() -> None:
 def test_takeaway_of_nothing_and_of_one() -> None:
     nothing = surface(0, np.full((3, 5), np.nan)), surface(10, np.full((3, 5), np.nan))
     assert "cannot be compared" in words.takeaway(record(surfaces=nothing, paths=()))
-    one = words.takeaway(record(surfaces=(surface(10, COLS),), paths=()))
+    one = words.takeaway(record(surfaces=(surface(10, COLS**2 + ROWS**2),), paths=()))
     assert one == "Nothing to compare yet."
+
+
+def test_takeaway_says_when_a_minimum_is_on_the_border() -> None:
+    caution = "The minimum of M = 10 is at the border of the grid, so the true one may lie outside."
+    bowl, slope = COLS**2 + ROWS**2, COLS**2 + ROWS
+    said = words.takeaway(record(surfaces=(surface(0, bowl), surface(10, slope)), paths=()))
+    assert said.endswith(caution)
+    for inside in (bowl, np.full((3, 5), 0.5), np.full((3, 5), np.nan)):
+        both = surface(0, bowl), surface(10, inside)
+        assert "border" not in words.takeaway(record(surfaces=both, paths=()))
 
 
 def test_settings_are_found_where_the_run_keeps_them() -> None:
@@ -95,6 +105,13 @@ def test_caption_and_command() -> None:
         "space plane, noise surface",
     ):
         assert part in said
+    assert "supernet 80.0%" in said
+    assert "L_val" not in said  # a run that does not say on how many images
+    assert "too short" not in said
+    facts = {"val_images": 256}
+    assert "L_val on 256 images" in words.caption(record(facts=facts))
+    released = {"paths": {"step": "paper", "updates": 10}}
+    assert "3e-4) 10 DARTS steps are too short" in words.caption(record(config=released))
     assert words.command(record()) == "python -m landscape.compute --set 'a b=1'"
 
 

@@ -20,12 +20,11 @@ from zarts.assembly import (
     make_problem,
     sigma_schedule,
 )
-from zarts.config import METHOD_NAMES, Config, ConfigError
+from zarts.config import METHOD_NAMES, ConfigError
 from zarts.data.loaders import MissingData
 from zarts.data.stream import Batch
 from zarts.inner import Weights
 from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
-from zarts.problems.image import ImageFeed
 from zarts.rng import generator
 
 
@@ -228,70 +227,6 @@ def test_validation_is_all_of_the_other_half_as_it_is() -> None:
     ]
     assert loss == pytest.approx(sum(by_hand) / 2, rel=1e-5)
     assert accuracy * 32 == pytest.approx(round(accuracy * 32))
-
-
-def feed_of(config: Config, rate: float = 0.3) -> ImageFeed:
-    weights = make_problem(config).objective.weights
-    feed = landscape_objective(config, weights, rate).feed
-    assert isinstance(feed, ImageFeed)
-    return feed
-
-
-def test_a_landscape_is_scored_on_the_first_images_of_the_other_half() -> None:
-    config = tiny("darts-1", {"landscape": {"val_batches": 2, "val_batch_size": 20}})
-    batches = feed_of(config).val_batches(0)
-    dataset = load_dataset(config)
-    labels = torch.cat([batch.labels for batch in batches])
-    assert torch.equal(labels, dataset.labels[4000:4040])
-    pixels = (dataset.images[4000:4040].float() / 255 - dataset.mean[0]) / dataset.std[0]
-    assert torch.allclose(torch.cat([batch.images for batch in batches]), pixels, atol=1e-5)
-
-
-@pytest.mark.parametrize(("size", "count"), [(32, 2), (20, 3), (64, 1)])
-def test_zero_batches_mean_all_whole_ones(size: int, count: int) -> None:
-    config = tiny("darts-1", {"landscape": {"val_batches": 0, "val_batch_size": size}})
-    batches = feed_of(config).val_batches(0)
-    assert [len(batch.labels) for batch in batches] == [size] * count
-
-
-@pytest.mark.parametrize(("batches", "size"), [(3, 32), (1, 65), (0, 65)])
-def test_more_validation_images_than_there_are_are_refused(batches: int, size: int) -> None:
-    config = tiny("darts-1", {"landscape": {"val_batches": batches, "val_batch_size": size}})
-    with pytest.raises(ConfigError, match="64 images"):
-        feed_of(config)
-
-
-def test_the_inner_rule_of_a_landscape_is_the_stated_one() -> None:
-    rule = feed_of(tiny(), rate=0.125).inner_sgd(0)
-    assert (rule.learning_rate, rule.momentum, rule.weight_decay, rule.clip) == (
-        0.125, 0.9, 3e-4, 5.0,
-    )  # fmt: skip
-    bare = tiny("darts-1", {"search": {"inner_clip": 0.0, "momentum": 0.5}})
-    rule = feed_of(bare).inner_sgd(0)
-    assert (rule.clip, rule.momentum) == (None, 0.5)
-
-
-def test_surfaces_of_all_steps_are_paired() -> None:
-    """L_0 and L_1 do not depend on the M of the exact surface, and all M see the same images."""
-    weights = make_problem(tiny()).objective.weights
-    alpha = make_problem(tiny()).alpha
-    values = {}
-    for steps in (0, 1, 2, 5):
-        objective = landscape_objective(
-            tiny("darts-1", {"landscape": {"steps": steps}}), weights, 0.3
-        )
-        assert objective.inner_steps == steps
-        values[steps] = [float(objective.at(m)(alpha)) for m in (0, 1)]
-        keys = [batch.key for batch in objective.feed.inner_batches(0, 1)]
-    assert values[0] == values[1] == values[2] == values[5]
-    assert values[0][0] != values[0][1]
-    assert len(keys) == 1
-
-
-def test_fresh_batches_of_a_landscape_are_other_ones() -> None:
-    feed = feed_of(tiny("darts-1", {"landscape": {"val_batches": 1}}))
-    inner = [{batch.key for batch in feed.inner_batches(t, 2)} for t in range(4)]
-    assert len(set.union(*inner)) == 8
 
 
 @pytest.mark.parametrize(

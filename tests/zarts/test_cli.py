@@ -111,6 +111,8 @@ def test_the_preset_is_made_for_the_method_that_wins(
         (("--set", "search.epoch=3"), "did you mean 'search.epochs'"),
         (("--set", "epochs"), "expected key=value"),
         (("--set", "search=3"), "search is 3, expected a table"),
+        (("--set", "search=3", "--set", "search.epochs=1"), "search is 3 and no table"),
+        (("--set", "data.name.x=1"), "no table, but got data.name.x too"),
         (("--set", "search.method=3"), "search.method is 3, expected one line of text"),
         (("--config", "not/there.toml"), "cannot read the config not/there.toml"),
         (("--seed", "-1"), "seed is -1, expected 0 or more"),
@@ -258,7 +260,7 @@ def test_headlines_go_to_stderr_unless_quiet(capsys: Read) -> None:
     ("number", "code"), [(signal.SIGTERM, 3), (signal.SIGUSR1, 3), (signal.SIGINT, 130)]
 )
 def test_a_signal_waits_for_the_piece_of_work(
-    number: signal.Signals, code: int, capsys: Read
+    number: signal.Signals, code: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     finished = []
 
@@ -273,9 +275,22 @@ def test_a_signal_waits_for_the_piece_of_work(
 
     assert cli.guarded(main, verbose=False) == code
     assert finished == ["this piece"]
-    asked, told = capsys.readouterr().err.splitlines()
-    assert asked.startswith("stopping after this piece of work")
+    asked, told = capfd.readouterr().err.splitlines()
+    assert asked == "stopping (once more to stop at once)"
     assert told == "stopped; run the same command again to continue"
+
+
+def test_a_signal_may_come_in_the_middle_of_a_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy:
+        def write(self, text: str) -> int:
+            raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
+
+        flush = write
+
+    monkeypatch.setattr(sys, "stderr", Busy())
+    with cli.interruptible() as stop:
+        signal.raise_signal(signal.SIGUSR1)
+    assert stop.code == 3
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])

@@ -180,14 +180,13 @@ def test_every_config_comes_back_from_toml(
 
 
 def test_the_hash_depends_on_every_setting() -> None:
-    default = Config().to_table()
+    longer = {"search": {"epochs": 60, "snapshots": [2]}}  # so that every change is a valid one
+    base = merge(Config().to_table(), longer)
     hashes = {
-        key: Config.from_table(
-            merge(default, {"search": {"epochs": 60}}, nested(key, value))
-        ).hash()
+        key: Config.from_table(merge(base, nested(key, value))).hash()
         for key, value in leaves(CHANGED)
     }
-    hashes["nothing"] = Config.from_table(merge(default, {"search": {"epochs": 60}})).hash()
+    hashes["nothing"] = Config.from_table(base).hash()
     assert len(set(hashes.values())) == len(hashes)
 
 
@@ -386,9 +385,18 @@ def test_what_does_not_fit(table: dict[str, Any], fragment: str) -> None:
     assert fragment in error(table)
 
 
-def test_darts_may_warm_up_for_ever() -> None:
-    # only ZARTS has a warm-up of its own; with DARTS this is how a supernet alone is trained
-    Config.from_table({"search": {"method": "darts-1", "epochs": 2, "warmup": 2}})
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_a_search_without_an_update_is_refused(method: str) -> None:
+    assert "α would never move" in error({"search": {"method": method, "epochs": 2, "warmup": 2}})
+    Config.from_table({"search": {"method": method, "epochs": 2, "warmup": 1}})
+
+
+def test_the_origin_must_be_an_epoch_that_is_kept() -> None:
+    early: dict[str, Any] = {"search": {"epochs": 3}, "landscape": {"epoch": 1}}
+    assert "--set search.snapshots=[1]" in error(early)
+    Config.from_table(merge(early, {"search": {"snapshots": [1]}}))
+    Config.from_table(merge(early, {"landscape": {"epoch": 3}}))
+    Config.from_table(merge(early, {"source": "other/epoch-0001/00"}))  # kept by another run
 
 
 # --- key=value and files ------------------------------------------------------------------------
@@ -418,6 +426,21 @@ def test_assignments(text: str, table: dict[str, Any]) -> None:
 def test_what_is_no_assignment(text: str) -> None:
     with pytest.raises(ConfigError, match=r"expected key=value such as search\.epochs=3"):
         parse_assignment(text)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ([{"a": {"b": {"c": 1}}}, {"a": {"b": 2}}], r"^a\.b is 2, expected a table of settings$"),
+        (
+            [{"a": {"b": 2}}, {"a": {"b": {"c": 1}}}],
+            r"^a\.b is 2 and no table, but got a\.b\.c too$",
+        ),
+    ],
+)
+def test_merge_refuses_a_table_against_a_value(tables: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        merge(*tables)
 
 
 def test_merge_goes_key_by_key_and_copies() -> None:

@@ -151,3 +151,23 @@ def test_workers_do_not_outlive_a_killed_caller(tmp_path: Path, root: Path) -> N
     while any(alive(int(path.name[4:])) for path in pids) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(alive(int(path.name[4:])) for path in pids)
+
+
+UNGUARDED = """
+from functools import partial
+from tests.zarts.test_execute import setup, square
+from zarts.execute import run
+print(list(run(setup, square, range(4), workers=2)))
+"""
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path: Path, root: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+    assert not done.stdout

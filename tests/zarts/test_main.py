@@ -114,6 +114,8 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (["--epochs", "-2"], 2, "search.epochs is -2"),
         (["--set", "search.inner_steps=-1"], 2, "inner_steps is -1"),
         (["--set", "search.warmup=2"], 2, "warmup"),
+        (["--set", "search=darts-1"], 2, "search is 'darts-1'"),
+        (["--set", "optimizer.samples=4.0"], 2, "samples is 4.0, expected a whole number"),
         (["--set", "optimizer.sigmma=1"], 2, "'sigma'"),
         (["--set", "optimizer.sigma=-1"], 2, "sigma"),
         (["--set", "data.subset=5000"], 2, "4000"),

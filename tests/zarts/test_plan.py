@@ -16,7 +16,15 @@ from zarts import plan
 from zarts.assembly import make_problem
 from zarts.config import Config, ConfigError
 from zarts.objective import Bilevel
-from zarts.plan import SearchPlan, Timing, check_memory, measure, memory_needed, plan_search
+from zarts.plan import (
+    SearchPlan,
+    Timing,
+    check_memory,
+    measure,
+    memory_needed,
+    plan_search,
+    workers_that_fit,
+)
 from zarts.recorder import record_search
 from zarts.runfile import Run
 
@@ -29,7 +37,7 @@ def bytes_of(**changes: object) -> int:
 
 def test_memory_grows_with_batch_channels_cells_and_precision() -> None:
     base = bytes_of()
-    assert 1.7 < bytes_of(data={"batch_size": 32}) / base < 2.1
+    assert 1.7 < bytes_of(data={"batch_size": 64}) / base < 2.1
     assert 1.6 < bytes_of(supernet={"channels": 4}) / base < 4.1
     assert bytes_of(supernet={"cells": 2}) > 1.3 * base
     assert bytes_of(dtype="float64") == pytest.approx(2 * base, rel=0.1)
@@ -50,16 +58,30 @@ def test_no_memory_is_used_to_find_out() -> None:
 def test_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = check_memory(tiny())
     each = needed + plan.BASE_BYTES
-    monkeypatch.setattr(plan, "_available", lambda device: 3 * each)
-    assert check_memory(tiny(), workers=3) == needed
-    with pytest.raises(ConfigError, match=r"4 workers need .*--workers 3 fit"):
-        check_memory(tiny(), workers=4)
     assert check_memory(tiny(), methods=["darts-2"]) > 1.5 * needed
     monkeypatch.setattr(plan, "_available", lambda device: each - 1)
     with pytest.raises(ConfigError, match=r"GiB, cpu has .*supernet\.channels"):
         check_memory(tiny())
     with pytest.raises(ConfigError, match="GiB"):
         plan_search(tiny())
+
+
+def test_workers_fit_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = check_memory(tiny())
+    second = check_memory(tiny(), ["darts-2"])
+    room = 2 * (plain + plan.BASE_BYTES) + second + plan.BASE_BYTES
+    monkeypatch.setattr(plan, "_available", lambda device: room)
+    assert workers_that_fit(tiny(), ["darts-2"]) == 3
+    monkeypatch.setattr(plan, "_available", lambda device: room - 1)
+    assert workers_that_fit(tiny(), ["darts-2"]) == 2
+    monkeypatch.setattr(plan, "_available", lambda device: plan.BASE_BYTES)
+    assert workers_that_fit(tiny(), ["darts-2"]) == 0
+
+
+def test_the_largest_batch_of_all_counts() -> None:
+    plain = bytes_of()
+    assert bytes_of(landscape={"val_batch_size": 64}) > 1.8 * plain
+    assert bytes_of(search={"inner_batch_size": 64}) > 1.8 * plain
 
 
 # Peak of one training step: the high-water mark of the process above what it held before. A small

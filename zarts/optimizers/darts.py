@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zarts.objective import Objective
-from zarts.optimizers.sampling import check_positive
+from zarts.optimizers.sampling import check_positive, check_types
 from zarts.search import Memory, Step
 
 __all__ = ["DARTS"]
@@ -43,6 +43,7 @@ class DARTS:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_positive(self, "learning_rate", "epsilon")
         if self.order not in (1, 2):
             raise ValueError(f"DARTS.order is {self.order}, expected 1 or 2")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zarts.objective import Objective
-from zarts.optimizers.sampling import check_positive, sphere
+from zarts.optimizers.sampling import check_positive, check_types, sphere
 from zarts.search import Memory, Step
 
 __all__ = ["GLD"]
@@ -34,6 +34,7 @@ class GLD:
     radius_min: float = 0.13 / 2**10
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_positive(self, "radius_max", "radius_min")
         if self.radius_min > self.radius_max:
             raise ValueError(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zarts.objective import Objective
-from zarts.optimizers.sampling import ball, check_positive
+from zarts.optimizers.sampling import ball, check_positive, check_types
 from zarts.search import Memory, Step
 
 __all__ = ["MGS", "importance_weights"]
@@ -49,6 +49,7 @@ class MGS:
     mix: float = 1e-3
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_positive(self, "samples", "sigma", "temperature")
         if self.proposal not in ("gaussian", "ball", "grad", "mixture"):
             raise ValueError(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zarts.objective import Objective
-from zarts.optimizers.sampling import check_positive, sphere
+from zarts.optimizers.sampling import check_positive, check_types, sphere
 from zarts.search import Memory, Step
 
 __all__ = ["RandomSearch"]
@@ -40,6 +40,7 @@ class RandomSearch:
     antithetic: bool = True
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_positive(self, "samples", "smoothing", "learning_rate")
         if self.direction not in ("sphere", "normal"):
             raise ValueError(f"direction is {self.direction!r}, expected 'sphere' or 'normal'")

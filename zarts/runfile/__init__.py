@@ -4,7 +4,7 @@ Only `record` imports h5py.
 """
 
 from zarts.runfile.disk import ConfigMismatch, CorruptFile, ForeignFile, RunError, RunLocked
-from zarts.runfile.folder import ListedRun, Run, list_runs, valid_name
+from zarts.runfile.folder import ListedRun, Run, list_runs, runs_root, valid_name
 from zarts.runfile.record import FORMAT, JSON, Array, Record, read_record, write_record
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "RunLocked",
     "list_runs",
     "read_record",
+    "runs_root",
     "valid_name",
     "write_record",
 ]

@@ -35,7 +35,7 @@ from zarts.runfile.record import (
     write_record,
 )
 
-__all__ = ["ListedRun", "Run", "list_runs", "valid_name"]
+__all__ = ["ListedRun", "Run", "list_runs", "runs_root", "valid_name"]
 
 _RUN_FILE = "run.h5"
 _RUN_FILE_BYTES = 4 << 20  # run.h5 holds text only, so listing runs is cheap whatever lies there
@@ -250,6 +250,11 @@ _NAME_RULE = "use 1 to 80 letters, digits, '.', '_' or '-', the first not '.'"
 def valid_name(name: str) -> bool:
     """Whether a text can name a run or a part of a record: safe in a path, a URL and a shell."""
     return re.fullmatch(r"(?!\.)[A-Za-z0-9._-]{1,80}", name) is not None
+
+
+def runs_root() -> Path:
+    """The folder of all runs: $ZARTS_RUNS, else ``runs`` in the current folder."""
+    return Path(os.environ.get("ZARTS_RUNS") or "runs")
 
 
 def list_runs(root: Path) -> list[ListedRun]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
 from zarts.optimizers.sampling import ball, check_positive, sphere
 from zarts.rng import generator
 
@@ -65,3 +66,30 @@ def test_settings_that_are_not_positive_are_refused_by_name(value: float) -> Non
     with pytest.raises(ValueError, match=r"Settings\.width is .*, expected a number > 0"):
         check_positive(Settings(value), "width")
     check_positive(Settings(1e-9), "width")  # fields that are not named are not looked at
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "expected"),
+    [
+        (MGS, "samples", 4.0, "a whole number"),
+        (MGS, "samples", True, "a whole number"),
+        (MGS, "sigma", "0.1", "a number"),
+        (MGS, "mix", False, "a number"),
+        (RandomSearch, "samples", 4.0, "a whole number"),
+        (RandomSearch, "antithetic", "no", "true or false"),
+        (RandomSearch, "antithetic", 1, "true or false"),
+        (DARTS, "order", True, "a whole number"),
+        (DARTS, "beta1", "0.5", "a number"),
+        (GLD, "radius_max", True, "a number"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_refused_by_name(
+    kind: type, name: str, value: object, expected: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"{kind.__name__}\.{name} is .*, expected {expected}"):
+        kind(**{name: value})
+
+
+def test_a_whole_number_is_a_number() -> None:
+    assert MGS(sigma=1).sigma == GLD(radius_max=1).radius_max == 1
+    assert DARTS(weight_decay=0).weight_decay == 0

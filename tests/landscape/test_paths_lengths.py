@@ -1,0 +1,101 @@
+"""Matched paths: the steps of all optimizers are of one length."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from landscape.paths import PILOTS
+from tests.landscape.test_paths import EXTENT, QUADRATIC, SCALE, end, toy
+from zarts.assembly import build_optimizer
+from zarts.optimizers import RandomSearch
+from zarts.search import Optimizer, Step
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.15])
+@pytest.mark.parametrize("method", ["darts-1", "darts-2"])
+def test_the_first_step_of_darts_has_the_stated_length(method: str, fraction: float) -> None:
+    path = end(toy(updates=1, fraction=fraction), method)
+    step = np.linalg.norm(path.xy[1] - path.xy[0])
+    assert step * SCALE == pytest.approx(fraction * EXTENT * SCALE, rel=1e-9)
+
+
+def first_steps(method: str, count: int = 120, **settings: Any) -> np.ndarray:
+    problem = QUADRATIC.problem(1)
+    paths = [end(toy(problem, seed=seed, updates=1, **settings), method) for seed in range(count)]
+    return np.array([np.linalg.norm(path.xy[1] - path.xy[0]) for path in paths]) / EXTENT
+
+
+def test_zero_order_steps_have_the_stated_length_on_average() -> None:
+    """A single draw of MGS, whatever it finds; RS from its pilots; GLD never more."""
+    draws = first_steps("zarts-mgs", samples=1, fraction=0.1)
+    assert draws.mean() == pytest.approx(0.1, rel=0.12)  # four standard errors
+    estimates = first_steps("zarts-rs", fraction=0.02, samples=16)
+    assert estimates.mean() == pytest.approx(0.02, rel=0.3)
+    moves = first_steps("zarts-gld", fraction=0.1)
+    assert moves.max() == pytest.approx(0.1, rel=1e-9)
+    sizes = np.unique(moves[moves > 0].round(12))
+    assert sizes.tolist() == pytest.approx([0.1 / 8, 0.1 / 4, 0.1 / 2, 0.1])
+
+
+Asked = list[tuple[Tensor, Step]]  # where an optimizer stood and what it did
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> dict[str, Asked]:
+    """Every step of an optimizer: those of walks and those of pilots."""
+    asked: dict[str, Asked] = {"walk": [], "pilot": []}
+
+    def watch(kind: str, optimizer: Optimizer) -> Optimizer:
+        class Watched:
+            def step(self, objective: Any, alpha: Tensor, memory: Any, rng: Any) -> Step:
+                step = optimizer.step(objective, alpha, memory, rng)
+                asked[kind].append((alpha, step))
+                return step
+
+        return Watched()
+
+    monkeypatch.setattr(
+        "landscape.paths.build_optimizer", lambda *words: watch("walk", build_optimizer(*words))
+    )
+    monkeypatch.setattr(
+        "landscape.paths.RandomSearch", lambda **words: watch("pilot", RandomSearch(**words))
+    )
+    return asked
+
+
+@pytest.mark.parametrize("space", ["plane", "full"])
+def test_matched_steps_are_of_one_length(space: str, steps: dict[str, Asked]) -> None:
+    """At the default samples: a draw of MGS, GLD's largest radius, DARTS' step, RS' pilots."""
+    length, runs = 0.1 * EXTENT * SCALE, 120
+
+    def walked(method: str, count: int = 1) -> Asked:
+        steps.update(walk=[], pilot=[])
+        for seed in range(count):
+            ground = toy(QUADRATIC.problem(1), seed, space=space, updates=1, fraction=0.1)
+            assert ground.settings.samples == 4
+            end(ground, method)
+        return steps["walk"]
+
+    def draws(asked: Asked) -> np.ndarray:
+        return torch.stack([(step.candidates - alpha).norm(dim=1) for alpha, step in asked]).numpy()
+
+    mgs = draws(walked("zarts-mgs", runs))
+    assert mgs.shape == (runs, 4)
+    assert mgs.mean() == pytest.approx(length, abs=4 * mgs.std() / math.sqrt(mgs.size))
+    radii = draws(walked("zarts-gld"))[0]
+    assert radii == pytest.approx([length, length / 2, length / 4, length / 8], rel=1e-6)
+    for method in ("darts-1", "darts-2"):
+        ((alpha, step),) = walked(method)
+        assert float((step.alpha - alpha).norm()) == pytest.approx(length, rel=1e-6)
+    ((alpha, step),) = walked("zarts-rs")
+    assert draws([(alpha, step)]) == pytest.approx(length, rel=1e-6)  # its probes are as long
+    rate = step.diagnostics["update_norm"] / step.diagnostics["gradient_norm"]
+    pilots = [pilot.diagnostics["gradient_norm"] for _, pilot in steps["pilot"]]
+    assert len(pilots) == PILOTS
+    assert rate * sum(pilots) / PILOTS == pytest.approx(length, rel=1e-6)
