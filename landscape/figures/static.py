@@ -86,7 +86,8 @@ def static(
 
 def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> ContourSet | None:
     """One panel; returns its filled contours, if there are any."""
-    axes.set_title(f"{look.panel_title(surface, record)}\n" + "\n".join(look.subtitle(surface)))
+    title = f"{look.panel_title(surface, record)}\n" + "\n".join(look.subtitle(surface))
+    axes.set_title(title, pad=10)  # room for a star on the border
     filled = None
     if min(surface.loss.shape) > 1 and np.isfinite(surface.loss).any():
         loss = np.ma.masked_invalid(shared.drawn(surface.loss))
