@@ -143,7 +143,7 @@ def walk_cost(config: Config, method: str, timing: Timing) -> tuple[int, float]:
         each = paths.updates + 1
         return 2 * each, each * (timing.gradient(order - 1) + timing.evaluation(order - 1)) + judged
     if paths.step == "paper":
-        each, pilots = int(getattr(build_optimizer(method, PAPER[method]), "evaluations")), 0  # noqa: B009
+        each, pilots = build_optimizer(method, PAPER[method]).evaluations, 0
     else:
         each, pilots = {
             "zarts-rs": (2 * max(1, paths.samples // 2), PILOTS),

@@ -79,10 +79,10 @@ class Path:
         target_loss: L_M at the same points (steps + 1,) with the M of the exact surface (10): the
             loss all are compared by.
         residual: Share of ‖α_t − α_start‖² outside the plane (steps + 1,); 0 in the plane.
-        evaluations: Evaluations of L_M spent by all updates together.
-        gradients: Gradients spent.
-        weight_steps: SGD steps of ω spent.
-        seconds: Wall time of the updates; not part of a run's identity.
+        evaluations: Evaluations of L_M spent, by all updates and by setting the step length before.
+        gradients: Gradients spent, likewise.
+        weight_steps: Inner SGD steps of ω spent by both.
+        seconds: Wall time of all that; not part of a run's identity.
         note: Empty, or why the path ended early ("diverged at step 4").
     """
 

@@ -20,7 +20,7 @@ from zarts.data.loaders import load
 from zarts.data.stream import Batch, Stream, split
 from zarts.inner import SGD, Weights
 from zarts.objective import Bilevel
-from zarts.optimizers import METHODS
+from zarts.optimizers import METHODS, MGS
 from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
 from zarts.rng import generator
 from zarts.search import Optimizer
@@ -207,11 +207,10 @@ def sigma_schedule(config: Config, feed: ImageFeed) -> dict[str, Callable[[int],
 
     σ_e = σ₀ (1 + cos(π · max(0, e − w − 1)/(E − w)))/2.
     """
-    search = config.search
-    if search.method != "zarts-mgs" or search.sigma_schedule == "constant":
+    search, optimizer = config.search, make_optimizer(config)
+    if not isinstance(optimizer, MGS) or search.sigma_schedule == "constant":
         return {}
-    start = float(getattr(make_optimizer(config), "sigma"))  # noqa: B009 - MGS alone has it
-    length = search.epochs - search.warmup
+    start, length = optimizer.sigma, search.epochs - search.warmup
 
     def sigma(iteration: int) -> float:
         return cosine(start, 0.0, max(0, feed.epoch(iteration) - search.warmup - 1), length)

@@ -90,17 +90,15 @@ def plan_search(config: Config) -> SearchPlan:
     timing = measure(problem.objective, problem.alpha)
     size, search = problem.feed.iterations_per_epoch, config.search
     updates = (search.epochs - search.warmup) * size
-    evaluations = int(getattr(optimizer, "evaluations", 0))
-    gradients = int(getattr(optimizer, "gradients", 0))
     outer = timing.inner * config.data.batch_size / search.inner_batch_size
-    each = evaluations * timing.evaluation(search.inner_steps)
-    each += gradients * timing.gradient(search.inner_steps)
+    each = optimizer.evaluations * timing.evaluation(search.inner_steps)
+    each += optimizer.gradients * timing.gradient(search.inner_steps)
     train = search.epochs * problem.feed.train.batches_per_epoch * outer
     check = search.epochs * timing.val * len(problem.validation.indices) / config.data.batch_size
     return SearchPlan(
         iterations=search.epochs * size,
         updates=updates,
-        evaluations=updates * evaluations,
+        evaluations=updates * optimizer.evaluations,
         seconds=train + updates * each + check,
         memory=memory,
         dataset=problem.dataset.name,

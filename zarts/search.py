@@ -45,6 +45,14 @@ class Step:
 class Optimizer(Protocol):
     """A rule that moves α; a frozen dataclass whose fields are its hyper-parameters."""
 
+    @property
+    def evaluations(self) -> int:
+        """Loss values asked for per step."""
+
+    @property
+    def gradients(self) -> int:
+        """Gradients asked for per step."""
+
     def step(
         self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
     ) -> Step:
