@@ -78,7 +78,7 @@ def test_candidates_share_batches_of_the_right_halves(method: str) -> None:
     objective = replace(problem.objective, train_loss=spy("train"), val_loss=spy("val"))
     optimizer = make_optimizer(tiny(method))
     optimizer.step(objective, problem.alpha, {}, generator(0, "step"))
-    candidates = optimizer.evaluations  # type: ignore[attr-defined]
+    candidates = optimizer.evaluations
     feed = problem.feed
     inner = [batch.key for batch in feed.inner_batches(objective.iteration, 2)]
     val = [batch.key for batch in feed.val_batches(objective.iteration)]
