@@ -28,10 +28,11 @@ from landscape.record import (
     surface_from,
 )
 from landscape.record import Path as Walked
-from zarts.assembly import landscape_objective, load_dataset, make_problem, val_batch_count
+from zarts.assembly import landscape_objective, make_problem, val_batch_count
 from zarts.config import Config, ConfigError
 from zarts.execute import Failure
 from zarts.execute import run as execute
+from zarts.parts import load_dataset
 from zarts.provenance import provenance
 from zarts.recorder import (
     Snapshot,

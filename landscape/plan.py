@@ -9,13 +9,13 @@ from landscape.paths import PAPER, PILOTS
 from zarts.assembly import (
     build_optimizer,
     landscape_objective,
-    load_dataset,
     make_problem,
     val_batch_count,
 )
 from zarts.config import Config, ConfigError
 from zarts.execute import default_workers
 from zarts.optimizers import METHODS
+from zarts.parts import load_dataset
 from zarts.plan import Timing, check_memory, measure, plan_search, workers_that_fit
 
 __all__ = ["Item", "LandscapePlan", "all_items", "plan_landscape", "surfaces_of", "units"]

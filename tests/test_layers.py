@@ -23,9 +23,9 @@ PACKAGES = ("zarts", "landscape", "app")
 
 # What a part may import besides itself. A part is a module (`zarts.search`) or a whole subpackage.
 MATHS = {"zarts.rng", "zarts.alpha", "zarts.inner"}
-PROBLEMS = {*MATHS, "zarts.objective", "zarts.supernet", "zarts.data"}
+PROBLEMS = {*MATHS, "zarts.feed", "zarts.chunk", "zarts.objective", "zarts.supernet", "zarts.data"}
 FILES = {"zarts.runfile", "zarts.provenance"}
-SETTINGS = {"zarts.tables", "zarts.config"}
+SETTINGS = {"zarts.tables", "zarts.sections", "zarts.config"}
 OBJECTS = {*PROBLEMS, *SETTINGS, "zarts.search", "zarts.optimizers", "zarts.problems"}
 MAY_IMPORT: dict[str, set[str]] = {
     "zarts.rng": set(),
@@ -34,17 +34,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.runfile": set(),
     "zarts.provenance": {"zarts.runfile"},
     "zarts.execute": set(),
-    "zarts.objective": MATHS,
+    "zarts.feed": MATHS,
+    "zarts.chunk": {*MATHS, "zarts.feed"},
+    "zarts.objective": {*MATHS, "zarts.feed", "zarts.chunk"},
     "zarts.search": {*MATHS, "zarts.objective"},
     "zarts.optimizers": {*MATHS, "zarts.objective", "zarts.search"},
     "zarts.supernet": {"zarts.rng", "zarts.alpha"},
     "zarts.data": {"zarts.rng"},
     "zarts.problems": PROBLEMS,
     "zarts.tables": set(),
-    "zarts.config": {"zarts.tables", "zarts.optimizers"},  # of the optimizers, their names
+    "zarts.sections": {"zarts.optimizers"},  # of the optimizers, their names
+    "zarts.config": {"zarts.tables", "zarts.optimizers", "zarts.sections"},
     "zarts.presets": SETTINGS,
-    "zarts.assembly": {*OBJECTS, "zarts.presets"},
-    "zarts.plan": {*OBJECTS, "zarts.assembly"},
+    "zarts.parts": OBJECTS,
+    "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
+    "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.parts"},
     "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly"},
     "zarts.cli": {*SETTINGS, *FILES, "zarts.presets"},
 }

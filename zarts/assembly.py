@@ -6,26 +6,22 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from zarts.config import Config, ConfigError, DataConfig, nearest
 from zarts.data.augment import NONE, Augmentation
-from zarts.data.dataset import Dataset, measure
-from zarts.data.loaders import load
-from zarts.data.stream import Batch, Stream, split
+from zarts.data.dataset import Dataset
+from zarts.data.stream import Batch, Stream
 from zarts.inner import SGD, Weights
 from zarts.objective import Bilevel
 from zarts.optimizers import METHODS, MGS
+from zarts.parts import halves_of, load_dataset, parts_of
 from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
 from zarts.rng import generator
 from zarts.search import Optimizer
-from zarts.supernet.network import Supernet
-from zarts.supernet.spaces import SPACES
 
 __all__ = [
     "Problem",
@@ -71,7 +67,7 @@ def make_problem(config: Config) -> Problem:
         ConfigError: If the device is not there or the data does not fit the settings.
         MissingData: If the data set is not there.
     """
-    dataset, network, halves = _parts(config)
+    dataset, network, halves = parts_of(config)
     loss = ImageLoss(network)
     feed = _search_feed(config, dataset, halves)
     validation = _stream(
@@ -92,6 +88,7 @@ def make_problem(config: Config) -> Problem:
         feed=feed,
         inner_steps=search.inner_steps,
         inherit_velocity=search.inner_velocity == "copy",
+        stacked=_stacked(config),
     )
     alpha = network.space.init(generator(config.seed, "alpha"), _dtype(config))
     return Problem(objective, alpha, feed, loss, validation, dataset)
@@ -110,7 +107,7 @@ def landscape_objective(
     Raises:
         ConfigError: If the data or the device does not fit the settings.
     """
-    dataset, network, (train, val) = _parts(config)
+    dataset, network, (train, val) = parts_of(config)
     land, search = config.landscape, config.search
     count = val_batch_count(config)
     val = val[: len(val) // land.val_batch_size * land.val_batch_size]  # batches of one size only
@@ -153,6 +150,7 @@ def landscape_objective(
         weights=_placed(weights, config),
         feed=feed,
         inner_steps=land.steps,
+        stacked=_stacked(config),
     )
 
 
@@ -164,7 +162,7 @@ def val_batch_count(config: Config) -> int:
         MissingData: If the data set is not there.
     """
     land = config.landscape
-    images = len(_halves(config, load_dataset(config))[1])
+    images = len(halves_of(config, load_dataset(config))[1])
     count = land.val_batches or images // land.val_batch_size
     if count * land.val_batch_size > images or count < 1:
         raise ConfigError(
@@ -216,68 +214,6 @@ def sigma_schedule(config: Config, feed: ImageFeed) -> dict[str, Callable[[int],
         return cosine(start, 0.0, max(0, feed.epoch(iteration) - search.warmup - 1), length)
 
     return {"sigma": sigma}
-
-
-def network_of(config: Config, classes: int, image_channels: int) -> Supernet:
-    """The supernet of a config for images of a data set.
-
-    Raises:
-        ConfigError: If such a network cannot be built.
-    """
-    net = config.supernet
-    try:
-        return Supernet(
-            SPACES[net.space], net.channels, net.cells, classes, image_channels, net.stem
-        )
-    except ValueError as error:
-        raise ConfigError(f"supernet: {error}") from error
-
-
-def load_dataset(config: Config) -> Dataset:
-    """The data set of a config, on its device; loaded once per process.
-
-    Raises:
-        ConfigError: If the device is not there or the name is unknown.
-        MissingData: If the data set is not there.
-    """
-    return _dataset(config.data.name, config.data.downscale, config.device)
-
-
-def _parts(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
-    dataset = load_dataset(config)
-    network = network_of(config, dataset.classes, dataset.images.shape[1])
-    return dataset, network, _halves(config, dataset)
-
-
-def _halves(config: Config, dataset: Dataset) -> tuple[Tensor, Tensor]:
-    """Indices of D_train and of D_val."""
-    try:
-        return split(len(dataset.labels), config.data.portion, config.data.subset or None)
-    except ValueError as error:
-        raise ConfigError(f"data.subset / data.portion: {error}") from error
-
-
-@lru_cache(maxsize=1)  # search, grid and paths of one process share the images
-def _dataset(name: str, factor: int, device: str) -> Dataset:
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device is {device!r}, but no CUDA device is here; use --device cpu")
-    try:
-        return _downscaled(load(name), factor).to(device)
-    except ValueError as error:
-        raise ConfigError(f"data.name: {error}") from error
-
-
-def _downscaled(dataset: Dataset, factor: int) -> Dataset:
-    if factor == 1:
-        return dataset
-    if min(dataset.images.shape[2:]) < factor:
-        raise ConfigError(
-            f"data.downscale is {factor}, expected at most {min(dataset.images.shape[2:])}, "
-            "the side of the images"
-        )
-    small = avg_pool2d(dataset.images.float(), factor).round().to(torch.uint8)
-    mean, std = measure(small)
-    return dataclasses.replace(dataset, images=small, mean=mean, std=std)
 
 
 def _search_feed(config: Config, dataset: Dataset, halves: tuple[Tensor, Tensor]) -> ImageFeed:
@@ -336,6 +272,11 @@ def _augmentation(data: DataConfig) -> Augmentation:
     if data.augment == "none":
         return Augmentation(padding=0, flip=False, cutout=data.cutout)
     return Augmentation(padding=4 // data.downscale, cutout=data.cutout)
+
+
+def _stacked(config: Config) -> bool:
+    """Whether candidates are evaluated all at once: on a GPU launches are what costs."""
+    return torch.device(config.device).type != "cpu"
 
 
 def _dtype(config: Config) -> torch.dtype:

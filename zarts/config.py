@@ -12,6 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from zarts.optimizers import METHODS
+from zarts.sections import (
+    METHOD_NAMES,
+    DataConfig,
+    LandscapeConfig,
+    PathsConfig,
+    SearchConfig,
+    SupernetConfig,
+)
 from zarts.tables import (
     ConfigError,
     Table,
@@ -38,156 +46,6 @@ __all__ = [
     "parse_assignment",
     "read_toml",
 ]
-
-METHOD_NAMES = tuple(METHODS)
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which images, and how batches are made of them.
-
-    Attributes:
-        name: ``packaged`` or a torchvision data set, see ``zarts.data.loaders``. Where it lies is
-            no setting but the environment variable ZARTS_DATA: no run depends on a folder.
-        subset: Use the first so many images of each half; 0: all.
-        portion: Share of D_train, by index order (DARTS: one half).
-        batch_size: Images per batch of the outer training and of L_val in a search (paper: 64).
-        augment: ``standard``: random crop with padding 4 and horizontal flip, on both halves as in
-            DARTS; ``none``.
-        cutout: Side of the square that is cut out, in pixels; 0: none, as in the searches of DARTS
-            and ZARTS.
-        downscale: Average so many pixels on each axis to one before anything else (NAS on small
-            images, as ImageNet16 in NAS-Bench-201); 1: full size. The crop's padding shrinks too.
-    """
-
-    name: str = "packaged"
-    subset: int = 0
-    portion: float = 0.5
-    batch_size: int = 64
-    augment: Literal["standard", "none"] = "standard"
-    cutout: int = 0
-    downscale: int = 1
-
-
-@dataclass(frozen=True)
-class SupernetConfig:
-    """The network that contains all architectures.
-
-    Attributes:
-        space: ``s1`` to ``s4``, ``s5`` (DARTS) or ``s6`` (DARTS without ``none``).
-        channels: C of the first cells, 16 in the paper.
-        cells: L, 8 in the paper; cells L//3 and 2L//3 reduce.
-        stem: ``cifar`` or ``imagenet`` (two more halvings).
-    """
-
-    space: Literal["s1", "s2", "s3", "s4", "s5", "s6"] = "s6"
-    channels: int = 16
-    cells: int = 8
-    stem: Literal["cifar", "imagenet"] = "cifar"
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """How α and ω are trained (ZARTS Alg. 1, DARTS Alg. 1).
-
-    Attributes:
-        method: What moves α: one of ``METHOD_NAMES``.
-        epochs: Passes over D_train.
-        warmup: First epochs that train ω only (ZARTS: 10).
-        period: ω steps per α update (ZARTS: 10, DARTS: 1).
-        learning_rate: Of ω, falling to ``learning_rate_min`` along a cosine, once per epoch.
-        learning_rate_min: Its end.
-        momentum: Of ω's SGD.
-        weight_decay: Of ω's SGD.
-        clip: Largest gradient norm of ω's SGD; 0: no clip.
-        inner_steps: M; DARTS uses its order − 1.
-        inner_learning_rate: Of the M steps; 0: the current rate of ω.
-        inner_batch_size: Images per inner batch (48 in the released code).
-        inner_batches: ``own``: drawn from D_train for this purpose; ``next``: the coming training
-            batches, as DARTS-2nd does.
-        inner_velocity: ``zero``, or ``copy`` ω's momentum buffer (DARTS-2nd).
-        inner_clip: Clip of the inner steps; 0: no clip (DARTS-2nd).
-        sigma_schedule: Of MGS' σ: ``cosine`` to almost zero at the last epoch, or ``constant``.
-        snapshots: Epochs whose ω is kept (counted from 1); the last is always kept.
-    """
-
-    method: str = "zarts-mgs"
-    epochs: int = 50
-    warmup: int = 0
-    period: int = 1
-    learning_rate: float = 0.025
-    learning_rate_min: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
-    clip: float = 5.0
-    inner_steps: int = 10
-    inner_learning_rate: float = 0.0
-    inner_batch_size: int = 48
-    inner_batches: Literal["own", "next"] = "own"
-    inner_velocity: Literal["zero", "copy"] = "zero"
-    inner_clip: float = 5.0
-    sigma_schedule: Literal["cosine", "constant"] = "cosine"
-    snapshots: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class LandscapeConfig:
-    """The plane and the grid of Fig. 1 (a), (b).
-
-    Attributes:
-        steps: M of the exact surface; M = 0 and M = 1 are computed beside it.
-        rows: Grid points along y.
-        cols: Grid points along x.
-        range: The grid spans −range to range on both axes, in axis units.
-        scale: Length of an axis unit in α-space: ``unit`` (1), ``alpha`` (‖α‖ at the origin, to
-            which the released code's normalisation amounts) or a number.
-        inner_learning_rate: Of the M steps: ``search`` (the search's rate at the snapshot) or a
-            number (1e-3 in the released landscape code).
-        val_batches: Batches in L_val; 0: all of D_val.
-        val_batch_size: Images in each.
-        epoch: Which snapshot is the origin (counted from 1); 0: the last.
-    """
-
-    steps: int = 10
-    rows: int = 9
-    cols: int = 9
-    range: float = 1.0
-    scale: str | float = "alpha"
-    inner_learning_rate: str | float = "search"
-    val_batches: int = 4
-    val_batch_size: int = 64
-    epoch: int = 0
-
-
-@dataclass(frozen=True)
-class PathsConfig:
-    """The optimizer paths of Fig. 1(c).
-
-    Attributes:
-        methods: Which optimizers walk.
-        updates: α updates of each.
-        start: (x, y) of the first point, in axis units.
-        space: ``plane``: the optimizer sees the two coordinates only; ``full``: it moves all of α
-            and the path is projected, with the share outside the plane recorded.
-        weights: ``frozen`` at the snapshot, or ``trained`` on between updates, by M steps for every
-            optimizer (the released code: one step for DARTS, M + 1 for ZARTS).
-        noise: ``surface``: the batches of the grid; ``fresh``: new batches at every update.
-        step: ``matched``: one expected step length for all; ``paper``: the released path settings.
-        fraction: The matched step length as a share of the half-range of the grid.
-        samples: N of RS (antithetic pairs) and MGS, and number of radii of GLD.
-        temperature: τ of MGS.
-    """
-
-    methods: tuple[str, ...] = METHOD_NAMES
-    updates: int = 10
-    start: tuple[float, ...] = (-0.5, 0.5)
-    space: Literal["plane", "full"] = "plane"
-    weights: Literal["frozen", "trained"] = "frozen"
-    noise: Literal["surface", "fresh"] = "surface"
-    step: Literal["matched", "paper"] = "matched"
-    fraction: float = 0.15
-    samples: int = 4
-    temperature: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -254,6 +112,8 @@ _AT_LEAST = {
     "data.downscale": 1,
     "supernet.channels": 1,
     "supernet.cells": 1,
+    "supernet.stack_below": 0,
+    "supernet.matmul_from": 1,
     "search.epochs": 1,
     "search.warmup": 0,
     "search.period": 1,

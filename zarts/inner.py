@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["SGD", "Diverged", "Weights", "descend", "single_thread"]
+__all__ = ["SGD", "Diverged", "Weights", "descend", "descend_stacked", "single_thread"]
 
 Weights = Mapping[str, Tensor]
 BatchT = TypeVar("BatchT")
@@ -144,6 +144,46 @@ def descend(
     ):
         raise Diverged("ω", steps)
     return weights, velocity
+
+
+def descend_stacked(
+    losses: Callable[[Weights, BatchT], Tensor],
+    weights: Weights,
+    batches: Iterable[BatchT],
+    sgd: SGD,
+    velocity: Weights | None = None,
+) -> tuple[Weights, Tensor]:
+    """``descend`` for n candidates at once, each with its own ω, so that they share every launch.
+
+    Args:
+        losses: ``losses(weights, batch)`` (n,): entry i depends on row i of every weight alone.
+        weights: ω of each candidate, name to (n, ...); never changed.
+        batches: One training batch per step, the same for all.
+        sgd: Step rule; the clip is that of each candidate on its own.
+        velocity: Momentum buffers (n, ...) at the start; None starts at rest.
+
+    Returns:
+        The weights (n, ...), and which candidates (n,) stayed finite; the rows of others mean
+        nothing.
+    """
+    update = torch.func.vmap(sgd.update)
+    start = torch.func.vmap(lambda w, g: sgd.update(w, g, None))
+    alive: Tensor | None = None
+    for batch in batches:
+        current = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+        with torch.enable_grad():
+            values = losses(current, batch)
+        found = torch.autograd.grad(values.sum(), list(current.values()), materialize_grads=True)
+        gradients = dict(zip(current, found, strict=True))
+        with torch.no_grad():
+            weights, speed = (
+                update(current, gradients, velocity) if velocity else start(current, gradients)
+            )
+        velocity = speed or None
+        finite = values.detach().isfinite()
+        alive = finite if alive is None else alive & finite
+    sums = torch.stack([weight.detach().flatten(1).sum(1) for weight in weights.values()]).sum(0)
+    return weights, sums.isfinite() if alive is None else alive & sums.isfinite()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ its second-order one, M = 10 what ZARTS evaluates. Search, landscape and paths a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from zarts.alpha import Space, flat_space
-from zarts.inner import SGD, Diverged, Weights, descend, single_thread
+from zarts.chunk import one_by_one, stacked
+from zarts.feed import Feed, Loss
+from zarts.inner import Diverged, Weights, descend, single_thread
 
 __all__ = ["Bilevel", "Counted", "Feed", "Loss", "Objective", "Restricted", "Tally"]
 
 BatchT = TypeVar("BatchT")
-BatchT_co = TypeVar("BatchT_co", covariant=True)
-Loss = Callable[[Weights, Tensor, BatchT], Tensor]
 
 
 class Objective(Protocol):
@@ -51,25 +51,6 @@ class Objective(Protocol):
         """The problem of the next iteration: ω trained at this α, next batches."""
 
 
-class Feed(Protocol[BatchT_co]):
-    """What each iteration is given; pure functions of the iteration, so resuming needs no state."""
-
-    def train_batches(self, iteration: int) -> Sequence[BatchT_co]:
-        """Batches of the outer training steps that ``advance`` makes."""
-
-    def inner_batches(self, iteration: int, steps: int) -> Sequence[BatchT_co]:
-        """The M training batches every candidate of this iteration is fine-tuned on."""
-
-    def val_batches(self, iteration: int) -> Sequence[BatchT_co]:
-        """The validation batches every candidate of this iteration is scored on."""
-
-    def outer_sgd(self, iteration: int) -> SGD:
-        """The rule of the outer training steps."""
-
-    def inner_sgd(self, iteration: int) -> SGD:
-        """The rule of the M inner steps."""
-
-
 @dataclass(frozen=True, eq=False)  # tensors have no single truth value to compare by
 class Bilevel(Generic[BatchT]):
     """L_M(α) for two losses, weights ω and a feed of batches. Supernets and toys alike.
@@ -88,6 +69,7 @@ class Bilevel(Generic[BatchT]):
         inherit_velocity: Start the inner steps with ``velocity`` (DARTS-2nd as published) instead
             of at rest (default; momentum belongs to ω's own history, not to a candidate).
         iteration: Which batches and rates are current.
+        stacked: Whether ``evaluate`` takes all rows at once, for GPUs, or one by one.
 
     Source: ZARTS Eq. 1-3; DARTS Eq. 3-6.
     """
@@ -101,6 +83,7 @@ class Bilevel(Generic[BatchT]):
     velocity: Weights | None = None
     inherit_velocity: bool = False
     iteration: int = 0
+    stacked: bool = False
 
     def __post_init__(self) -> None:
         if self.inner_steps < 0:
@@ -124,8 +107,11 @@ class Bilevel(Generic[BatchT]):
                 f"alphas has shape {tuple(alphas.shape)}, expected (n, {self.space.dim}); "
                 "for one α call objective(alpha)"
             )
+        if len(alphas) == 0:
+            return torch.empty(0, dtype=torch.float64)
+        placed = torch.stack([self._place(alpha.detach()) for alpha in alphas])
         with single_thread():
-            losses = [self._value(self._place(alpha.detach())) for alpha in alphas]
+            losses = (stacked if self.stacked else one_by_one)(self, placed)
         return torch.tensor(losses, dtype=torch.float64)
 
     def grad(self, alpha: Tensor) -> Tensor:
@@ -142,7 +128,7 @@ class Bilevel(Generic[BatchT]):
             tuned = self.tuned(point, differentiable=True)
             names = list(tuned)
             leaves = {name: tuned[name].detach().requires_grad_() for name in names}
-            batches = self._val_batches()
+            batches = self.val_batches()
             direct = torch.zeros_like(point)
             through: list[Tensor] = []
             for batch in batches:
@@ -204,17 +190,12 @@ class Bilevel(Generic[BatchT]):
         )
         return weights
 
-    def _value(self, alpha: Tensor) -> float:
-        try:
-            tuned = self.tuned(alpha)
-        except Diverged:
-            return math.nan
-        batches = self._val_batches()
-        with torch.no_grad():
-            losses = [float(self.val_loss(tuned, alpha, batch)) for batch in batches]
-        return math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.nan
+    def val_batches(self) -> Sequence[BatchT]:
+        """The batches L_val is taken over.
 
-    def _val_batches(self) -> Sequence[BatchT]:
+        Raises:
+            ValueError: If the feed gives none.
+        """
         batches = self.feed.val_batches(self.iteration)
         if not batches:
             raise ValueError("the feed gives no validation batch; it must give at least one")

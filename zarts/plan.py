@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from zarts.assembly import Problem, load_dataset, make_optimizer, make_problem, network_of
+from zarts.assembly import Problem, make_optimizer, make_problem
 from zarts.config import Config, ConfigError
 from zarts.data.stream import Batch
 from zarts.inner import single_thread
 from zarts.objective import Bilevel
+from zarts.parts import load_dataset, network_of
 
 __all__ = [
     "SearchPlan",

@@ -15,7 +15,6 @@ from zarts.assembly import (
     Problem,
     build_optimizer,
     landscape_objective,
-    load_dataset,
     make_optimizer,
     make_problem,
     sigma_schedule,
@@ -25,6 +24,7 @@ from zarts.data.loaders import MissingData
 from zarts.data.stream import Batch
 from zarts.inner import Weights
 from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
+from zarts.parts import load_dataset
 from zarts.rng import generator
 
 

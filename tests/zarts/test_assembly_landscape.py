@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from tests.tiny import tiny
-from zarts.assembly import landscape_objective, load_dataset, make_problem, val_batch_count
+from zarts.assembly import landscape_objective, make_problem, val_batch_count
 from zarts.config import METHOD_NAMES, Config, ConfigError
 from zarts.data.stream import Batch, Stream
 from zarts.inner import Weights
+from zarts.parts import load_dataset
 from zarts.problems.image import ImageFeed
 
 

@@ -31,7 +31,14 @@ CHANGED: dict[str, Any] = {
         "cutout": 8,
         "downscale": 2,
     },
-    "supernet": {"space": "s1", "channels": 4, "cells": 3, "stem": "imagenet"},
+    "supernet": {
+        "space": "s1",
+        "channels": 4,
+        "cells": 3,
+        "stem": "imagenet",
+        "stack_below": 0,
+        "matmul_from": 8,
+    },
     "search": {
         "method": "zarts-rs",
         "epochs": 3,

@@ -90,7 +90,8 @@ _MEASURE = """
 import json, resource, sys, torch
 from pathlib import Path
 from tests.tiny import tiny
-from zarts.assembly import load_dataset, make_problem
+from zarts.assembly import make_problem
+from zarts.parts import load_dataset
 from zarts.plan import memory_needed
 
 torch.set_num_threads(1)

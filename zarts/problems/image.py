@@ -36,6 +36,11 @@ class ImageLoss:
         logits = self.network(weights, alpha, batch.images, batch.key)
         return functional.cross_entropy(logits, batch.labels)
 
+    def many(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
+        """Losses (k,) at k rows of α (k, dim) and one ω; what they share is computed once."""
+        logits = self.network.many(weights, alphas, batch.images, batch.key)
+        return torch.stack([functional.cross_entropy(each, batch.labels) for each in logits])
+
     def measure(
         self, weights: Weights, alpha: Tensor, batches: Sequence[Batch]
     ) -> tuple[float, float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from zarts.alpha import Space
-from zarts.rng import generator
 from zarts.supernet import operations
+from zarts.supernet.cell import Candidate, CellPass, gather
+from zarts.supernet.kernels import Kernels, channels_last
 from zarts.supernet.layout import EDGES, NODES, Cell, Use, cells, outgoing, stem_shapes
 
 __all__ = ["Supernet"]
@@ -24,8 +25,8 @@ Weights = Mapping[str, Tensor]
 class Supernet:
     """A network of cells whose edges are mixtures of operations.
 
-    Each source of a cell is read once for all the edges that leave it: one ReLU, one pooling, one
-    convolution whose weights are stacked over those edges. Images are kept channels-last, which is
+    Each source of a cell is read once for all the edges that leave it: one ReLU, one pooling, and
+    convolutions as ``zarts.supernet.kernels`` does them. Images are kept channels-last, which is
     what makes pooling, BatchNorm and depthwise convolutions fast on a CPU.
 
     Attributes:
@@ -35,6 +36,7 @@ class Supernet:
         classes: Number of classes.
         image_channels: Channels of the images.
         stem: ``"cifar"`` (a 3x3 convolution to 3C) or ``"imagenet"`` (C/2, C, C of stride 2).
+        kernels: How convolutions are computed; numbers differ in the last digits only.
 
     Source: DARTS §2; ZARTS §4 searches with 16 channels and 8 cells.
     """
@@ -45,6 +47,7 @@ class Supernet:
     classes: int = 10
     image_channels: int = 3
     stem: str = "cifar"
+    kernels: Kernels = field(default_factory=Kernels)
 
     def __post_init__(self) -> None:
         names = [group.name for group in self.space.groups]
@@ -130,18 +133,60 @@ class Supernet:
         Raises:
             ValueError: If α or the images have the wrong shape.
         """
+        self._check(images)
+        return self._finish(weights, alpha, self._stem(weights, images), key, ({}, {}))
+
+    def many(self, weights: Weights, alphas: Tensor, images: Tensor, key: int) -> Tensor:
+        """Logits (k, n, classes) at k rows of α (k, dim), each as if it were the only one.
+
+        What does not depend on α is computed once: the stem and all that reads it, which is most of
+        the first cell and a part of the second. Arguments as in a call.
+
+        Raises:
+            ValueError: If α or the images have the wrong shape.
+        """
+        self._check(images)
+        stem = self._stem(weights, images)
+        known: list[dict[int, list[Candidate]]] = []
+        for index, sources in enumerate(((0, 1), (0,))[: self.cells]):
+            run = self._pass(weights, index, key)
+            known.append(
+                {
+                    source: list(
+                        run.candidates(source, run.read(source, stem[index + source]), None)
+                    )
+                    for source in sources
+                }
+            )
+        return torch.stack([self._finish(weights, alpha, stem, key, known) for alpha in alphas])
+
+    def _check(self, images: Tensor) -> None:
         if images.ndim != 4 or images.shape[1] != self.image_channels:
             raise ValueError(
                 f"got images of shape {tuple(images.shape)}, "
                 f"expected (n, {self.image_channels}, h, w)"
             )
+
+    def _pass(self, weights: Weights, index: int, key: int) -> CellPass:
+        cell = self._cells()[index]
+        return CellPass(weights, index, cell, self._plans()[cell.kind], key, self.kernels)
+
+    def _finish(
+        self,
+        weights: Weights,
+        alpha: Tensor,
+        stem: tuple[Tensor, Tensor],
+        key: int,
+        known: Sequence[Mapping[int, list[Candidate]]],
+    ) -> Tensor:
+        """From the stem's outputs, and candidates already known, to the logits."""
         mixture = self.space.mixture(alpha)
-        plans = self._plans()
-        scales = {name: _gather(mixture[name], plan) for name, plan in plans.items()}
-        before, now = self._stem(weights, images)
+        scales = {name: gather(mixture[name], plan) for name, plan in self._plans().items()}
+        before, now = stem
         for index, cell in enumerate(self._cells()):
-            runner = _Runner(weights, index, cell, plans[cell.kind], scales[cell.kind], key)
-            before, now = now, runner(before, now)
+            run = self._pass(weights, index, key)
+            ready = known[index] if index < len(known) else {}
+            before, now = now, run(before, now, scales[cell.kind], ready)
         # Not now.mean(dim=(2, 3)): the gradient of avg_pool2d keeps the last cell channels-last.
         pooled = functional.avg_pool2d(now, now.shape[2:]).flatten(1)
         return functional.linear(pooled, weights["head.weight"], weights["head.bias"])
@@ -150,7 +195,7 @@ class Supernet:
         def layer(x: Tensor, index: int, stride: int) -> Tensor:
             name = f"stem.{index}"
             y = functional.conv2d(x, weights[f"{name}.convolution"], None, stride, padding=1)
-            y = y.contiguous(memory_format=torch.channels_last)  # grey images leave it undecided
+            y = channels_last(y)  # grey images leave it undecided
             return operations.batch_norm(y, weights[f"{name}.scale"], weights[f"{name}.shift"])
 
         if self.stem == "cifar":
@@ -158,81 +203,3 @@ class Supernet:
             return x, x
         x = layer(functional.relu(layer(images, 0, 2)), 1, 2)
         return x, layer(functional.relu(x), 2, 2)
-
-
-def _gather(mixture: Tensor, plan: list[dict[str, list[Use]]]) -> list[dict[str, Tensor]]:
-    """Picks the mixture weights (E,) of each operation of each source out of a table."""
-    return [
-        {
-            operation: torch.stack([mixture[use.edge, use.column] for use in uses])
-            for operation, uses in source.items()
-        }
-        for source in plan
-    ]
-
-
-@dataclass(frozen=True)
-class _Runner:
-    """The forward pass of one cell."""
-
-    weights: Weights
-    index: int
-    cell: Cell
-    plan: list[dict[str, list[Use]]]
-    scales: list[dict[str, Tensor]]
-    key: int
-
-    def __call__(self, before: Tensor, now: Tensor) -> Tensor:
-        """Maps the outputs of the last two cells (n, B, h, w) to this cell's (n, 4C, h', w')."""
-        states = [self._preprocess(0, before), self._preprocess(1, now)]
-        sums: dict[int, Tensor] = {}
-        for source in range(NODES + 1):
-            self._spread(source, states[source], sums)
-            if source > 0:  # node i reads the sources 0..i+1, so it is complete now
-                states.append(sums.pop(source - 1))
-        return torch.cat(states[2:], dim=1)
-
-    def _preprocess(self, source: int, x: Tensor) -> Tensor:
-        """Brings an input (n, B, h, w) to the channels, and to the size, of this cell."""
-        pointwise = self.weights[f"cells.{self.index}.input.{source}"]
-        x = functional.relu(x)
-        if source == 0 and self.cell.after_reduction:
-            return operations.batch_norm(operations.factorized_reduce(x, pointwise))
-        return operations.batch_norm(functional.conv2d(x, pointwise))
-
-    def _spread(self, source: int, x: Tensor, sums: dict[int, Tensor]) -> None:
-        """Adds the mixed operations of the edges that leave ``source`` to their nodes."""
-        stride = self.cell.stride(source)
-        active = functional.relu(x)
-        for operation, uses in self.plan[source].items():
-            mixture = self.scales[source][operation]
-            if operation == "noise":
-                for use, scale in zip(uses, mixture.unbind(), strict=True):
-                    rng = generator(self.key, operation, self.index, use.edge)
-                    _accumulate(sums, use.node, operations.noise(x, stride, rng), scale)
-            elif operations.is_shared(operation, stride):
-                y = operations.share(operation, x, stride)
-                for use, scale in zip(uses, mixture.unbind(), strict=True):
-                    _accumulate(sums, use.node, y, scale)
-            else:
-                y = operations.convolve(
-                    operation, active, self._tensors(source, operation), stride, mixture
-                )
-                for use, piece in zip(uses, y.chunk(len(uses), dim=1), strict=True):
-                    _accumulate(sums, use.node, piece)
-
-    def _tensors(self, source: int, operation: str) -> dict[str, Tensor]:
-        names = operations.shapes(operation, self.cell.channels, self.cell.stride(source))
-        prefix = f"cells.{self.index}.source.{source}.{operation}"
-        return {name: self.weights[f"{prefix}.{name}"] for name in names}
-
-
-def _accumulate(
-    sums: dict[int, Tensor], node: int, value: Tensor, scale: Tensor | None = None
-) -> None:
-    """Adds ``value``, times ``scale`` if there is one, to the sum of ``node``."""
-    total = sums.get(node)
-    if total is None:
-        sums[node] = value if scale is None else value * scale
-    else:
-        sums[node] = total + value if scale is None else torch.addcmul(total, value, scale)

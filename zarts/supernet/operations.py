@@ -1,24 +1,32 @@
 """The candidate operations: the shapes of their parameters and how they act on an image.
 
-Convolutions act on one source for all its outgoing edges at once: the weights of E edges are
-stacked along the first dimension, so C input channels become E·C output channels. All BatchNorms
-use the statistics of the batch. Everything is native autograd, so it can be differentiated twice.
-Source of the definitions: DARTS, ``operations.py``; ``noise``: RobustDARTS, space S4.
+The weights of the E edges that leave one source are stacked along the first dimension. Small images
+are convolved for all edges at once, which saves calls; large ones edge by edge, which keeps each
+edge in the cache. All BatchNorms use the statistics of the batch. Everything can be differentiated
+twice. Source of the definitions: DARTS, ``operations.py``; ``noise``: RobustDARTS, space S4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zarts.supernet.kernels import (
+    Kernels,
+    channels_last,
+    depthwise,
+    factorized_reduce,
+    from_phases,
+    pointwise,
+)
+
 __all__ = [
     "OPERATIONS",
     "batch_norm",
     "convolve",
-    "factorized_reduce",
     "is_shared",
     "noise",
     "shapes",
@@ -102,88 +110,65 @@ def noise(x: Tensor, stride: int, rng: torch.Generator) -> Tensor:
     images, channels, height, width = x.shape
     shape = (images, channels, -(-height // stride), -(-width // stride))
     drawn = torch.randn(shape, generator=rng)
-    return drawn.to(x.device, x.dtype).contiguous(memory_format=torch.channels_last)
-
-
-def factorized_reduce(x: Tensor, pointwise: Tensor, edges: int = 1) -> Tensor:
-    """Halves an image: half of the output channels read the even pixels, half the odd ones.
-
-    Both are one 2x2 convolution of stride 2 whose kernels have one weight per input channel. An odd
-    size gets a row and a column of zeros at its end.
-
-    Args:
-        x: Image after ReLU (n, B, h, w).
-        pointwise: Weights (edges·C, B, 1, 1); of each edge, the first C//2 rows read even pixels.
-        edges: How many edges are stacked.
-    """
-    even, odd = _halves(pointwise.unflatten(0, (edges, -1)))
-    even = functional.pad(even, (0, 1, 0, 1))
-    odd = functional.pad(odd, (1, 0, 1, 0))
-    return functional.conv2d(_pad_to_even(x), torch.cat([even, odd], dim=1).flatten(0, 1), stride=2)
-
-
-def _pad_to_even(x: Tensor) -> Tensor:
-    """Appends a row or a column of zeros to an odd size."""
-    bottom, right = x.shape[2] % 2, x.shape[3] % 2
-    return functional.pad(x, (0, right, 0, bottom)) if bottom or right else x
-
-
-def _halves(pointwise: Tensor) -> tuple[Tensor, Tensor]:
-    half = pointwise.shape[1] // 2
-    return pointwise[:, :half], pointwise[:, half:]
-
-
-def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    return functional.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2, groups=x.shape[1])
-
-
-def _dilated_depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """A depthwise convolution of dilation 2, written as plain ones on every second pixel.
-
-    With dilation 2 the four phases of the pixel grid (even or odd row, even or odd column) never
-    mix, so each is convolved on its own; with stride 2 only the even phase is asked for. The
-    gradient of a dilated depthwise kernel is 20 to 40 times slower than that of a plain one on a
-    CPU.
-    """
-    if stride == 2:
-        return _depthwise(x[:, :, ::2, ::2], kernel, 1)
-    images, channels, height, width = x.shape
-    rows, columns = -(-height // 2), -(-width // 2)
-    phases = _pad_to_even(x).permute(0, 2, 3, 1).reshape(images, rows, 2, columns, 2, channels)
-    phases = phases.permute(2, 4, 0, 1, 3, 5).reshape(4 * images, rows, columns, channels)
-    y = _depthwise(phases.permute(0, 3, 1, 2), kernel, 1).permute(0, 2, 3, 1)
-    y = y.reshape(2, 2, images, rows, columns, channels).permute(2, 3, 0, 4, 1, 5)
-    y = y.reshape(images, 2 * rows, 2 * columns, channels).permute(0, 3, 1, 2)
-    return y[:, :, :height, :width]
+    return channels_last(drawn.to(x.device, x.dtype))
 
 
 def convolve(
-    operation: str, x: Tensor, weights: Mapping[str, Tensor], stride: int, mixture: Tensor
-) -> Tensor:
+    operation: str,
+    x: Tensor,
+    weights: Mapping[str, Tensor],
+    *,
+    stride: int,
+    edges: int,
+    mixture: Tensor | None,
+    kernels: Kernels,
+    crop: tuple[int, int] | None = None,
+) -> Sequence[Tensor]:
     """Applies one convolutional operation for all edges that leave one source.
 
     Args:
         operation: A separable or dilated convolution, or ``skip_connect`` at stride 2.
-        x: The source after ReLU (n, C, h, w).
+        x: What it reads (n, C, h, w): the source after ReLU; for a dilated convolution sorted by
+            ``to_phases`` (stride 1), or its even pixels (stride 2).
         weights: The tensors named by ``shapes``, each stacked over E edges along dimension 0.
         stride: 1 or 2.
-        mixture: Weight of the operation on each edge (E,).
+        edges: E.
+        mixture: Weight of the operation on each edge (E,), or None for outputs without it.
+        kernels: How the edges are convolved.
+        crop: Height and width of the source if these are odd and its phases are padded: the result
+            is in the order of the source then.
 
     Returns:
-        The outputs times their mixture weights (n, E·C, h/stride, w/stride), edge by edge. The
-        product costs nothing: it is the scale of the last BatchNorm.
+        The output times its mixture weight of each edge (n, C, h/stride, w/stride), in the order of
+        pixels of ``x``. The product costs nothing: it is the scale of the last BatchNorm.
     """
-    edges = mixture.numel()
+    if edges > 1 and not kernels.stacks(x):
+        pieces = {name: weight.chunk(edges) for name, weight in weights.items()}
+        return [
+            convolve(
+                operation,
+                x,
+                {name: piece[edge] for name, piece in pieces.items()},
+                stride=stride,
+                edges=1,
+                mixture=None if mixture is None else mixture[edge : edge + 1],
+                kernels=kernels,
+                crop=crop,
+            )[0]
+            for edge in range(edges)
+        ]
     # A contiguous copy per channel: the gradient of batch_norm is wrong for an expanded scale.
-    scale = mixture.repeat_interleave(x.shape[1])
+    scale = None if mixture is None else mixture.repeat_interleave(x.shape[1])
     if operation == "skip_connect":
-        return batch_norm(factorized_reduce(x, weights["pointwise_0"], edges), scale)
-    depthwise = _dilated_depthwise if operation.startswith("dil") else _depthwise
-    y = torch.cat([x] * edges, dim=1)
-    y = depthwise(y, weights["depthwise_0"], stride)
-    y = functional.conv2d(y, weights["pointwise_0"], groups=edges)
+        y = factorized_reduce(x, weights["pointwise_0"], edges)
+        return batch_norm(y, scale).chunk(edges, dim=1)
+    y = torch.cat([x] * edges, dim=1) if edges > 1 else x
+    y = depthwise(y, weights["depthwise_0"], 1 if operation.startswith("dil") else stride)
+    if crop:
+        y = from_phases(y)[:, :, : crop[0], : crop[1]]
+    y = pointwise(y, weights["pointwise_0"], edges, kernels)
     if "depthwise_1" in weights:
-        y = functional.relu(batch_norm(y))
-        y = _depthwise(y, weights["depthwise_1"], 1)
-        y = functional.conv2d(y, weights["pointwise_1"], groups=edges)
-    return batch_norm(y, scale)
+        y = functional.relu(batch_norm(y), inplace=True)
+        y = depthwise(y, weights["depthwise_1"], 1)
+        y = pointwise(y, weights["pointwise_1"], edges, kernels)
+    return batch_norm(y, scale).chunk(edges, dim=1)

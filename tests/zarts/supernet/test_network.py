@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks.reference import Twin
 from zarts.rng import generator
+from zarts.supernet.kernels import Kernels
 from zarts.supernet.network import Supernet
 from zarts.supernet.spaces import SPACES
 
@@ -74,16 +75,36 @@ def distances(net, size, dtype, draw):
     }
 
 
+KERNELS = {  # every way of computing
+    "stacked": Kernels(1 << 30, 100),
+    "products": Kernels(1 << 30, 1),
+    "edge by edge": Kernels(0),
+}
+
+
+@pytest.mark.parametrize("how", KERNELS)
 @pytest.mark.parametrize(("stem", "size"), STEMS.items())
 @pytest.mark.parametrize("name", SPACES)
-def test_equals_the_twin(name, stem, size):
-    net = Supernet(SPACES[name], 4, 4 if stem == "cifar" else 3, 5, 2, stem)
+def test_equals_the_twin(name, stem, size, how):
+    net = Supernet(SPACES[name], 4, 4 if stem == "cifar" else 3, 5, 2, stem, KERNELS[how])
     exact = distances(net, size, torch.float64, 0)
     assert max(exact.values()) < 1e-10, exact
     # In single precision the input of one of 1e5 ReLUs may round to the other side of zero, which
     # bends the gradient. That is rare: of three draws at least one is free of it.
     single = [distances(net, size, torch.float32, draw) for draw in range(3)]
     assert min(max(found.values()) for found in single) < 1e-4, single
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3])
+@pytest.mark.parametrize("name", SPACES)
+def test_many_are_each_as_if_alone(name, cells):
+    net = Supernet(SPACES[name], 4, cells, 5, 2, kernels=Kernels(1 << 11))
+    weights, alpha, images = sample(net, (9, 6), torch.float32)
+    alphas = torch.stack([alpha, -alpha, 0 * alpha])
+    logits = net.many(weights, alphas, images, 7)
+    for each, row in zip(logits, alphas, strict=True):
+        assert torch.equal(each, net.many(weights, row[None], images, 7)[0])  # bit for bit
+        torch.testing.assert_close(each, net(weights, row, images, 7), rtol=1e-4, atol=1e-4)
 
 
 def test_is_pure():

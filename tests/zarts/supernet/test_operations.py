@@ -5,13 +5,14 @@ import torch
 from torch.nn import functional
 
 from zarts.rng import generator
-from zarts.supernet import operations
+from zarts.supernet import kernels, operations
 
 
 @pytest.mark.parametrize("size", [(9, 6), (8, 7), (5, 5), (2, 3)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [3, 5])
-def test_dilated_convolution_is_torchs(size, stride, kernel):
+@pytest.mark.parametrize("stack_below", [0, 1 << 20])
+def test_dilated_convolution_is_torchs(size, stride, kernel, stack_below):
     rng = generator(0, "dilated")
     x = torch.randn(2, 4, *size, generator=rng, dtype=torch.float64)
     weights = {
@@ -19,8 +20,20 @@ def test_dilated_convolution_is_torchs(size, stride, kernel):
         "pointwise_0": torch.randn(8, 4, 1, 1, generator=rng, dtype=torch.float64),
     }
     mixture = torch.tensor([0.3, 0.7], dtype=torch.float64)
-    mixed = operations.convolve(f"dil_conv_{kernel}x{kernel}", x, weights, stride, mixture)
-    for edge, piece in enumerate(mixed.chunk(2, dim=1)):
+    odd = stride == 1 and any(side % 2 for side in size)
+    pieces = operations.convolve(
+        f"dil_conv_{kernel}x{kernel}",
+        x[:, :, ::2, ::2] if stride == 2 else kernels.to_phases(kernels.pad_to_even(x)),
+        weights,
+        stride=stride,
+        edges=2,
+        mixture=mixture,
+        kernels=kernels.Kernels(stack_below=stack_below),
+        crop=size if odd else None,
+    )
+    for edge, piece in enumerate(pieces):
+        if stride == 1 and not odd:
+            piece = kernels.from_phases(piece)
         rows = slice(4 * edge, 4 * edge + 4)
         y = functional.conv2d(
             x, weights["depthwise_0"][rows], None, stride, kernel - 1, dilation=2, groups=4
@@ -28,14 +41,6 @@ def test_dilated_convolution_is_torchs(size, stride, kernel):
         y = functional.conv2d(y, weights["pointwise_0"][rows])
         expected = mixture[edge] * functional.batch_norm(y, None, None, training=True)
         torch.testing.assert_close(piece, expected, rtol=1e-10, atol=1e-10)
-
-
-def test_factorized_reduce_reads_even_and_odd_pixels():
-    x = torch.arange(30.0).view(1, 1, 5, 6)
-    pointwise = torch.ones(2, 1, 1, 1)
-    even, odd = operations.factorized_reduce(x, pointwise)[0]
-    assert even.tolist() == [[0, 2, 4], [12, 14, 16], [24, 26, 28]]
-    assert odd.tolist() == [[7, 9, 11], [19, 21, 23], [0, 0, 0]]  # the row of zeros
 
 
 def test_noise_ignores_its_input_and_is_strided():

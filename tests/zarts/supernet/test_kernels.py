@@ -1,0 +1,123 @@
+"""The fast kernels against PyTorch's plain convolutions: values, gradients, second derivatives."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from zarts.config import SupernetConfig
+from zarts.rng import generator
+from zarts.supernet import kernels
+from zarts.supernet.kernels import Kernels
+
+
+def tensors(*shapes, dtype=torch.float64):
+    rng = generator(0, "kernels", str(shapes))
+    return [torch.randn(shape, generator=rng, dtype=dtype).requires_grad_() for shape in shapes]
+
+
+def agree(fast, plain, inputs, tolerance=1e-10):
+    """Values, gradients and a second derivative of two functions of the same tensors."""
+    values = fast(*inputs), plain(*inputs)
+    torch.testing.assert_close(*values, rtol=tolerance, atol=tolerance)
+    direction = torch.randn(
+        values[0].shape, generator=generator(1, "direction"), dtype=values[0].dtype
+    )
+    firsts = [
+        torch.autograd.grad(value.square(), inputs, direction, create_graph=True)
+        for value in values
+    ]
+    seconds = [
+        torch.autograd.grad(sum(grad.square().sum() for grad in first), inputs) for first in firsts
+    ]
+    for one, other in (*zip(*firsts, strict=True), *zip(*seconds, strict=True)):
+        scale = float(other.detach().abs().max()) + 1
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * scale)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    stride=st.sampled_from([1, 2]),
+    kernel=st.sampled_from([3, 5]),
+)
+def test_depthwise_is_torchs(height, width, stride, kernel):
+    inputs = tensors((2, 3, height, width), (3, 1, kernel, kernel))
+
+    def plain(x, weight):
+        return functional.conv2d(x, weight, None, stride, kernel // 2, groups=3)
+
+    agree(lambda x, weight: kernels.depthwise(x, weight, stride), plain, inputs)
+
+
+@pytest.mark.parametrize("size", [(4, 3), (8, 8), (32, 32)])
+def test_depthwise_of_width_5_in_single_precision(size):
+    x, weight = tensors((4, 16, *size), (16, 1, 5, 5), dtype=torch.float32)
+    x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    gradients = [
+        torch.autograd.grad(run(x, weight).square().sum(), [x, weight])
+        for run in (
+            lambda x, weight: kernels.depthwise(x, weight, 1),
+            lambda x, weight: functional.conv2d(x, weight, None, 1, 2, groups=16),
+        )
+    ]
+    for fast, plain in zip(*gradients, strict=True):
+        assert float((fast - plain).abs().max() / plain.abs().max()) < 1e-5
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    edges=st.integers(1, 5),
+    inputs=st.integers(1, 6),
+    outputs=st.integers(1, 6),
+    size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    matmul_from=st.sampled_from([1, 100]),
+    channels_last=st.booleans(),
+)
+def test_pointwise_is_torchs(edges, inputs, outputs, size, matmul_from, channels_last):
+    x, weight = tensors((2, edges * inputs, *size), (edges * outputs, inputs, 1, 1))
+    if channels_last:
+        x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    how = Kernels(matmul_from=matmul_from)
+    agree(
+        lambda x, weight: kernels.pointwise(x, weight, edges, how),
+        lambda x, weight: functional.conv2d(x, weight, groups=edges),
+        [x, weight],
+    )
+
+
+@given(st.integers(1, 4), st.integers(1, 4))
+def test_phases_keep_parities_apart(half_height, half_width):
+    (x,) = tensors((3, 2, 2 * half_height, 2 * half_width))
+    phases = kernels.to_phases(x)
+    assert torch.equal(kernels.from_phases(phases), x)
+    assert torch.equal(phases[:3], x[:, :, ::2, ::2])
+    assert torch.equal(phases[9:], x[:, :, 1::2, 1::2])
+
+
+def test_factorized_reduce_reads_even_and_odd_pixels():
+    x = torch.arange(30.0).view(1, 1, 5, 6)
+    pointwise = torch.ones(2, 1, 1, 1)
+    even, odd = kernels.factorized_reduce(x, pointwise)[0]
+    assert even.tolist() == [[0, 2, 4], [12, 14, 16], [24, 26, 28]]
+    assert odd.tolist() == [[7, 9, 11], [19, 21, 23], [0, 0, 0]]  # the row of zeros
+
+
+def test_factorized_reduce_stacks_edges():
+    x, weight = tensors((2, 3, 5, 4), (3 * 4, 3, 1, 1))
+    stacked = kernels.factorized_reduce(x, weight, 3)
+    alone = [kernels.factorized_reduce(x, part) for part in weight.chunk(3)]
+    torch.testing.assert_close(stacked, torch.cat(alone, dim=1))
+
+
+def test_settings_and_kernels_have_the_same_defaults():
+    config = SupernetConfig()
+    assert Kernels(config.stack_below, config.matmul_from) == Kernels()
+
+
+def test_which_edges_are_stacked_depends_on_the_bytes_of_one():
+    x = torch.empty(2, 4, 8, 8)
+    assert Kernels(stack_below=2048).stacks(x)
+    assert not Kernels(stack_below=2047).stacks(x)

@@ -1,0 +1,84 @@
+"""The two big parts of a problem on images, from settings: the data set and the supernet."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from zarts.config import Config, ConfigError
+from zarts.data.dataset import Dataset, measure
+from zarts.data.loaders import load
+from zarts.data.stream import split
+from zarts.supernet.kernels import Kernels
+from zarts.supernet.network import Supernet
+from zarts.supernet.spaces import SPACES
+
+__all__ = ["halves_of", "load_dataset", "network_of", "parts_of"]
+
+
+def network_of(config: Config, classes: int, image_channels: int) -> Supernet:
+    """The supernet of a config for images of a data set.
+
+    Raises:
+        ConfigError: If such a network cannot be built.
+    """
+    net = config.supernet
+    how = Kernels(net.stack_below, net.matmul_from)
+    try:
+        return Supernet(
+            SPACES[net.space], net.channels, net.cells, classes, image_channels, net.stem, how
+        )
+    except ValueError as error:
+        raise ConfigError(f"supernet: {error}") from error
+
+
+def load_dataset(config: Config) -> Dataset:
+    """The data set of a config, on its device; loaded once per process.
+
+    Raises:
+        ConfigError: If the device is not there or the name is unknown.
+        MissingData: If the data set is not there.
+    """
+    return _dataset(config.data.name, config.data.downscale, config.device)
+
+
+def parts_of(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
+    """Data set, supernet, and the indices of D_train and D_val."""
+    dataset = load_dataset(config)
+    network = network_of(config, dataset.classes, dataset.images.shape[1])
+    return dataset, network, halves_of(config, dataset)
+
+
+def halves_of(config: Config, dataset: Dataset) -> tuple[Tensor, Tensor]:
+    """Indices of D_train and of D_val."""
+    try:
+        return split(len(dataset.labels), config.data.portion, config.data.subset or None)
+    except ValueError as error:
+        raise ConfigError(f"data.subset / data.portion: {error}") from error
+
+
+@lru_cache(maxsize=1)  # search, grid and paths of one process share the images
+def _dataset(name: str, factor: int, device: str) -> Dataset:
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device is {device!r}, but no CUDA device is here; use --device cpu")
+    try:
+        return _downscaled(load(name), factor).to(device)
+    except ValueError as error:
+        raise ConfigError(f"data.name: {error}") from error
+
+
+def _downscaled(dataset: Dataset, factor: int) -> Dataset:
+    if factor == 1:
+        return dataset
+    if min(dataset.images.shape[2:]) < factor:
+        raise ConfigError(
+            f"data.downscale is {factor}, expected at most {min(dataset.images.shape[2:])}, "
+            "the side of the images"
+        )
+    small = avg_pool2d(dataset.images.float(), factor).round().to(torch.uint8)
+    mean, std = measure(small)
+    return dataclasses.replace(dataset, images=small, mean=mean, std=std)

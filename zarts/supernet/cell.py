@@ -1,0 +1,202 @@
+"""One cell of the supernet at work: sources are read once, their candidates summed to nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zarts.rng import generator
+from zarts.supernet import operations
+from zarts.supernet.kernels import (
+    Kernels,
+    channels_last,
+    factorized_reduce,
+    from_phases,
+    pad_to_even,
+    pointwise,
+    to_phases,
+)
+from zarts.supernet.layout import NODES, Cell, Use
+
+__all__ = ["Candidate", "CellPass", "Scales", "gather"]
+
+Scales = list[dict[str, Tensor]]  # per source: operation -> its mixture weights (E,)
+Plan = list[dict[str, list[Use]]]
+
+
+def gather(mixture: Tensor, plan: Plan) -> Scales:
+    """Picks the mixture weights (E,) of each operation of each source out of a table (14, K)."""
+    return [
+        {
+            operation: torch.stack([mixture[use.edge, use.column] for use in uses])
+            for operation, uses in source.items()
+        }
+        for source in plan
+    ]
+
+
+class Candidate(NamedTuple):
+    """What one operation gives on one edge.
+
+    Attributes:
+        use: The operation and the edge.
+        place: Position of the edge among those that leave the source.
+        operation: Its name.
+        value: The image (n, C, h, w), maybe shared with other edges.
+        mixed: Whether it is already multiplied by its mixture weight.
+        phased: Whether its pixels are in the order of ``to_phases``.
+    """
+
+    use: Use
+    place: int
+    operation: str
+    value: Tensor
+    mixed: bool
+    phased: bool
+
+
+@dataclass(frozen=True)
+class CellPass:
+    """The forward pass of one cell, with its weights.
+
+    Attributes:
+        weights: ω of the whole network.
+        index: Number of the cell.
+        cell: Its channels and strides.
+        plan: Its operations by source.
+        key: Seed of the operations that draw.
+        kernels: How convolutions are computed.
+    """
+
+    weights: Mapping[str, Tensor]
+    index: int
+    cell: Cell
+    plan: Plan
+    key: int
+    kernels: Kernels
+
+    def __call__(
+        self,
+        before: Tensor,
+        now: Tensor,
+        scales: Scales,
+        known: Mapping[int, list[Candidate]],
+    ) -> Tensor:
+        """Maps the outputs of the last two cells (n, B, h, w) to this cell's (n, 4C, h', w').
+
+        Args:
+            before: Output of the cell before the last.
+            now: Output of the last cell.
+            scales: Mixture weights.
+            known: Candidates of sources 0 and 1 that are already there, by source.
+        """
+        states: list[Tensor] = []
+        sums, phases = _Sums(), _Sums()
+        for source in range(NODES + 1):
+            if source in known:
+                found: Iterator[Candidate] = iter(known[source])
+            else:
+                x = self.read(source, (before, now)[source]) if source < 2 else states[source - 2]
+                found = self.candidates(source, x, scales[source])
+            for candidate in found:
+                _, place, operation, value, mixed, phased = candidate
+                scale = None if mixed else scales[source][operation][place]
+                (phases if phased else sums).add(candidate.use.node, value, scale)
+            if source > 0:  # node i reads the sources 0..i+1, so it is complete now
+                node = source - 1
+                if node in phases:
+                    sums.add(node, from_phases(phases.pop(node)))
+                states.append(sums.pop(node))
+        return torch.cat(states, dim=1)
+
+    def read(self, source: int, x: Tensor) -> Tensor:
+        """Brings input 0 or 1 (n, B, h, w) to the channels, and to the size, of this cell."""
+        weight = self.weights[f"cells.{self.index}.input.{source}"]
+        x = functional.relu(x)
+        if source == 0 and self.cell.after_reduction:
+            return operations.batch_norm(factorized_reduce(x, weight))
+        return operations.batch_norm(pointwise(x, weight, 1, self.kernels))
+
+    def candidates(
+        self, source: int, x: Tensor, scales: Mapping[str, Tensor] | None
+    ) -> Iterator[Candidate]:
+        """Yields what all operations that read ``source`` give.
+
+        Args:
+            source: 0..4.
+            x: Its image (n, C, h, w).
+            scales: Mixture weights by operation; None leaves every candidate without its weight, so
+                that it does not depend on α.
+        """
+        stride = self.cell.stride(source)
+        active = functional.relu(x)
+        thinned = crop = None
+        for operation, uses in self.plan[source].items():
+            if operation == "noise":
+                for place, use in enumerate(uses):
+                    rng = generator(self.key, operation, self.index, use.edge)
+                    y = operations.noise(x, stride, rng)
+                    yield Candidate(use, place, operation, y, mixed=False, phased=False)
+                continue
+            if operations.is_shared(operation, stride):
+                y = operations.share(operation, x, stride)
+                for place, use in enumerate(uses):
+                    yield Candidate(use, place, operation, y, mixed=False, phased=False)
+                continue
+            dilated = operation.startswith("dil")
+            if dilated and thinned is None:
+                height, width = x.shape[2:]
+                crop = (height, width) if stride == 1 and (height % 2 or width % 2) else None
+                thinned = (
+                    channels_last(active[:, :, ::2, ::2])
+                    if stride == 2
+                    else to_phases(pad_to_even(active))
+                )
+            pieces = operations.convolve(
+                operation,
+                thinned if dilated and thinned is not None else active,
+                self._tensors(source, operation),
+                stride=stride,
+                edges=len(uses),
+                mixture=scales[operation] if scales else None,
+                kernels=self.kernels,
+                crop=crop if dilated else None,
+            )
+            phased = dilated and stride == 1 and crop is None
+            for place, (use, piece) in enumerate(zip(uses, pieces, strict=True)):
+                yield Candidate(
+                    use, place, operation, piece, mixed=scales is not None, phased=phased
+                )
+
+    def _tensors(self, source: int, operation: str) -> dict[str, Tensor]:
+        names = operations.shapes(operation, self.cell.channels, self.cell.stride(source))
+        prefix = f"cells.{self.index}.source.{source}.{operation}"
+        return {name: self.weights[f"{prefix}.{name}"] for name in names}
+
+
+class _Sums(dict[int, Tensor]):
+    """The unfinished nodes of a cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own: set[int] = set()  # sums that are nobody else's tensor, so can grow in place
+
+    def add(self, node: int, value: Tensor, scale: Tensor | None = None) -> None:
+        """Adds ``value``, times ``scale`` if there is one, to the sum of ``node``."""
+        total = self.get(node)
+        if total is None:
+            self[node] = value if scale is None else value * scale
+            if scale is None:
+                return
+        elif scale is not None:
+            self[node] = torch.addcmul(total, value, scale)
+        elif node in self._own:
+            total.add_(value)
+        else:
+            self[node] = total + value
+        self._own.add(node)

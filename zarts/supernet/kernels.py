@@ -1,0 +1,235 @@
+"""Convolutions of the supernet at the speed of the hardware: same numbers, other order of work.
+
+All images are channels-last. What is chosen depends on shapes and ``Kernels`` alone, never on a
+clock, so that a resumed run chooses the same. Everything can be differentiated twice. The speeds
+quoted here are from one thread of an AVX2 CPU with oneDNN; ``benchmarks/`` measures them anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = [
+    "Kernels",
+    "channels_last",
+    "depthwise",
+    "factorized_reduce",
+    "from_phases",
+    "pad_to_even",
+    "pointwise",
+    "to_phases",
+]
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """From which size on which way of computing is taken.
+
+    Attributes:
+        stack_below: Bytes of one edge's image up to which all edges that leave a source are
+            convolved in one call: the calls cost more than the arithmetic there. Above, one edge
+            after the other stays in the cache, which is up to four times as fast.
+        matmul_from: Channels from which a stacked pointwise convolution is a batched matrix product
+            instead of a grouped convolution.
+    """
+
+    stack_below: int = 1 << 19
+    matmul_from: int = 16
+
+    def stacks(self, x: Tensor) -> bool:
+        """Tells whether the edges that read ``x`` (n, C, h, w) are convolved in one call."""
+        return x.numel() * x.element_size() <= self.stack_below
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same image (n, C, h, w), its channels next to each other in memory."""
+    # not x.contiguous(memory_format=...), which torch.func.vmap does not know
+    return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+
+
+def pointwise(x: Tensor, weight: Tensor, edges: int, kernels: Kernels) -> Tensor:
+    """A 1x1 convolution of each of E edges: (n, E·B, h, w) -> (n, E·C, h, w).
+
+    Args:
+        x: Images.
+        weight: Weights (E·C, B, 1, 1).
+        edges: E.
+        kernels: How.
+    """
+    outputs, inputs = weight.shape[0] // edges, weight.shape[1]
+    flat = weight.view(-1, inputs)
+    rows = x.permute(0, 2, 3, 1)  # (n, h, w, E·B): a matrix, as the image is channels-last
+    if edges == 1:
+        return functional.linear(rows, flat).permute(0, 3, 1, 2)
+    if inputs < kernels.matmul_from:
+        return functional.conv2d(x, weight, groups=edges)
+    images, height, width, _ = rows.shape
+    stacked = rows.reshape(-1, edges, inputs).transpose(0, 1)
+    product = torch.bmm(stacked, flat.view(edges, outputs, inputs).transpose(1, 2))
+    product = product.transpose(0, 1).reshape(images, height, width, edges * outputs)
+    return product.permute(0, 3, 1, 2)
+
+
+def depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Convolves each channel of (n, C, h, w) with its own kernel (C, 1, k, k), k odd."""
+    if weight.shape[-1] == 5 and x.device.type == "cpu":
+        y: Tensor = _Depthwise5.apply(x, weight, stride)
+        return y
+    return _depthwise(x, weight, stride)
+
+
+def _depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    return functional.conv2d(x, weight, None, stride, weight.shape[-1] // 2, groups=x.shape[1])
+
+
+class _Context(torch.autograd.function.FunctionCtx):
+    """What autograd keeps of a call, for the type checker."""
+
+    stride: int
+    saved_tensors: tuple[Tensor, Tensor]
+    needs_input_grad: tuple[bool, bool, bool]
+
+
+class _Depthwise5(torch.autograd.Function):
+    """A depthwise 5x5 convolution whose weight gradient is put together from narrower ones.
+
+    oneDNN has a fast kernel for the weight gradient of a depthwise convolution of width 3 and of a
+    height up to that of the result; beyond, it takes five to forty times as long.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+        return _depthwise(x, weight, stride)
+
+    @staticmethod
+    def setup_context(ctx: _Context, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        x, weight, ctx.stride = inputs
+        ctx.save_for_backward(x, weight)
+
+    @staticmethod
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, weight = ctx.saved_tensors
+        by_x = by_weight = None
+        if ctx.needs_input_grad[0]:
+            by_x = _gradient(gradient, x, weight, ctx.stride, (2, 2), by_x=True)
+        if ctx.needs_input_grad[1]:
+            by_weight = _weight_gradient(gradient, x, weight, ctx.stride)
+        return by_x, by_weight, None
+
+
+def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """The gradient by a 5x5 kernel: its left and its right columns, and if need be rows, apart.
+
+    Three columns see the image padded on its left, three on its right; they share the middle one.
+    """
+    if gradient.shape[2] >= 5:  # all five rows at once
+        left, right = (
+            _gradient(gradient, padded, weight[..., :3], stride, (2, 0), by_x=False)
+            for padded in _padded(x)
+        )
+        return torch.cat([left, right[..., 1:]], dim=-1)
+    corners = [
+        _gradient(
+            gradient, functional.pad(x, sides), weight[..., :3, :3], stride, (0, 0), by_x=False
+        )
+        for sides in ((2, 0, 2, 0), (0, 2, 2, 0), (2, 0, 0, 2), (0, 2, 0, 2))
+    ]
+    top, bottom = (
+        torch.cat([left, right[..., 1:]], dim=-1) for left, right in (corners[:2], corners[2:])
+    )
+    return torch.cat([top, bottom[..., 1:, :]], dim=-2)
+
+
+def _padded(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The image with two columns of zeros on its left, and on its right: (n, C, h, w + 2) each.
+
+    Both are parts of one copy: what pads a row on its right pads the next one on its left.
+    """
+    images, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(images * height, width * channels)
+    flat = functional.pad(rows, (2 * channels, 0, 0, 1)).view(-1)
+    size = images * height * (width + 2) * channels
+    left, right = (
+        flat[start : start + size].view(images, height, width + 2, channels).permute(0, 3, 1, 2)
+        for start in (0, 2 * channels)
+    )
+    return left, right
+
+
+def _gradient(
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    stride: int,
+    padding: tuple[int, int],
+    *,
+    by_x: bool,
+) -> Tensor:
+    """The gradient of a depthwise convolution by its images or by its weights."""
+    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+        gradient,
+        x,
+        weight,
+        None,
+        [stride, stride],
+        list(padding),
+        [1, 1],
+        False,
+        [0, 0],
+        x.shape[1],
+        [by_x, not by_x, False],
+    )
+    return found[0] if by_x else found[1]
+
+
+def pad_to_even(x: Tensor) -> Tensor:
+    """Appends a row or a column of zeros to an odd size."""
+    bottom, right = x.shape[2] % 2, x.shape[3] % 2
+    return functional.pad(x, (0, right, 0, bottom)) if bottom or right else x
+
+
+def to_phases(x: Tensor) -> Tensor:
+    """Sorts pixels by the parity of their row and column: (n, C, h, w) -> (4n, C, h/2, w/2).
+
+    With dilation 2 the four phases never mix, so a dilated convolution is a plain one of each. The
+    gradient of a dilated depthwise kernel is 20 to 40 times slower than that of a plain one on a
+    CPU. Pointwise convolutions and BatchNorm do not mind the order of pixels. Sizes must be even.
+    """
+    images, channels, height, width = x.shape
+    y = x.permute(0, 2, 3, 1).reshape(images, height // 2, 2, width // 2, 2, channels)
+    y = y.permute(2, 4, 0, 1, 3, 5).reshape(4 * images, height // 2, width // 2, channels)
+    return y.permute(0, 3, 1, 2)
+
+
+def from_phases(x: Tensor) -> Tensor:
+    """The inverse of ``to_phases``: (4n, C, h, w) -> (n, C, 2h, 2w)."""
+    images, channels, height, width = x.shape
+    y = x.permute(0, 2, 3, 1).reshape(2, 2, images // 4, height, width, channels)
+    y = y.permute(2, 3, 0, 4, 1, 5).reshape(images // 4, 2 * height, 2 * width, channels)
+    return y.permute(0, 3, 1, 2)
+
+
+def factorized_reduce(x: Tensor, weight: Tensor, edges: int = 1) -> Tensor:
+    """Halves an image: half of the output channels read the even pixels, half the odd ones.
+
+    An odd size gets a row and a column of zeros at its end.
+
+    Args:
+        x: Image after ReLU (n, B, h, w).
+        weight: Weights (edges·C, B, 1, 1); of each edge, the first C//2 rows read even pixels.
+        edges: How many edges are stacked.
+    """
+    x = pad_to_even(x)
+    stacked = weight.view(edges, -1, weight.shape[1])
+    half = stacked.shape[1] // 2
+    outputs = []
+    for first, part in enumerate((stacked[:, :half], stacked[:, half:])):
+        rows = x[:, :, first::2, first::2].permute(0, 2, 3, 1)
+        outputs.append(functional.linear(rows, part.flatten(0, 1)).unflatten(-1, (edges, -1)))
+    return torch.cat(outputs, dim=-1).flatten(3).permute(0, 3, 1, 2)
