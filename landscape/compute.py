@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import operator
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from zarts.config import Config, ConfigError, Table, merge
 from zarts.runfile import Run
 
 if TYPE_CHECKING:
-    from landscape.plan import LandscapePlan
+    from landscape.plan import LandscapePlan, Shard
     from landscape.record import Figure1
 
 __all__ = ["main"]
@@ -69,6 +70,26 @@ def _parser() -> argparse.ArgumentParser:
         "memory goes; one for a GPU); "
         "the values do not depend on it",
     )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run points and paths on a Ray cluster: its address, or local; --workers is then the "
+        "number of its actors (default: all it offers). Needs pip install zarts[cluster]",
+    )
+    parser.add_argument(
+        "--shard",
+        metavar="K/N",
+        help="compute the K-th of N shares of points and paths into a run of its own, for array "
+        "jobs: auto takes K and N from SLURM_ARRAY_TASK_ID, _MIN and _COUNT. Needs --run, so that "
+        "all shards share one ω; python -m landscape.merge puts them together",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="give up a point of the exact surface after this long, three times at most (default: "
+        "10 times the median of the finished ones, at least 60 s)",
+    )
     cli.add_options(parser, default_preset="quick")
     return parser
 
@@ -97,25 +118,54 @@ def _number_or_word(text: str) -> float | str:
         return text
 
 
+def _shard(args: argparse.Namespace) -> tuple[int, int] | None:
+    """Which share of the work is asked for."""
+    if args.shard is None:
+        return None
+    if args.run is None:
+        raise ConfigError("--shard needs --run NAME, so that all shards share one ω")
+    text = args.shard
+    if text == "auto":
+        names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT")
+        task, first, count = (os.environ.get(name, "") for name in names)
+        if not (task.isdecimal() and count.isdecimal()):
+            raise ConfigError(
+                f"--shard auto reads {names[0]} and {names[2]}, which are not both set; "
+                "run it as an array job, or give K/N"
+            )
+        text = f"{int(task) - int(first or 1) + 1}/{count}"
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError(f"got --shard {text}, expected K/N with 1 <= K <= N such as 1/4")
+    return int(match[1]), int(match[2])
+
+
 def _compute(args: argparse.Namespace, command: list[str]) -> int:
     config, source = _resolve(args)
     if args.print_config:
         print(config.to_toml(), end="")
         return 0
+    shard = _shard(args)
     prefix = f"{args.preset}-{source.name}" if source else args.preset
     folder = cli.run_folder(args.out, prefix[:60], config)
+    if shard:
+        folder = folder.with_name(f"{folder.name}-shard-{shard[0]}-of-{shard[1]}")
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
     from landscape.pipeline import compute, open_run
     from landscape.plan import plan_landscape
 
     if args.workers is not None and args.workers < 1:
         raise ConfigError(f"got --workers {args.workers}, expected 1 or more")
-    if not args.dry_run and (done := _finished(folder, config)):
+    if args.timeout is not None and not args.timeout > 0:
+        raise ConfigError(f"got --timeout {args.timeout:g}, expected a number of seconds > 0")
+    if not args.dry_run and (done := _finished(folder, config, shard)):
         cli.say(args, [f"run        {folder} (finished before)"])
         with done.lock():
             return _deliver(args, done)
     with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
-        plan = plan_landscape(config, args.workers, searched=_searched(folder, config))
+        plan = plan_landscape(
+            config, 1 if args.cluster else args.workers, searched=_searched(folder, config)
+        )
         cli.say(args, _headlines(config, plan, folder))
         if args.dry_run:
             facts = {"schema": 1, "run": str(folder), **asdict(plan)}
@@ -127,7 +177,10 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
                 run,
                 config,
                 source=source,
-                workers=plan.workers,
+                workers=args.workers if args.cluster else plan.workers,
+                cluster=args.cluster,
+                shard=shard,
+                timeout=args.timeout,
                 report=phases.begin,
                 check=stop.check,
             )
@@ -143,14 +196,14 @@ def _searched(folder: Path, config: Config) -> bool:
     return (folder / "run.h5").exists() and search_finished(Run.open(folder), config)
 
 
-def _finished(folder: Path, config: Config) -> Run | None:
+def _finished(folder: Path, config: Config, shard: Shard | None) -> Run | None:
     """The run, if it is there and nothing is left to do: no need to plan and measure then."""
     from landscape.pipeline import finished
 
     if not (folder / "run.h5").exists():
         return None
     run = Run.open(folder)
-    return run if run.config == config.to_table() and finished(run, config) else None
+    return run if run.config == config.to_table() and finished(run, config, shard) else None
 
 
 def _deliver(args: argparse.Namespace, run: Run) -> int:

@@ -1,14 +1,15 @@
-"""A landscape: L_M at the points of a grid, one by one, resumable at any of them."""
+"""A landscape: L_M at the points of a grid, coarse to fine, resumable at any of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+from landscape.levels import progressive
 from landscape.plane import Plane
 from landscape.record import Status, Surface
 from zarts.objective import Objective
@@ -34,27 +35,31 @@ def empty_surface(inner_steps: int, rows: int, cols: int, extent: float = 1.0) -
     )
 
 
-def pending(surface: Surface) -> list[tuple[int, int]]:
-    """The (row, col) without a result, row by row from the smallest y.
+def pending(surface: Surface) -> list[list[tuple[int, int]]]:
+    """The (row, col) without a result, level by level of ``landscape.levels``, coarse to fine.
 
-    Points that failed for a reason outside the problem (a dead worker, no memory) are tried again.
+    Points that failed for a reason outside the problem (a dead worker, no memory, no time) are
+    tried again.
     """
     settled = np.isin(surface.status, (Status.OK, Status.DIVERGED))
-    return [(int(row), int(col)) for row, col in np.argwhere(~settled)]
+    return [
+        [point for point in level if not settled[point]] for level in progressive(*settled.shape)
+    ]
 
 
 def evaluate_at(
-    objective: Objective, plane: Plane, surface: Surface, row: int, col: int
-) -> tuple[float, float]:
-    """L_M at one grid point, and the seconds it took.
+    objective: Objective, plane: Plane, surface: Surface, points: Sequence[tuple[int, int]]
+) -> list[float]:
+    """L_M at grid points (row, col), asked for in one call.
 
-    The loss depends on (objective, plane, x, y) alone: not on the order of the points, nor on what
+    A loss depends on (objective, plane, x, y) alone: not on the order of the points, nor on what
     was done before, so a surface finished in two sittings equals one finished in one.
     """
-    start = time.monotonic()
-    point = torch.tensor([[surface.x[col], surface.y[row]]], dtype=torch.float64)
-    loss = float(objective.at(surface.inner_steps).evaluate(plane.points(point))[0])
-    return loss, time.monotonic() - start
+    places = torch.tensor(
+        [[surface.x[col], surface.y[row]] for row, col in points], dtype=torch.float64
+    )
+    found: list[float] = objective.at(surface.inner_steps).evaluate(plane.points(places)).tolist()
+    return found
 
 
 def with_point(
@@ -92,7 +97,9 @@ def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surfa
     Yields:
         The surface with one more point.
     """
-    for row, col in pending(surface):
-        loss, seconds = evaluate_at(objective, plane, surface, row, col)
-        surface = with_point(surface, row, col, loss, seconds=seconds)
-        yield surface
+    for level in pending(surface):
+        for point in level:
+            start = time.monotonic()
+            (loss,) = evaluate_at(objective, plane, surface, [point])
+            surface = with_point(surface, *point, loss, seconds=time.monotonic() - start)
+            yield surface

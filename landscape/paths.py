@@ -14,6 +14,7 @@ from torch import Tensor
 
 from landscape.plane import Plane
 from landscape.record import Path
+from zarts.alpha import Space
 from zarts.assembly import build_optimizer
 from zarts.config import PathsConfig
 from zarts.data.stream import Batch
@@ -57,10 +58,50 @@ class Ground:
 
     def score(self, alpha: Tensor, inner_steps: int) -> float:
         """L_M of the surfaces at α (d,), each asked once: the loss a path is judged by."""
-        key = (inner_steps, alpha.numpy().tobytes())
-        if key not in self._scores:
-            self._scores[key] = float(self.objective.at(inner_steps)(alpha))
-        return self._scores[key]
+        return float(self.remembered(inner_steps)(alpha))
+
+    def remembered(self, inner_steps: int) -> Objective:
+        """The problem of the surfaces at another M, whose values are not computed twice.
+
+        A path is judged by losses its optimizer often asked for itself.
+        """
+        return _Remembered(self.objective.at(inner_steps), self._scores)
+
+
+@dataclass(frozen=True, eq=False)
+class _Remembered:
+    """An objective that looks its values up first; they are pure, so nothing changes but time."""
+
+    objective: Bilevel[Batch]
+    known: dict[tuple[int, bytes], float]
+
+    @property
+    def space(self) -> Space:
+        return self.objective.space
+
+    @property
+    def inner_steps(self) -> int:
+        return self.objective.inner_steps
+
+    def __call__(self, alpha: Tensor) -> Tensor:
+        return self.evaluate(alpha.unsqueeze(0))[0]
+
+    def evaluate(self, alphas: Tensor) -> Tensor:
+        keys = [(self.inner_steps, alpha.double().numpy().tobytes()) for alpha in alphas]
+        new = {key: row for row, key in enumerate(keys) if key not in self.known}
+        if new:
+            losses = self.objective.evaluate(alphas[list(new.values())])
+            self.known.update(zip(new, losses.tolist(), strict=True))
+        return torch.tensor([self.known[key] for key in keys], dtype=torch.float64)
+
+    def grad(self, alpha: Tensor) -> Tensor:
+        return self.objective.grad(alpha)
+
+    def at(self, inner_steps: int) -> _Remembered:
+        return replace(self, objective=self.objective.at(inner_steps))
+
+    def advance(self, alpha: Tensor) -> Objective:
+        return self.objective.advance(alpha)  # another ω: nothing is known of it
 
 
 def walk(ground: Ground, method: str) -> Iterator[Path]:
@@ -98,7 +139,7 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
         begin = time.monotonic()
         try:
             step = optimizer.step(
-                _view(ground, _noisy(ground, problem, update), tally),
+                _view(ground, _seen(ground, problem, update), tally),
                 alpha,
                 memory,
                 generator(ground.seed, "paths", method, update),
@@ -117,12 +158,15 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
         seconds += time.monotonic() - begin
 
 
-def _noisy(ground: Ground, problem: Bilevel[Batch], update: int) -> Bilevel[Batch]:
+def _seen(ground: Ground, problem: Bilevel[Batch], update: int) -> Objective:
     """The surface's own batches (iteration 0), or fresh ones at every update."""
-    return replace(problem, iteration=update + 1) if ground.settings.noise == "fresh" else problem
+    if ground.settings.noise == "fresh":
+        return replace(problem, iteration=update + 1)
+    # ω that was trained on is another problem, of which nothing is known
+    return ground.remembered(problem.inner_steps) if problem is ground.objective else problem
 
 
-def _view(ground: Ground, problem: Bilevel[Batch], tally: Tally) -> Objective:
+def _view(ground: Ground, problem: Objective, tally: Tally) -> Objective:
     """What the optimizer sees of a problem."""
     counted = Counted(problem, tally)
     if ground.settings.space == "full":
@@ -134,7 +178,9 @@ def _full(ground: Ground, alpha: Tensor) -> Tensor:
     """The α (d,) an optimizer's coordinates stand for."""
     if ground.settings.space == "full":
         return alpha
-    return ground.plane.points(alpha.unsqueeze(0) / ground.plane.scale)[0]
+    # by the rule the optimizer's own questions are lifted with, so that answers are found again
+    view = Restricted(ground.objective, ground.plane.origin, ground.plane.basis)
+    return view.lift(alpha.unsqueeze(0))[0]
 
 
 def _start(ground: Ground) -> Tensor:
@@ -149,7 +195,7 @@ def _prepare(ground: Ground, method: str, alpha: Tensor, tally: Tally) -> Optimi
     settings = ground.settings
     if settings.step == "paper":
         return build_optimizer(method, PAPER[method])
-    view = _view(ground, ground.objective, tally)
+    view = _view(ground, ground.remembered(ground.objective.inner_steps), tally)
     length = settings.fraction * ground.extent * ground.plane.scale
     return build_optimizer(method, _matched(ground, method, view, alpha, length))
 

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from landscape.grid import empty_surface, evaluate_at, pending, with_point
-from landscape.paths import Ground, walk
-from landscape.plan import Item, all_items, surfaces_of, units
+from landscape.board import Board, Report
+from landscape.grid import empty_surface, pending
+from landscape.patience import Patience
+from landscape.plan import Item, Shard, all_items, order, share_of, split, surfaces_of, units
 from landscape.plane import Plane
-from landscape.record import (
-    Figure1,
-    Status,
-    Surface,
-    load,
-    save_path,
-    save_surface,
-    surface_from,
-)
-from landscape.record import Path as Walked
-from zarts.assembly import landscape_objective, make_problem, val_batch_count
+from landscape.record import Figure1, Surface, load, surface_from
+from landscape.work import Bundle, Losses, digest_of, do, ground_of, set_up
+from zarts.assembly import make_problem, val_batch_count
 from zarts.config import Config, ConfigError
-from zarts.execute import Failure
 from zarts.execute import run as execute
 from zarts.parts import load_dataset
 from zarts.provenance import provenance
@@ -48,8 +38,6 @@ from zarts.runfile import JSON, Run
 
 __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origin_of"]
 
-FLUSH_SECONDS = 10.0  # a kill costs at most this much of a surface, plus the points under way
-Report = Callable[[int, str], None]
 Begin = Callable[[str, int, int], Report]
 
 
@@ -87,7 +75,10 @@ def compute(
     config: Config,
     *,
     source: Run | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
+    cluster: str | None = None,
+    shard: Shard | None = None,
+    timeout: float | None = None,
     report: Begin | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Figure1:
@@ -97,7 +88,12 @@ def compute(
         run: An open run whose lock the caller holds.
         config: The run's settings.
         source: The run whose ω is used, where ``config.source`` says there is one.
-        workers: Processes for surfaces and paths; the values do not depend on it.
+        workers: Processes for surfaces and paths; the values do not depend on it. None: what the
+            cluster offers.
+        cluster: ``local`` or the address of a Ray cluster; None: this machine.
+        shard: (k, n): the k-th of n shares of the points and paths only, counted from 1.
+        timeout: Seconds that a point of the exact surface may take; None: by experience
+            (``landscape.patience``).
         report: Given (phase, total, already done), returns what is told about progress in that
             phase.
         check: Asked between pieces of work; raises to stop. Everything done is on disk then.
@@ -115,16 +111,26 @@ def compute(
     snapshot = _snapshot(run, config, source, begin, check)
     if "plane" not in run:
         _lay_plane(run, config, snapshot)
-    _surfaces_and_paths(run, config, workers, begin, check)
+    _surfaces_and_paths(run, config, How(workers, cluster, shard, timeout, check), begin)
     return load(run)
 
 
-def finished(run: Run, config: Config) -> bool:
-    """Whether nothing is left to compute."""
+class How(NamedTuple):
+    """Where work runs; see ``compute``."""
+
+    workers: int | None
+    cluster: str | None
+    shard: Shard | None
+    timeout: float | None
+    check: Callable[[], None]
+
+
+def finished(run: Run, config: Config, shard: Shard | None = None) -> bool:
+    """Whether nothing is left to compute, of the whole or of a shard."""
     if "plane" not in run or not (config.source or search_finished(run, config)):
         return False
     held = f"snapshot/epoch-{int(str(run.read('plane').attributes['epoch'])):04d}" in run
-    return held and not any(_todo(run, config, _surfaces(run, config)))
+    return held and not _todo(run, config, _surfaces(run, config), shard)
 
 
 def origin_of(config: Config, run: Run) -> tuple[int, str]:
@@ -141,12 +147,8 @@ def origin_of(config: Config, run: Run) -> tuple[int, str]:
             f"run {run.name!r} has no ω of epoch {epoch}; it keeps {kept or 'none yet'}; "
             "finish the search, or choose one with --set landscape.epoch=N"
         )
-    arrays = run.read(name).arrays
-    digest = hashlib.sha256()
-    for key in sorted(arrays):
-        digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape} ".encode())
-        digest.update(np.ascontiguousarray(arrays[key]).tobytes())
-    return epoch, f"{run.name}/epoch-{epoch:04d}/{digest.hexdigest()[:16]}"
+    digest = digest_of(run.read(name).arrays)
+    return epoch, f"{run.name}/epoch-{epoch:04d}/{digest[:16]}"
 
 
 def _snapshot(
@@ -207,25 +209,6 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
     run.write("plane", arrays, facts)
 
 
-def ground_of(run: Run) -> Ground:
-    """Objective and plane of a run, rebuilt from what it stores and from nothing else.
-
-    Raises:
-        RunError: If the run holds no plane or no ω yet.
-    """
-    config = Config.from_table(run.config)
-    record = run.read("plane")
-    arrays = {name: torch.from_numpy(array) for name, array in record.arrays.items()}
-    snapshot = read_snapshot(run, int(str(record.attributes["epoch"])))
-    return Ground(
-        landscape_objective(config, snapshot.weights, float(arrays["inner_learning_rate"])),
-        Plane(arrays["origin"], arrays["basis"], float(arrays["scale"])),
-        config.landscape.range,
-        config.paths,
-        config.seed,
-    )
-
-
 def _surfaces(run: Run, config: Config) -> dict[int, Surface]:
     """What is known of every surface, by M."""
     land, known = config.landscape, {}
@@ -239,99 +222,53 @@ def _surfaces(run: Run, config: Config) -> dict[int, Surface]:
     return known
 
 
-def _todo(run: Run, config: Config, surfaces: dict[int, Surface]) -> Iterator[Item]:
-    """The work that is left: cheap surfaces, then paths (long pieces), then the exact surface."""
-    exact = max(surfaces)
-    for steps, surface in surfaces.items():
-        if steps != exact:
-            yield from ((steps, *point) for point in pending(surface))
-    yield from (method for method in config.paths.methods if f"paths/{method}" not in run)
-    yield from ((exact, *point) for point in pending(surfaces[exact]))
+def _todo(
+    run: Run, config: Config, surfaces: dict[int, Surface], shard: Shard | None
+) -> list[Item]:
+    """The work that is left, in the order in which it is dealt out."""
+    methods = [method for method in config.paths.methods if f"paths/{method}" not in run]
+    points = {steps: pending(surface) for steps, surface in surfaces.items()}
+    if shard:
+        mine = share_of(config, shard)
+        methods = [method for method in methods if method in mine]
+        points = {
+            steps: [[point for point in level if (steps, (point,)) in mine] for level in levels]
+            for steps, levels in points.items()
+        }
+    return order(config, points, methods)
 
 
-def _surfaces_and_paths(
-    run: Run, config: Config, workers: int, begin: Begin, check: Callable[[], None]
-) -> None:
+def _surfaces_and_paths(run: Run, config: Config, how: How, begin: Begin) -> None:
     surfaces = _surfaces(run, config)
-    todo = list(_todo(run, config, surfaces))
+    todo = _todo(run, config, surfaces, how.shard)
     if not todo:
         return
-    for surface in surfaces.values():
-        save_surface(run, surface)  # from here on a reader sees an honest, unfinished picture
-    everything = units(config, all_items(config))
-    tell = begin("surfaces and paths", everything, everything - units(config, todo))
-    touched, told, saved = set[int](), Counter[Item](), time.monotonic()
-    failed: list[str] = []
-    work = execute(partial(_setup, str(run.path)), _work, todo, workers=workers, check=check)
+    everything, left = units(config, all_items(config)), units(config, todo)
+    board = Board(
+        run, config, surfaces, partial(begin, "surfaces and paths", everything, everything - left)
+    )
+    patience = Patience(config, how.timeout)
+    work = execute(
+        partial(set_up, Bundle.of(run)),
+        do,
+        todo,
+        workers=how.workers,
+        cluster=how.cluster,
+        gpus=0 if config.device == "cpu" else 1,
+        limit=patience,
+        split=split,
+        check=how.check,
+    )
     try:
         with closing(work) as outcomes:
             for item, value, final in outcomes:
-                cost = units(config, [item])
-                if isinstance(item, str):
-                    share = cost // (config.paths.updates + 1)
-                    tell(cost - told[item] if final else share, "")
-                    told[item] += share
-                    if isinstance(value, Failure):  # the others go on; it is told at the end
-                        failed.append(f"{item} ({value.reason})")
-                    elif final and isinstance(value, Walked):
-                        save_path(run, value)
-                    continue
-                tell(cost, "")
-                steps, row, col = item
-                surfaces[steps] = _grown(surfaces[steps], row, col, value)
-                touched.add(steps)
-                if time.monotonic() - saved > FLUSH_SECONDS:
-                    _save(run, surfaces, touched)
-                    saved = time.monotonic()
+                board.add(item, value, final=final)
+                if isinstance(value, Losses) and not isinstance(item, str):
+                    patience.finished(item[0], len(item[1]), value.seconds)
     finally:
-        _save(run, surfaces, touched)
-    if failed:
+        board.save()
+    if board.failed:
         raise ChildProcessError(
-            f"{run.path}: paths of {', '.join(failed)} failed, all else is done; "
+            f"{run.path}: paths of {', '.join(board.failed)} failed, all else is done; "
             "run the same command again, with fewer --workers if memory is short"
         )
-
-
-def _save(run: Run, surfaces: dict[int, Surface], touched: set[int]) -> None:
-    for steps in touched:
-        save_surface(run, surfaces[steps])
-    touched.clear()
-
-
-def _grown(surface: Surface, row: int, col: int, value: Value | Failure) -> Surface:
-    if isinstance(value, Failure):
-        return with_point(surface, row, col, np.nan, seconds=0.0, status=Status.FAILED)
-    assert isinstance(value, tuple)
-    loss, seconds, status = value
-    return with_point(surface, row, col, loss, seconds=seconds, status=status)
-
-
-# What runs in a worker, or in this process.
-
-Value = tuple[float, float, Status | None] | Walked
-Bench = tuple[Ground, dict[int, Surface]]
-
-
-def _setup(folder: str) -> Bench:
-    run = Run.open(Path(folder))
-    config = Config.from_table(run.config)
-    land = config.landscape
-    return ground_of(run), {
-        steps: empty_surface(steps, land.rows, land.cols, land.range)
-        for steps in surfaces_of(config)
-    }
-
-
-def _work(bench: Bench, item: Item) -> Iterator[Value]:
-    ground, surfaces = bench
-    if isinstance(item, str):
-        yield from walk(ground, item)
-        return
-    steps, row, col = item
-    try:
-        yield *evaluate_at(ground.objective, ground.plane, surfaces[steps], row, col), None
-    except (MemoryError, RuntimeError) as error:
-        # torch says so in words when an allocation on the CPU fails
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        yield np.nan, 0.0, Status.OOM

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from landscape.levels import progressive
 from landscape.paths import PAPER, PILOTS
 from zarts.assembly import (
     build_optimizer,
@@ -18,10 +20,33 @@ from zarts.optimizers import METHODS
 from zarts.parts import load_dataset
 from zarts.plan import Timing, check_memory, measure, plan_search, workers_that_fit
 
-__all__ = ["Item", "LandscapePlan", "all_items", "plan_landscape", "surfaces_of", "units"]
+__all__ = [
+    "Item",
+    "LandscapePlan",
+    "Points",
+    "Shard",
+    "all_items",
+    "order",
+    "plan_landscape",
+    "share_of",
+    "split",
+    "surfaces_of",
+    "units",
+]
 
-# A piece of work: a grid point (M, row, col), or the method of a path.
-Item = str | tuple[int, int, int]
+# A piece of work: grid points (M, ((row, col), ...)) of one call, or the method of a path.
+Points = tuple[int, tuple[tuple[int, int], ...]]
+Item = str | Points
+Shard = tuple[int, int]  # k of n, counted from 1
+
+# Points per call. On a CPU a chunk shares the work that does not depend on α, which there is at
+# M = 0 only; on a GPU it shares every launch.
+_CHUNK = 8
+
+
+def chunk_size(config: Config, inner_steps: int) -> int:
+    """How many points are evaluated in one call."""
+    return _CHUNK if inner_steps == 0 or config.device != "cpu" else 1
 
 
 def surfaces_of(config: Config) -> list[int]:
@@ -29,16 +54,76 @@ def surfaces_of(config: Config) -> list[int]:
     return sorted({0, min(1, config.landscape.steps), config.landscape.steps})
 
 
-def all_items(config: Config) -> list[Item]:
-    """All the work of a figure."""
+def order(
+    config: Config,
+    pending: Mapping[int, list[list[tuple[int, int]]]],
+    methods: Iterable[str],
+) -> list[Item]:
+    """All pending work in the order in which it is dealt out.
+
+    The cheap surfaces come first and the exact one as far as its last but one level, so that there
+    is something to look at soon. Then the paths, which are long and cannot be shared among workers,
+    while there are still points left that can; the longest first.
+
+    Args:
+        config: Settings.
+        pending: Points (row, col) by M, level by level.
+        methods: Paths.
+    """
+    exact = max(pending)
+
+    def chunks(steps: int, levels: Iterable[list[tuple[int, int]]]) -> Iterator[Points]:
+        size = chunk_size(config, steps)
+        for level in levels:
+            for start in range(0, len(level), size):
+                yield steps, tuple(level[start : start + size])
+
+    items: list[Item] = []
+    for steps in sorted(pending):
+        items += chunks(steps, pending[steps][:-1] if steps == exact else pending[steps])
+    items += sorted(methods, key=lambda method: -units(config, [method]))
+    items += chunks(exact, pending[exact][-1:])
+    return items
+
+
+def split(item: Item) -> list[Item]:
+    """The single points of a chunk; a path is one piece."""
+    if isinstance(item, str):
+        return [item]
+    steps, points = item
+    return [(steps, (point,)) for point in points]
+
+
+def share_of(config: Config, shard: Shard) -> set[Item]:
+    """The single points and paths that are shard k's of n: about an n-th of the cost.
+
+    Dealt out to the shard with the least so far, the longest pieces first: it depends on the config
+    alone, not on what is done.
+    """
+    rank, count = shard
     land = config.landscape
-    points = [
-        (steps, row, col)
+    pieces: list[Item] = [
+        (steps, (point,))
         for steps in surfaces_of(config)
-        for row in range(land.rows)
-        for col in range(land.cols)
+        for level in progressive(land.rows, land.cols)
+        for point in level
     ]
-    return [*points, *config.paths.methods]
+    pieces = sorted([*config.paths.methods, *pieces], key=lambda item: -units(config, [item]))
+    loads = [(0, number) for number in range(1, count + 1)]
+    mine = set()
+    for item in pieces:
+        load, number = heapq.heappop(loads)
+        heapq.heappush(loads, (load + units(config, [item]), number))
+        if number == rank:
+            mine.add(item)
+    return mine
+
+
+def all_items(config: Config) -> list[Item]:
+    """All the work of a figure, none of it done."""
+    land = config.landscape
+    everything = {steps: progressive(land.rows, land.cols) for steps in surfaces_of(config)}
+    return order(config, everything, config.paths.methods)
 
 
 def units(config: Config, items: Iterable[Item]) -> int:
@@ -47,7 +132,7 @@ def units(config: Config, items: Iterable[Item]) -> int:
     return sum(
         round(walk_cost(config, item, timing)[1])
         if isinstance(item, str)
-        else round(timing.evaluation(item[0]))
+        else round(timing.evaluation(item[0])) * len(item[1])
         for item in items
     )
 

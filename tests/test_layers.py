@@ -51,9 +51,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.parts"},
     "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly"},
     "zarts.cli": {*SETTINGS, *FILES, "zarts.presets"},
+    "zarts.sweep": {
+        *OBJECTS,
+        *FILES,
+        "zarts.assembly",
+        "zarts.cli",
+        "zarts.execute",
+        "zarts.plan",
+        "zarts.presets",
+        "zarts.recorder",
+    },
 }
 ZARTS = {*MAY_IMPORT}
-LIBRARY = ZARTS - {"zarts.cli"}  # the command line is for the commands
+LIBRARY = ZARTS - {"zarts.cli", "zarts.sweep"}  # the command line is for the commands
 DRAWING = {"landscape.record", "landscape.measure"}
 COMPUTING = {*LIBRARY, "landscape.record", "landscape.plane"}
 MAY_IMPORT |= {
@@ -62,12 +72,37 @@ MAY_IMPORT |= {
     "landscape.figures": {*DRAWING, "zarts.runfile"},
     "landscape.catalogue": {"landscape.record", "zarts.runfile"},
     "landscape.plane": {"zarts.rng", "zarts.alpha", "zarts.objective"},
-    "landscape.grid": {"zarts.objective", "landscape.record", "landscape.plane"},
+    "landscape.levels": set(),
+    "landscape.grid": {
+        "zarts.objective",
+        "landscape.levels",
+        "landscape.record",
+        "landscape.plane",
+    },
     "landscape.paths": COMPUTING,
-    "landscape.plan": {*COMPUTING, "landscape.paths"},
-    "landscape.pipeline": {*COMPUTING, "landscape.grid", "landscape.paths", "landscape.plan"},
+    "landscape.plan": {*COMPUTING, "landscape.levels", "landscape.paths"},
+    "landscape.patience": {"landscape.plan", "zarts.config"},
+    "landscape.work": {*COMPUTING, "landscape.grid", "landscape.paths", "landscape.plan"},
+    "landscape.board": {*COMPUTING, "landscape.grid", "landscape.plan", "landscape.work"},
+    "landscape.pipeline": {
+        "landscape.board",
+        *COMPUTING,
+        "landscape.grid",
+        "landscape.patience",
+        "landscape.plan",
+        "landscape.work",
+    },
 }
 MAY_IMPORT["landscape.compute"] = set(MAY_IMPORT)
+MAY_IMPORT["landscape.merge"] = {
+    "landscape.plan",
+    "landscape.record",
+    "zarts.cli",
+    "zarts.config",
+    "zarts.provenance",
+    "zarts.runfile",
+}
+MAY_IMPORT["landscape.verify"] = set(MAY_IMPORT)
 MAY_IMPORT["landscape.summary"] = {*DRAWING, "zarts.runfile", "zarts.cli"}
 SHOWING = {*DRAWING, "landscape.figures", "landscape.catalogue"}
 APP = {*SHOWING, *FILES, *SETTINGS, "zarts.presets"}

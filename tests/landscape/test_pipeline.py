@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from landscape import pipeline
+from landscape import board
 from landscape.pipeline import compute, origin_of
 from landscape.plan import surfaces_of
 from landscape.plane import Plane
@@ -149,25 +149,30 @@ def copy_search(finished: Finished, path: Path) -> Run:
     return run
 
 
-WRITES = 1 + 3 + 18 + 5  # the plane; three empty surfaces, their points, and the paths
+# Chunks at M = 0 (corners, the rest), points at M = 1 and 2, and paths among the latter.
+PIECES = [4, 2, *6 * [1], *4 * [1], *5 * [1], *2 * [1]]
+WRITES = 1 + 3 + len(PIECES)  # the plane; three empty surfaces; what is computed
 
 
 @pytest.mark.parametrize(
     "writes",
     [
-        pytest.param(n, marks=() if n in {0, 1, 3, 10, 16, 19, WRITES - 1} else pytest.mark.slow)
+        pytest.param(n, marks=() if n in {0, 1, 3, 5, 10, 17, WRITES - 1} else pytest.mark.slow)
         for n in range(WRITES)
     ],
 )
 def test_a_crash_between_any_two_writes_changes_nothing(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
-    monkeypatch.setattr(pipeline, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(board, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(board, "SAVES", 0.0)
     config, run = settings(finished.run), copy_search(finished, tmp_path / "run")
     with pytest.raises(Crash), crash_after(writes, monkeypatch):
         compute(run, config)
     done = sum(surface.done for surface in load(run).surfaces) if writes else 0
-    assert done + len([n for n in run.names() if n.startswith("paths/")]) == max(0, writes - 4)
+    assert done + len([n for n in run.names() if n.startswith("paths/")]) == sum(
+        PIECES[: max(0, writes - 4)]
+    )
     compute(Run.open(run.path), config)
     assert run.content_hash() == finished.run.content_hash()
 
@@ -175,7 +180,8 @@ def test_a_crash_between_any_two_writes_changes_nothing(
 def test_the_crashes_are_all_there_are(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(board, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(board, "SAVES", 0.0)
     run = copy_search(finished, tmp_path / "run")
     with crash_after(WRITES, monkeypatch):
         compute(run, settings(finished.run))
@@ -205,14 +211,14 @@ def test_a_figure_may_stop_after_every_piece(finished: Finished, tmp_path: Path)
             compute(run, config, check=stopping(checks))
         return [surface.done for surface in load(run).surfaces]
 
-    # one point per sitting: M = 0 and 1 come first
-    assert [sum(sitting(0)) for _ in range(12)] == list(range(1, 13))
+    # one piece per sitting: M = 0 and 1 come first, then the corners of the exact surface
+    assert [sum(sitting(0)) for _ in range(12)] == [4, 6, *range(7, 17)]
     for done in range(5):  # a path is one piece; stopped in it, it starts again
-        assert sitting(0) == [6, 6, 0]
+        assert sitting(0) == [6, 6, 4]
         assert len(load(run).paths) == done
-        assert sitting(1) == [6, 6, 0]
+        assert sitting(1) == [6, 6, 4]
         assert len(load(run).paths) == done + 1
-    assert [sitting(0)[2] for _ in range(6)] == list(range(1, 7))
+    assert [sitting(0)[2] for _ in range(2)] == [5, 6]
     assert run.content_hash() == finished.run.content_hash()
 
 

@@ -4,7 +4,14 @@ Only `record` imports h5py.
 """
 
 from zarts.runfile.disk import ConfigMismatch, CorruptFile, ForeignFile, RunError, RunLocked
-from zarts.runfile.folder import ListedRun, Run, list_runs, runs_root, valid_name
+from zarts.runfile.folder import (
+    ListedRun,
+    Run,
+    differences,
+    list_runs,
+    runs_root,
+    valid_name,
+)
 from zarts.runfile.record import FORMAT, JSON, Array, Record, read_record, write_record
 
 __all__ = [
@@ -19,6 +26,7 @@ __all__ = [
     "Run",
     "RunError",
     "RunLocked",
+    "differences",
     "list_runs",
     "read_record",
     "runs_root",

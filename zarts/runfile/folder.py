@@ -35,7 +35,7 @@ from zarts.runfile.record import (
     write_record,
 )
 
-__all__ = ["ListedRun", "Run", "list_runs", "runs_root", "valid_name"]
+__all__ = ["ListedRun", "Run", "differences", "list_runs", "runs_root", "valid_name"]
 
 _RUN_FILE = "run.h5"
 _RUN_FILE_BYTES = 4 << 20  # run.h5 holds text only, so listing runs is cheap whatever lies there
@@ -101,8 +101,8 @@ class Run:
                         commit(path / "config.toml", toml.encode())
                     write_record(file, {}, asked)
         run = cls.open(path)
-        if differences := _differences(run.config, asked["config"]):
-            raise ConfigMismatch(path, differences)
+        if found := differences(run.config, asked["config"]):
+            raise ConfigMismatch(path, found)
         return run
 
     @classmethod
@@ -338,7 +338,8 @@ def _flat(value: JSON, prefix: str = "") -> dict[str, str]:
     return {prefix: canonical(value)}
 
 
-def _differences(stored: Mapping[str, JSON], asked: Mapping[str, JSON]) -> list[str]:
+def differences(stored: Mapping[str, JSON], asked: Mapping[str, JSON]) -> list[str]:
+    """One text per differing key of two configurations, ``"search.seed: stored 0, asked 1"``."""
     before, after = _flat(stored), _flat(asked)
     return [
         f"{key}: stored {before.get(key, 'nothing')}, asked {after.get(key, 'nothing')}"

@@ -1,76 +1,29 @@
-"""Work in this process and in workers: the same values, and nothing lost when a worker dies."""
+"""Work in this process and in workers: the same values, and an end when the caller wants it."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from zarts.execute import ATTEMPTS, Failure, Outcome, run
-
-# All of it is importable from a worker: the functions live in this module, on the test's own path.
-
-
-def setup(base: int = 10) -> int:
-    return base
-
-
-def square(state: int, item: int) -> Iterator[int]:
-    yield from range(item % 3)  # progress
-    yield state + item**2
-
-
-def deadly(state: int, item: int) -> Iterator[int]:
-    if item == 2:
-        os._exit(3)
-    yield from square(state, item)
-
-
-def deadly_once(folder: str, item: int) -> Iterator[int]:
-    mark = Path(folder) / str(item)
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    yield item
-
-
-def failing(state: int, item: int) -> Iterator[int]:
-    if item == 2:
-        raise KeyError("two")
-    yield state
-
-
-def sleeping(folder: str, item: int) -> Iterator[int]:
-    (Path(folder) / f"pid-{os.getpid()}").touch()
-    time.sleep(60)
-    yield item
-
-
-def folder_of(path: str) -> str:
-    return path
-
-
-def finals(outcomes: Iterator[Outcome[int, int]]) -> dict[int, int | Failure]:
-    found: dict[int, int | Failure] = {}
-    for outcome in outcomes:
-        if outcome.final:
-            assert outcome.item not in found, "recorded twice"
-            found[outcome.item] = outcome.value
-    return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
+from tests.zarts.execute.chores import (
+    Awkward,
+    alive,
+    finals,
+    folder_of,
+    mute,
+    poison,
+    setup,
+    sleeping,
+    square,
+    unsendable,
+)
+from zarts.execute import run
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -80,36 +33,63 @@ def test_every_item_is_done_once(workers: int) -> None:
     assert len(outcomes) == sum(1 + item % 3 for item in range(8))
 
 
-def test_nothing_to_do_starts_nothing() -> None:
+@pytest.mark.parametrize("cluster", [None, "local"])
+def test_nothing_to_do_starts_nothing(cluster: str | None) -> None:
     def never() -> int:
         raise AssertionError
 
-    assert list(run(never, square, [], workers=4)) == []
-
-
-def test_a_poison_item_fails_alone() -> None:
-    found = finals(run(setup, deadly, range(5), workers=2))
-    poisoned = found.pop(2)
-    assert isinstance(poisoned, Failure)
-    assert f"ended {ATTEMPTS} times" in poisoned.reason
-    assert found == {item: 10 + item**2 for item in (0, 1, 3, 4)}
-
-
-def test_an_item_survives_the_death_of_its_worker(tmp_path: Path) -> None:
-    found = finals(run(partial(folder_of, str(tmp_path)), deadly_once, range(4), workers=2))
-    assert found == {item: item for item in range(4)}
+    assert list(run(never, square, [], workers=4, cluster=cluster)) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_reaches_the_caller(workers: int) -> None:
-    with pytest.raises(KeyError, match="two"):
-        list(run(setup, failing, range(4), workers=workers))
+    with pytest.raises(KeyError, match="four") as caught:
+        list(run(setup, poison, [0, 4], workers=workers))
+    if workers > 1:
+        assert "in poison" in caught.value.__notes__[0]
 
 
-@pytest.mark.parametrize("workers", [0, -1])
-def test_workers_are_at_least_one(workers: int) -> None:
+def test_what_is_done_reaches_the_caller_before_an_error() -> None:
+    outcomes = run(setup, poison, [7, 4], workers=2)
+    first = next(outcomes)
+    assert (first.item, first.value) == (7, 59)
+    with pytest.raises(KeyError):
+        next(outcomes)
+
+
+def test_an_error_that_cannot_travel_is_told() -> None:
+    with pytest.raises(RuntimeError, match="Awkward: 5 and 6"):
+        list(run(setup, poison, [5], workers=2))
+    with pytest.raises(Awkward):
+        list(run(setup, poison, [5]))
+
+
+def test_a_value_that_cannot_travel_is_told() -> None:
+    with pytest.raises((TypeError, AttributeError), match="pickle"):
+        list(run(setup, unsendable, [0], workers=2))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_without_a_value_is_an_error(workers: int) -> None:
+    with pytest.raises(ValueError, match="work yielded nothing"):
+        list(run(setup, mute, [0], workers=workers))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_setup_that_fails_reaches_the_caller(workers: int) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(run(partial(divmod, 1, 0), square, range(3), workers=workers))
+
+
+@pytest.mark.parametrize("workers", [0, -1, None])
+def test_workers_are_at_least_one(workers: int | None) -> None:
     with pytest.raises(ValueError, match="expected 1 or more"):
         list(run(setup, square, range(4), workers=workers))
+
+
+def test_workers_of_a_cluster_are_not_negative() -> None:
+    with pytest.raises(ValueError, match="expected 1 or more"):
+        list(run(setup, square, range(4), workers=-1, cluster="local"))
 
 
 def test_a_stop_ends_the_workers_at_once(tmp_path: Path) -> None:
@@ -130,7 +110,7 @@ def test_a_stop_ends_the_workers_at_once(tmp_path: Path) -> None:
 PARENT = """
 import sys
 from functools import partial
-from tests.zarts.test_execute import folder_of, sleeping
+from tests.zarts.execute.chores import folder_of, sleeping
 from zarts.execute import run
 if __name__ == "__main__":
     list(run(partial(folder_of, sys.argv[1]), sleeping, range(2), workers=2))
@@ -155,7 +135,7 @@ def test_workers_do_not_outlive_a_killed_caller(tmp_path: Path, root: Path) -> N
 
 UNGUARDED = """
 from functools import partial
-from tests.zarts.test_execute import setup, square
+from tests.zarts.execute.chores import setup, square
 from zarts.execute import run
 print(list(run(setup, square, range(4), workers=2)))
 """

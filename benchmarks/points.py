@@ -1,0 +1,199 @@
+"""What a grid point costs: against the plain twin, against independent processes, and by size.
+
+Run as ``python -m benchmarks.points``. Prints ``name value target`` per line. Points are those of
+the quick preset with freshly drawn ω. The twin takes one α at a time in one process, on as many
+threads as PyTorch takes by itself, from batches that are ready in memory. Rates of worker processes
+are counted from the moment all of them are warm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from multiprocessing.synchronize import Barrier
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.reference import Twin
+from benchmarks.timing import medians, show
+from zarts.assembly import landscape_objective, make_problem
+from zarts.config import Config, merge
+from zarts.data.stream import Batch
+from zarts.execute import run
+from zarts.objective import Bilevel
+from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
+from zarts.presets import preset
+from zarts.problems.image import ImageLoss
+from zarts.rng import generator
+
+STEPS = {0: 4.0, 10: 3.0}  # M: least ratio to the twin
+CHUNK = {0: 8, 10: 1}  # α per call, as the grid does
+
+
+def objective(steps: int, **sections: dict[str, object]) -> Bilevel[Batch]:
+    """L_M of the quick preset at freshly drawn ω."""
+    config = Config.from_table(merge(preset("quick", "darts-1"), sections))
+    weights = make_problem(config).objective.weights
+    return landscape_objective(config, weights, config.search.learning_rate).at(steps)
+
+
+def drawn(problem: Bilevel[Batch], count: int, number: int = 0) -> Tensor:
+    """Some α (count, d)."""
+    return torch.randn(count, problem.space.dim, generator=generator(number, "alphas"))
+
+
+class TwinPoint:
+    """L_M of the plain network, as it is usually written: load ω, M optimizer steps, validate."""
+
+    def __init__(self, problem: Bilevel[Batch]) -> None:
+        assert isinstance(problem.val_loss, ImageLoss)
+        self.twin = Twin(problem.val_loss.network)
+        self.twin.load(problem.weights)
+        self.state = {name: value.clone() for name, value in self.twin.state_dict().items()}
+        steps = problem.inner_steps
+        self.inner = problem.feed.inner_batches(0, steps) if steps else ()
+        self.val = problem.val_batches()
+        self.rule = problem.feed.inner_sgd(0)
+
+    def __call__(self, alpha: Tensor) -> float:
+        """The loss at one α."""
+        self.twin.load_state_dict(self.state)
+        rule = self.rule
+        optimizer = torch.optim.SGD(
+            self.twin.parameters(),
+            rule.learning_rate,
+            momentum=rule.momentum,
+            weight_decay=rule.weight_decay,
+        )
+        for batch in self.inner:
+            optimizer.zero_grad()
+            self._loss(alpha, batch).backward()
+            nn.utils.clip_grad_norm_(self.twin.parameters(), rule.clip or float("inf"))
+            optimizer.step()
+        with torch.no_grad():
+            return sum(float(self._loss(alpha, batch)) for batch in self.val) / len(self.val)
+
+    def _loss(self, alpha: Tensor, batch: Batch) -> Tensor:
+        return functional.cross_entropy(self.twin(alpha, batch.images, batch.key), batch.labels)
+
+
+# An item is the number of a chunk; what runs in a worker yields the seconds it took.
+
+
+def work(steps: int, problem: Bilevel[Batch], number: int) -> Iterator[float]:
+    """Evaluates one chunk."""
+    start = time.perf_counter()
+    problem.evaluate(drawn(problem, CHUNK[steps], number))
+    yield time.perf_counter() - start
+
+
+def rate_of_workers(steps: int, workers: int, chunks: int) -> tuple[float, float]:
+    """Points per second of worker processes, and the share of their time they spend on points."""
+    warm = 2 * workers
+    times, spent = [], []
+    setup = partial(objective, steps)
+    for outcome in run(setup, partial(work, steps), range(chunks + warm), workers=workers):
+        times.append(time.perf_counter())
+        assert isinstance(outcome.value, float)
+        spent.append(outcome.value)
+    wall = times[-1] - times[warm - 1]
+    # the last points do not come at one moment: what one worker waits for the other is not overhead
+    idle = times[-1] - times[-workers]
+    return chunks * CHUNK[steps] / wall, sum(spent[warm:]) / (workers * wall - idle)
+
+
+def alone(steps: int, chunks: int, start: Barrier) -> float:
+    """An independent process: points per second of a plain loop."""
+    torch.set_num_threads(1)
+    problem = objective(steps)
+    problem.evaluate(drawn(problem, CHUNK[steps]))
+    start.wait()
+    began = time.perf_counter()
+    for number in range(chunks):
+        next(work(steps, problem, number))
+    return chunks * CHUNK[steps] / (time.perf_counter() - began)
+
+
+def rate_of_processes(steps: int, count: int, chunks: int) -> float:
+    """Points per second of independent processes that know nothing of each other."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(count) as pool:
+        start = manager.Barrier(count)
+        found = pool.starmap(alone, [(steps, chunks, start)] * count)
+    return sum(found)
+
+
+def against_the_twin(steps: int, workers: int, chunks: int) -> None:
+    """Prints what a point costs, and how two ways of using all cores compare."""
+    problem = objective(steps)
+    twin, alpha = TwinPoint(problem), drawn(problem, 1)
+    # the same loss; single precision loses digits with every step (in double they agree to 1e-15)
+    assert abs(twin(alpha[0]) - float(problem(alpha[0]))) < (0.1 if steps else 1e-3)
+    plain = medians({"twin": lambda: twin(alpha[0])}, 5)["twin"]
+    rate, busy = rate_of_workers(steps, workers, chunks)
+    independent = rate_of_processes(steps, workers, chunks // workers)
+    again, _ = rate_of_workers(steps, workers, chunks)
+    plain = (plain + medians({"twin": lambda: twin(alpha[0])}, 5)["twin"]) / 2
+    rate = (rate + again) / 2
+    name = f"point_m{steps:02d}"
+    show(f"{name}_ms", 1e3 / rate)
+    show(f"{name}_ratio", plain * rate, STEPS[steps])
+    show(f"{name}_workers_against_independent", rate / independent, 0.95)
+    show(f"{name}_share_of_time_on_points", busy, 0.97)
+
+
+def growth() -> None:
+    """Prints work over time for sizes that should cost in proportion: 1 is in proportion."""
+    torch.set_num_threads(1)
+    base, other = objective(10), objective(5)
+    alphas = drawn(base, 4)
+    wide = objective(0, supernet={"channels": 16})
+    deep = objective(0, supernet={"cells": 6})
+    narrow = objective(0)
+    took = medians(
+        {
+            "M = 10": lambda: base.evaluate(alphas[:1]),
+            "M = 5": lambda: other.evaluate(alphas[:1]),
+            "M = 0": lambda: narrow.evaluate(alphas[:1]),
+            "4 points": lambda: base.evaluate(alphas),
+            "wide": lambda: wide.evaluate(alphas[:1]),
+            "deep": lambda: deep.evaluate(alphas[:1]),
+        },
+        5,
+    )
+    step = (took["M = 10"] - took["M = 0"]) / 10
+    show("growth_in_inner_steps", (took["M = 0"] + 5 * step) / took["M = 5"], 0.9)
+    show("growth_in_points", 4 * took["M = 10"] / took["4 points"], 0.9)
+    show("growth_in_channels", 4 * took["M = 0"] / took["wide"], 0.9)  # pointwise: C squared
+    show("growth_in_cells", 2 * took["M = 0"] / took["deep"], 0.9)
+    alpha, optimizers = alphas[0], (DARTS(1), DARTS(2), RandomSearch(), MGS(), GLD())
+    for optimizer in optimizers:
+        problem = base.at(optimizer.order - 1) if isinstance(optimizer, DARTS) else base
+        update = partial(optimizer.step, problem, alpha, {}, generator(0, "step"))
+        spent = medians({"update": update, "point": lambda: base.evaluate(alphas[:1])}, 1)
+        name = f"update_{type(optimizer).__name__.lower()}"
+        name += f"_{optimizer.order}" if isinstance(optimizer, DARTS) else ""
+        show(f"{name}_ms", 1e3 * spent["update"])
+        if not isinstance(optimizer, DARTS):  # what an update asks for, over what it takes
+            expected = optimizer.evaluations * spent["point"]
+            show(f"{name}_efficiency", expected / spent["update"], 0.9)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    workers = parser.parse_args(arguments).workers
+    against_the_twin(0, workers, 24)
+    against_the_twin(10, workers, 24)
+    growth()
+
+
+if __name__ == "__main__":
+    main()

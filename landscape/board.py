@@ -1,0 +1,103 @@
+"""What is known of a figure while it is computed, in memory and on disk: the only writer."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from landscape.grid import with_point
+from landscape.plan import Item, units
+from landscape.record import Path, Status, Surface, save_path, save_surface
+from landscape.work import Losses, Value
+from zarts.config import Config
+from zarts.execute import Failure
+from zarts.runfile import Run
+
+__all__ = ["FLUSH_SECONDS", "SAVES", "Board", "Report"]
+
+FLUSH_SECONDS = 10.0  # a kill costs about this much of a surface, plus the points under way
+SAVES = 20.0  # times as long as a save takes, at least, is the time to the next one
+Report = Callable[[int, str], None]
+
+
+class Board:
+    """What is known so far, in memory and on disk."""
+
+    def __init__(
+        self,
+        run: Run,
+        config: Config,
+        surfaces: dict[int, Surface],
+        begin: Callable[[], Report],
+    ) -> None:
+        """Puts what is known on disk.
+
+        Args:
+            run: Its lock is held.
+            config: Its settings.
+            surfaces: By M; unfinished ones are saved at once, so that a reader sees them.
+            begin: Asked once they are; gives what is told the units of cost of each outcome.
+        """
+        self.failed: list[str] = []
+        self._run, self._config, self._surfaces = run, config, surfaces
+        for surface in surfaces.values():
+            save_surface(run, surface)  # from here on a reader sees an honest, unfinished picture
+        self._tell = begin()
+        self._touched = set[int]()
+        self._told = Counter[str]()
+        self._tally = Counter[bool]()  # points by whether they failed
+        self._saved, self._pause = time.monotonic(), FLUSH_SECONDS
+
+    def add(self, item: Item, value: Value | Failure, *, final: bool) -> None:
+        """Takes in an outcome."""
+        cost = units(self._config, [item])
+        if isinstance(item, str):
+            share = cost // (self._config.paths.updates + 1)
+            self._tell(cost - self._told[item] if final else share, "")
+            self._told[item] += share
+            if isinstance(value, Failure):  # the others go on; it is told at the end
+                self.failed.append(f"{item} ({value.reason})")
+            elif final and isinstance(value, Path):
+                save_path(self._run, value)
+            return
+        self._tell(cost, "")
+        steps, points = item
+        if isinstance(value, Failure):
+            bad = Status.TIMEOUT if value.timeout else Status.FAILED
+            value = Losses([(np.nan, bad)] * len(points), 0.0)
+        assert isinstance(value, Losses)
+        for point, (loss, status) in zip(points, value.of_points, strict=True):
+            self._surfaces[steps] = with_point(
+                self._surfaces[steps],
+                *point,
+                loss,
+                seconds=value.seconds / len(points),
+                status=status,
+            )
+            self._tally[status in (Status.FAILED, Status.TIMEOUT)] += 1
+        self._touched.add(steps)
+        self._give_up_early()
+        if time.monotonic() - self._saved > self._pause:
+            self.save()
+
+    def save(self) -> None:
+        """Puts all that is new on disk; at most a twentieth of the time is spent on it."""
+        start = time.monotonic()
+        for steps in self._touched:
+            save_surface(self._run, self._surfaces[steps])
+        self._touched.clear()
+        self._saved = time.monotonic()
+        self._pause = max(FLUSH_SECONDS, SAVES * (self._saved - start))
+
+    def _give_up_early(self) -> None:
+        """Raises ChildProcessError where going on would only burn time."""
+        bad, good = self._tally[True], self._tally[False]
+        if (bad >= 3 and not good) or (bad >= 10 and bad > 0.05 * (bad + good)):
+            raise ChildProcessError(
+                f"{self._run.path}: {bad} of {bad + good} points failed, so the rest was left; "
+                "what is done is kept. Look at the last message of a worker, then run the same "
+                "command again"
+            )

@@ -1,0 +1,200 @@
+"""``python -m landscape.merge SHARD ...``: one run from the shares that array jobs computed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landscape.record import Status, Surface, save_surface, surface_from
+from zarts import cli
+from zarts.config import Config, ConfigError
+from zarts.runfile import ConfigMismatch, Record, Run, RunError, differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Holes", "NotTheSame", "main", "merge"]
+
+
+class NotTheSame(RunError):
+    """Shards that hold different values for the same thing."""
+
+
+class Holes(RuntimeError):
+    """Shards that leave something out."""
+
+
+def merge(shards: Sequence[Run], target: Path, command: Sequence[str], *, partial: bool) -> Run:
+    """Writes the union of shards into a run; it has the ``content_hash`` of an undivided one.
+
+    Args:
+        shards: Runs of the same plan, each with a share of its points and paths, finished or not.
+        target: The folder of the whole; one that holds a part already is completed.
+        command: For the provenance.
+        partial: Write what there is, even with holes.
+
+    Raises:
+        ConfigMismatch: If the shards are of different plans.
+        Holes: If points or paths are missing and ``partial`` is not set; nothing is written.
+        NotTheSame: If two shards differ in ω, in the plane, or in a value both hold.
+        RunError: If a shard cannot be read or the target not be written.
+    """
+    first = shards[0]
+    for other in shards[1:]:
+        if found := differences(first.config, other.config):
+            raise ConfigMismatch(other.path, found)
+    names = sorted({name for shard in shards for name in shard.names()} - {"checkpoint"})
+    same = {name: _one(shards, name) for name in names if not name.startswith("grid/")}
+    surfaces = [_union(shards, name) for name in names if name.startswith("grid/")]
+    config = Config.from_table(first.config)
+    missing = _missing(config, same, surfaces)
+    if missing and not partial:
+        raise Holes(
+            f"{len(shards)} shards leave out {', '.join(missing)}; finish or add the shards that "
+            "have them, or merge what there is with --partial"
+        )
+    from zarts.provenance import provenance
+
+    facts = {key: first.provenance[key] for key in _KEPT if key in first.provenance}
+    made = provenance(command) | facts | {"shards": [shard.name for shard in shards]}
+    run = Run.create(target, first.config, made, toml=config.to_toml())
+    with run.lock():
+        for name, record in same.items():
+            run.write(name, record.arrays, record.attributes)
+        for surface in surfaces:
+            save_surface(run, surface)
+    return run
+
+
+_KEPT = ("seed", "device", "data_fingerprint")
+
+
+def _one(shards: Iterable[Run], name: str) -> Record:
+    """The record of this name, which all that have it must agree on."""
+    found: tuple[Run, Record] | None = None
+    for shard in shards:
+        if name not in shard:
+            continue
+        record = shard.read(name)
+        if found is None:
+            found = shard, record
+        elif not _agree(found[1], record):
+            raise NotTheSame(
+                f"{shard.path}: {name} is not the one of {found[0].name}; shards must share one "
+                "ω and one plane, and values of one kind of device"
+            )
+    assert found is not None
+    return found[1]
+
+
+def _agree(one: Record, other: Record) -> bool:
+    if one.arrays.keys() != other.arrays.keys():
+        return False
+    return all(
+        np.array_equal(array, other.arrays[key], equal_nan=array.dtype.kind == "f")
+        for key, array in one.arrays.items()
+        if not key.startswith("timing")
+    )
+
+
+def _union(shards: Iterable[Run], name: str) -> Surface:
+    """One surface with the points of all shards.
+
+    Where nobody has a result, a failure is better than nothing.
+
+    Raises:
+        NotTheSame: If two shards have different values for a point.
+    """
+    whole: Surface | None = None
+    for shard in shards:
+        if name not in shard:
+            continue
+        part = surface_from(shard.read(name))
+        if whole is None:
+            whole = part
+            continue
+        has, had = (np.isin(s.status, (Status.OK, Status.DIVERGED)) for s in (part, whole))
+        both = has & had
+        if not np.array_equal(part.loss[both], whole.loss[both], equal_nan=True) or np.any(
+            part.status[both] != whole.status[both]
+        ):
+            row, col = np.argwhere(
+                both & ~((part.loss == whole.loss) | (np.isnan(part.loss) & np.isnan(whole.loss)))
+            )[0]
+            raise NotTheSame(
+                f"{shard.path}: {name} has {part.loss[row, col]!r} at row {row}, column {col}, "
+                f"another shard {whole.loss[row, col]!r}; values of different devices do not mix"
+            )
+        better = (has & ~had) | (~had & (whole.status == Status.PENDING))
+        whole = Surface(
+            whole.inner_steps,
+            whole.x,
+            whole.y,
+            np.where(better, part.loss, whole.loss),
+            np.where(better, part.status, whole.status),
+            np.where(better, part.seconds, whole.seconds),
+        )
+    assert whole is not None
+    return whole
+
+
+def _missing(config: Config, same: Mapping[str, Record], surfaces: list[Surface]) -> list[str]:
+    from landscape.plan import surfaces_of
+
+    known = {surface.inner_steps: surface for surface in surfaces}
+    found = []
+    for steps in surfaces_of(config):
+        size = config.landscape.rows * config.landscape.cols
+        holes = size - known[steps].done if steps in known else size
+        if holes:
+            found.append(f"{holes} of {size} points at M = {steps}")
+    found += [f"path {name}" for name in config.paths.methods if f"paths/{name}" not in same]
+    return found + [name for name in ("plane",) if name not in same]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m landscape.merge",
+        description="Puts the shards of python -m landscape.compute --shard K/N together.",
+        epilog=cli.EPILOG,
+    )
+    parser.add_argument("shards", nargs="+", type=Path, metavar="SHARD", help="folder of a shard")
+    parser.add_argument("--out", type=Path, help="folder of the whole (default: beside the shards)")
+    parser.add_argument("--partial", action="store_true", help="merge what there is")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--verbose", action="store_true", help="show where an error came from")
+    args = parser.parse_args(words)
+    command = ["python", "-m", "landscape.merge", *words]
+    return cli.guarded(partial(_merge, args, command), verbose=args.verbose)
+
+
+def _merge(args: argparse.Namespace, command: list[str]) -> int:
+    shards = [Run.open(_existing(folder)) for folder in args.shards]
+    target = args.out or shards[0].path.with_name(shards[0].name.partition("-shard-")[0])
+    if target in [shard.path for shard in shards]:
+        raise ConfigError(f"{target} is one of the shards; name the whole with --out")
+    try:
+        run = merge(shards, target, command, partial=args.partial)
+    except Holes as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    result = {"schema": 1, "run": str(run.path), "content_hash": run.content_hash()}
+    print(json.dumps(result) if args.json else run.path)
+    return 0
+
+
+def _existing(folder: Path) -> Path:
+    return folder if folder.exists() else cli.runs_root() / folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())

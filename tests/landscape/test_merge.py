@@ -1,0 +1,170 @@
+"""Shards: each a share of one plan, together the undivided run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from landscape import merge as command
+from landscape.compute import main as compute_main
+from landscape.merge import Holes, NotTheSame, merge
+from landscape.pipeline import compute, finished
+from landscape.plan import Item, share_of, surfaces_of, units
+from landscape.record import Status, load
+from tests.landscape.conftest import Finished
+from tests.tiny import create, tiny
+from zarts.config import Config
+from zarts.recorder import record_search
+from zarts.runfile import ConfigMismatch, Run
+
+COUNT = 4
+
+
+def config_of(run: Run) -> Config:
+    return Config.from_table(run.config)
+
+
+@pytest.fixture(scope="module")
+def shards(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    folder = tmp_path_factory.mktemp("shards")
+    config = config_of(finished.run)
+    found = []
+    for rank in range(1, COUNT + 1):
+        path = folder / f"whole-shard-{rank}-of-{COUNT}"
+        shutil.copytree(finished.run.path, path)
+        for part in ("grid", "paths"):
+            shutil.rmtree(path / part)
+        run = Run.open(path)
+        compute(run, config, shard=(rank, COUNT))
+        found.append(run)
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 7])
+def test_shares_are_a_fair_partition(finished: Finished, count: int) -> None:
+    config = config_of(finished.run)
+    shares = [share_of(config, (rank, count)) for rank in range(1, count + 1)]
+    pieces = [item for share in shares for item in share]
+    land = config.landscape
+    points = land.rows * land.cols * len(surfaces_of(config))
+    assert len(pieces) == len(set(pieces)) == points + len(config.paths.methods)
+    loads = [units(config, share) for share in shares]
+    largest = max(units(config, [item]) for item in pieces)
+    assert max(loads) - min(loads) <= largest
+
+
+def test_a_shard_does_its_share_and_no_more(shards: list[Run]) -> None:
+    config = config_of(shards[0])
+    for rank, run in enumerate(shards, start=1):
+        done: set[Item] = {path.method for path in load(run).paths}
+        for surface in load(run).surfaces:
+            done |= {
+                (surface.inner_steps, ((int(row), int(col)),))
+                for row, col in np.argwhere(surface.status == Status.OK)
+            }
+        assert done == share_of(config, (rank, COUNT))
+        assert finished(run, config, (rank, COUNT))
+        assert not finished(run, config)
+
+
+def test_all_shards_are_the_undivided_run(
+    finished: Finished, shards: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(run.path) for run in reversed(shards)]
+    assert command.main([*words, "--out", str(tmp_path / "whole"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["content_hash"] == finished.run.content_hash()
+    whole = Run.open(tmp_path / "whole")
+    assert whole.provenance["shards"] == [run.name for run in reversed(shards)]
+    assert whole.provenance["seed"] == finished.run.provenance["seed"]
+
+
+def test_holes_are_named_and_nothing_is_written(
+    finished: Finished, shards: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "whole"
+    with pytest.raises(Holes, match=r"3 shards leave out .*; finish or add the shards"):
+        merge(shards[:3], target, [], partial=False)
+    words = [str(run.path) for run in shards[:3]]
+    assert command.main([*words, "--out", str(target)]) == 1
+    assert "--partial" in capsys.readouterr().err
+    assert not target.exists()
+    part = merge(shards[:3], target, [], partial=True)
+    config = config_of(part)
+    assert not finished_run(part, config)
+    compute(part, config)  # a part is a run like any other: it can be finished
+    assert part.content_hash() == finished.run.content_hash()
+
+
+def finished_run(run: Run, config: Config) -> bool:
+    return finished(run, config)
+
+
+def test_other_plans_and_values_are_refused(shards: list[Run], tmp_path: Path) -> None:
+    other = create(tmp_path / "other", tiny("darts-1", {"seed": 1}))
+    with pytest.raises(ConfigMismatch, match="seed: stored"):
+        merge([shards[0], other], tmp_path / "whole", [], partial=False)
+    holder = next(run for run in shards if any(s.done for s in load(run).surfaces))
+    held = next(s.inner_steps for s in load(holder).surfaces if s.done)
+    for name, key in (("plane", "origin"), (f"grid/m{held:02d}", "loss")):
+        changed = tmp_path / f"changed-{key}"
+        shutil.copytree(holder.path, changed)
+        run = Run.open(changed)
+        record = run.read(name)
+        run.write(name, {**record.arrays, key: record.arrays[key] + 1e-9}, record.attributes)
+        with pytest.raises(NotTheSame, match=name):
+            merge([holder, run], tmp_path / "whole", [], partial=True)
+    assert not (tmp_path / "whole").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--shard", "1/2"], "--shard needs --run NAME"),
+        (["--run", "searched", "--shard", "0/4"], "got --shard 0/4, expected K/N"),
+        (["--run", "searched", "--shard", "5/4"], "got --shard 5/4, expected K/N"),
+        (["--run", "searched", "--shard", "x"], "got --shard x, expected K/N"),
+        (["--run", "searched", "--shard", "auto"], "--shard auto reads SLURM_ARRAY_TASK_ID"),
+        (["--run", "searched", "--timeout", "0"], "got --timeout 0"),
+        (["--run", "searched", "--workers", "0"], "got --workers 0"),
+    ],
+)
+def test_mistakes_are_one_clear_line(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
+    for name in ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    config = tiny("darts-1")
+    record_search(create(tmp_path / "searched", config), config)
+    assert compute_main([*words, "--grid", "2x2"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_array_jobs_count_from_their_first_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
+    config = tiny("darts-1")
+    record_search(create(tmp_path / "searched", config), config)
+    words = ["--run", "searched", "--steps", "1", "--grid", "2x2", "--workers", "1", "--quiet"]
+    words += ["--set", "paths.methods=[]", "--set", "landscape.val_batches=1"]
+    names = []
+    for task in (0, 1):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))
+        monkeypatch.setenv("SLURM_ARRAY_TASK_MIN", "0")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "2")
+        assert compute_main([*words, "--shard", "auto"]) == 0
+        names.append(capsys.readouterr().out.strip())
+    assert [name[-len("-shard-1-of-2") :] for name in names] == ["-shard-1-of-2", "-shard-2-of-2"]
+    assert command.main(names) == 0
+    whole = load(Run.open(Path(capsys.readouterr().out.strip())))
+    assert [surface.done for surface in whole.surfaces] == [4, 4]

@@ -1,0 +1,145 @@
+"""Work for the tests of the executor: importable from its workers, whatever they are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from zarts.execute import Failure, Outcome
+
+
+def setup(base: int = 10) -> int:
+    return base
+
+
+def square(state: int, item: int) -> Iterator[int]:
+    yield from range(item % 3)  # progress
+    yield state + item**2
+
+
+def squares(state: int, items: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    yield tuple(value for item in items for value in poison(state, item))
+
+
+def apart(items: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [(item,) for item in items]
+
+
+class Awkward(Exception):
+    """Can be pickled, but not unpickled."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def poison(state: int, item: int) -> Iterator[float]:
+    """Items 1 to 5 are bad, each in its own way; 6 is merely odd."""
+    if item == 1:
+        os._exit(3)
+    if item == 2:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if item == 3:
+        while True:
+            pass
+    if item == 4:
+        raise KeyError("four")
+    if item == 5:
+        raise Awkward(5, 6)
+    if item == 6:
+        yield float("nan")
+        return
+    yield state + item**2
+
+
+def nap(state: int, item: int) -> Iterator[float]:
+    """As above, and 8 sleeps."""
+    if item == 8:
+        time.sleep(60)
+    yield from poison(state, item)
+
+
+def mute(state: int, item: int) -> Iterator[int]:
+    yield from ()
+
+
+def unsendable(state: int, item: int) -> Iterator[object]:
+    yield lambda: item
+
+
+def slow_setup() -> int:
+    time.sleep(1.0)
+    return setup()
+
+
+def deadly_setup() -> str:
+    os._exit(5)
+
+
+def folder_of(path: str) -> str:
+    return path
+
+
+def deadly_once(folder: str, item: int) -> Iterator[int]:
+    mark = Path(folder) / str(item)
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield item
+
+
+def holding_one(folder: str, names: tuple[str, ...]) -> Iterator[int]:
+    """A chunk in which the item "bad" kills, and counts how often."""
+    if "bad" in names:
+        with (Path(folder) / "bad").open("a") as marks:
+            marks.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield len(names)
+
+
+def sleeping(folder: str, item: int) -> Iterator[int]:
+    (Path(folder) / f"pid-{os.getpid()}").touch()
+    time.sleep(60)
+    yield item
+
+
+def brief(folder: str, item: int) -> Iterator[tuple[int, int]]:
+    """A short item that tells who does it: its value, and the process."""
+    (Path(folder) / f"pid-{os.getpid()}").touch()
+    time.sleep(0.02)
+    yield item**2, os.getpid()
+
+
+def on_machine(folder: str, item: int) -> Iterator[int]:
+    """A short item with progress that leaves a mark of the machine of the cluster it was on."""
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        with (Path(folder) / f"at-{item}").open("a") as marks:
+            marks.write(sys.modules["ray"].get_runtime_context().get_node_id() + "\n")
+    yield -1
+    time.sleep(0.05)
+    yield item**2
+
+
+def counted_setup(folder: str) -> str:
+    (Path(folder) / f"setup-{os.getpid()}").touch()
+    return folder
+
+
+def finals(outcomes: Iterator[Outcome]) -> dict:
+    """The results by item, of which there must be one each."""
+    found: dict[object, object | Failure] = {}
+    for outcome in outcomes:
+        if outcome.final:
+            assert outcome.item not in found, "recorded twice"
+            found[outcome.item] = outcome.value
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False

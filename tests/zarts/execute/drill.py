@@ -1,0 +1,226 @@
+"""Failures on a Ray cluster of several machines, all of them this one: prints a JSON object.
+
+A program of its own, so that the tests can give it a network of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from ray.cluster_utils import Cluster
+
+from tests.zarts.execute.chores import (
+    alive,
+    apart,
+    brief,
+    counted_setup,
+    finals,
+    folder_of,
+    nap,
+    on_machine,
+    poison,
+    setup,
+    sleeping,
+    square,
+    squares,
+    unsendable,
+)
+from zarts.execute import Failure, cluster, run
+
+Found = dict[str, object]
+ITEMS = range(150)
+
+
+def error_of(act: Callable[[], object]) -> Found:
+    start = time.monotonic()
+    try:
+        act()
+    except Exception as error:
+        return {
+            "type": type(error).__name__,
+            "text": str(error),
+            "notes": getattr(error, "__notes__", []),
+            "seconds": time.monotonic() - start,
+        }
+    return {"type": "none"}
+
+
+def machines_come_and_go(machines: Cluster, folder: Path) -> Found:
+    """One of two machines is lost in the middle, and later another one joins."""
+    job = partial(folder_of, str(folder))
+    values: dict[int, object] = {}
+    twice, failures = [], []
+    lost = machines.list_all_nodes()[-1]
+    joined = None
+    for outcome in run(job, on_machine, ITEMS, cluster=machines.address, workers=None):
+        if not outcome.final:
+            continue
+        if outcome.item in values:
+            twice.append(outcome.item)
+        if isinstance(outcome.value, Failure):
+            failures.append(outcome.value.reason)
+        values[outcome.item] = outcome.value
+        if len(values) == 20:
+            machines.remove_node(lost, allow_graceful=False)
+        if len(values) == 35:
+            joined = machines.add_node(num_cpus=1, wait=False)
+    assert joined is not None
+    serial = finals(run(job, on_machine, ITEMS))
+    begun = [path.read_text().split() for path in folder.glob("at-*")]
+    return {
+        "identical": values == serial,
+        "twice": twice,
+        "failures": failures,
+        "on the lost one": sum(lost.unique_id in nodes for nodes in begun),
+        "on the new one": sum(joined.unique_id in nodes for nodes in begun),
+        "machines": len({node for nodes in begun for node in nodes}),
+    }
+
+
+def workers_are_killed(machines: Cluster, folder: Path) -> Found:
+    job, values = partial(counted_setup, str(folder)), {}
+    for outcome in run(job, brief, range(60), cluster=machines.address, workers=2):
+        assert outcome.final
+        assert outcome.item not in values
+        if len(values) in {3, 7, 22, 40, 41}:
+            os.kill(outcome.value[1], signal.SIGKILL)
+        values[outcome.item] = outcome.value[0]
+    return {
+        "identical": values == {item: item**2 for item in range(60)},
+        "setups": len(list(folder.glob("setup-*"))),
+        "workers": len(list(folder.glob("pid-*"))),
+    }
+
+
+def bad_points(machines: Cluster, folder: Path) -> Found:
+    items = [(0, 1, 7), (8, 2), (3,), (9,)]
+    start = time.monotonic()
+    found = finals(
+        run(
+            setup,
+            squares,
+            items,
+            cluster=machines.address,
+            workers=2,
+            limit=lambda item: 1.0,
+            split=apart,
+        )
+    )
+    return {
+        "failed": {
+            str(*item): [value.reason, value.timeout]
+            for item, value in found.items()
+            if isinstance(value, Failure)
+        },
+        "done": {
+            str(item): value for item, value in found.items() if not isinstance(value, Failure)
+        },
+        "seconds": time.monotonic() - start,
+    }
+
+
+def stops(machines: Cluster, folder: Path) -> Found:
+    """A worker stands still, another works, then the caller stops."""
+
+    def check() -> None:
+        if len(list(folder.glob("pid-*"))) == 2:
+            raise TimeoutError
+
+    job = partial(folder_of, str(folder))
+    told = error_of(
+        lambda: list(
+            run(job, sleeping, range(4), cluster=machines.address, workers=2, check=check)
+        )
+    )
+    pids = [int(path.name[4:]) for path in folder.glob("pid-*")]
+    deadline = time.monotonic() + 15
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return {**told, "workers": len(pids), "left": sum(map(alive, pids))}
+
+
+def errors(machines: Cluster, folder: Path) -> Found:
+    del folder
+    there = {"cluster": machines.address, "workers": 1}
+    original = cluster.versions
+    told = {
+        "raised": error_of(lambda: list(run(setup, poison, [4], **there))),
+        "awkward": error_of(lambda: list(run(setup, poison, [5], **there))),
+        "unsendable": error_of(lambda: list(run(setup, unsendable, [0], **there))),
+        "setup": error_of(lambda: list(run(partial(divmod, 1, 0), square, [0], **there))),
+        "closed": error_of(
+            lambda: list(run(setup, square, [0], cluster="127.0.0.1:9", workers=None))
+        ),
+    }
+    cluster.versions = lambda: {**original(), "torch": "0.0.1"}
+    told["versions"] = error_of(lambda: list(run(setup, square, [0], **there)))
+    cluster.versions = original
+    outcomes = [outcome[1:] for outcome in run(setup, square, [2], **there)]
+    return {**told, "progress": outcomes, "sigterm": signal.getsignal(signal.SIGTERM) == 0}
+
+
+STRANGER = """
+from tests.zarts.execute.chores import setup, square
+from zarts.execute import run
+import sys
+list(run(setup, square, [0], cluster=sys.argv[1], workers=None))
+"""
+
+
+def strangers(machines: Cluster, folder: Path) -> Found:
+    """Another token than that of the cluster."""
+    del folder
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER, machines.address],
+        env={**os.environ, "RAY_AUTH_TOKEN": "f" * 64},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    return {"text": last, "stdout": done.stdout, "seconds": time.monotonic() - start}
+
+
+def main() -> None:
+    base = Path(sys.argv[1])
+    machines = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 0,
+            "include_dashboard": False,
+            "_system_config": {"health_check_period_ms": 500, "health_check_failure_threshold": 4},
+        },
+    )
+    told: Found = {}
+    try:
+        for _ in range(2):
+            machines.add_node(num_cpus=1)
+        for drill in (
+            machines_come_and_go,
+            workers_are_killed,
+            bad_points,
+            stops,
+            errors,
+            strangers,
+        ):
+            folder = base / drill.__name__
+            folder.mkdir()
+            start = time.monotonic()
+            told[drill.__name__] = drill(machines, folder)
+            print(f"{drill.__name__}: {time.monotonic() - start:.1f} s", file=sys.stderr)
+    finally:
+        machines.shutdown()
+        (base / "told.json").write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""To a Ray cluster and away from it: address, token, environment, one clear error."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+__all__ = ["ClusterError", "connected"]
+
+CONNECT_SECONDS = 5.0
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+STORE_BYTES = 256 * 2**20  # for objects of a cluster of our own, instead of 30 % of the memory
+
+# The first bytes of HTTP/2 (RFC 9113 §3.4), which Ray's gRPC speaks: preface and empty SETTINGS.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+SETTINGS = 4  # the type of the frame that must come back first, its fourth byte
+
+
+class ClusterError(Exception):
+    """The cluster cannot be used; the text says why and what to do."""
+
+
+@contextmanager
+def connected(address: str, workers: int | None) -> Iterator[ModuleType]:
+    """Ray, connected; afterwards disconnected, and ended if the cluster is our own.
+
+    Args:
+        address: ``local`` starts a cluster that only this machine reaches; HOST:PORT is one that
+            this machine is part of.
+        workers: How many a cluster of our own has room for; None for one per core.
+
+    Raises:
+        ClusterError: If there is nothing to connect to, or no token where one is needed.
+    """
+    own = address == "local"
+    host, port = ("", 0) if own else _parsed(address)
+    with _environment(_variables(own, host)), _silent(ray := _ray()):
+        if ray.is_initialized():
+            raise ClusterError("Ray is in use in this process already; call ray.shutdown() first")
+        if own:
+            options = {"num_cpus": workers, "object_store_memory": STORE_BYTES}
+        else:
+            options = {}
+            # Ray takes a loopback address for this machine's address in the network
+            _knock(ray.util.get_node_ip_address() if _loopback(host) else host, port)
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=False,  # it lets whoever reaches it run code
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,  # what matters is raised
+                **options,
+            )
+        except Exception as error:
+            raise ClusterError(_refusal(address, error)) from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)  # Ray sets one that exits at once
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _ray() -> ModuleType:
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "a cluster needs Ray, which is not installed: pip install 'zarts[cluster]'"
+        ) from error
+    module: ModuleType = ray
+    return module
+
+
+@contextmanager
+def _silent(ray: ModuleType) -> Iterator[None]:
+    """Keeps stdout clean, to which Ray prints what befell its workers; it has no switch for it."""
+    module = ray._private.worker
+    printer = module.print_to_stdstream
+    module.print_to_stdstream = lambda *data, **options: None
+    try:
+        yield
+    finally:
+        module.print_to_stdstream = printer
+
+
+def _parsed(address: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdecimal() and "/" not in host):
+        raise ClusterError(
+            f"got the cluster address {address!r}, expected 'local' or HOST:PORT, "
+            "such as the one `ray start --head` prints"
+        )
+    return host.strip("[]"), int(port)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _variables(own: bool, host: str) -> Mapping[str, str]:
+    """What Ray reads from the environment.
+
+    Raises:
+        ClusterError: If a token is needed and missing.
+    """
+    variables: dict[str, str] = {}
+    known = any(os.environ.get(name) for name in TOKENS)
+    if own:
+        # The name is about macOS, where a machine is by default a cluster of its own that listens
+        # on the loopback address only. That is what we want everywhere.
+        variables["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        if not known:
+            variables["RAY_AUTH_TOKEN"] = _own_token()
+    elif not known and not (Path.home() / ".ray" / "auth_token").is_file():
+        if not _loopback(host):
+            raise ClusterError(
+                f"no token for the cluster at {host}, and without one anybody who reaches it can "
+                "run code on it; start it with RAY_AUTH_MODE=token and give its token to this "
+                f"command in {' or '.join(TOKENS)} (https://docs.ray.io/en/latest/ray-security)"
+            )
+        return variables
+    if not own:
+        # one attempt to log in, under the names of newer and older versions; the default are 20
+        variables |= {"RAY_gcs_server_port_wait_time_s": "1", "RAY_NUM_REDIS_GET_RETRIES": "1"}
+    return variables | {"RAY_AUTH_MODE": "token"}
+
+
+@cache
+def _own_token() -> str:
+    return secrets.token_hex(32)  # one per process, as Ray remembers the first it sees
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _knock(host: str, port: int) -> None:
+    """Asks for HTTP/2, as Ray itself would wait for minutes.
+
+    Raises:
+        ClusterError: If nobody answers, or something else does.
+    """
+    try:
+        with socket.create_connection((host, port), CONNECT_SECONDS) as line:
+            if os.environ.get("RAY_USE_TLS", "0") != "0":
+                return  # which is Ray's to speak
+            line.settimeout(CONNECT_SECONDS)
+            line.sendall(PREFACE)
+            answer = line.recv(9)
+    except OSError as error:
+        raise ClusterError(
+            f"nobody answers at {host}:{port} ({error.strerror or error}); "
+            "is the cluster running, and is this the address that `ray start --head` printed?"
+        ) from error
+    if len(answer) < 4 or answer[3] != SETTINGS:
+        raise ClusterError(f"what answers at {host}:{port} is not a Ray cluster")
+
+
+def _refusal(address: str, error: BaseException) -> str:
+    """Why Ray did not connect, or start, in a line."""
+    told = [str(error)]
+    while (cause := error.__cause__) is not None:
+        error = cause
+        told.append(str(error))
+    text = "\n".join(told)
+    if "Unauthenticated" in text or "AuthToken" in text:
+        return (
+            f"the cluster at {address} does not accept the token; it needs the one the cluster was "
+            f"started with, in {' or '.join(TOKENS)}"
+        )
+    line = next((line.strip() for line in told[-1].splitlines() if line.strip()), "no reason given")
+    if address == "local":
+        return f"Ray could not start a cluster on this machine: {line}"
+    return f"cannot use the cluster at {address}: {line}; this machine must be part of it"
