@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
     "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.parts"},
     "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly"},
-    "zarts.cli": {*SETTINGS, *FILES, "zarts.presets"},
+    "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.presets"},
     "zarts.sweep": {
         *OBJECTS,
         *FILES,
@@ -116,8 +116,11 @@ OWNERS = {  # library -> the only places that may import it
 }
 STARTS_WITHOUT_TORCH = (
     "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.optimizers", "zarts.presets",
-    "zarts.provenance", "zarts.runfile", "zarts.tables", "landscape", "landscape.catalogue",
-    "landscape.compute", "landscape.figures", "landscape.measure", "landscape.record",
+    "zarts.provenance", "zarts.runfile", "zarts.tables", "zarts.sections", "zarts.sweep",
+    "zarts.sweep.__main__", "zarts.sweep.progress", "zarts.sweep.results", "zarts.sweep.settings",
+    "landscape", "landscape.catalogue",
+    "landscape.compute", "landscape.figures", "landscape.levels", "landscape.measure",
+    "landscape.merge", "landscape.record", "landscape.verify", "landscape.verify.__main__",
 )  # fmt: skip
 
 

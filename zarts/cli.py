@@ -20,6 +20,7 @@ from types import FrameType
 from tqdm import tqdm
 
 from zarts.config import Config, ConfigError, Table, merge, parse_assignment, read_toml
+from zarts.execute import ClusterError
 from zarts.presets import PRESETS, preset
 from zarts.runfile import RunError, runs_root, valid_name
 
@@ -267,6 +268,7 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
         return 1
     except (
         ConfigError,
+        ClusterError,
         FileNotFoundError,
         ModuleNotFoundError,
         RunError,
@@ -278,7 +280,10 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
         if verbose:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
-        usage = (ConfigError, FileNotFoundError, ModuleNotFoundError, RunError, MemoryError)
+        usage = (
+            ConfigError, ClusterError, FileNotFoundError, ModuleNotFoundError, RunError,
+            MemoryError,
+        )  # fmt: skip
         return 2 if isinstance(error, usage) else 1
     except RuntimeError as error:
         # what torch raises when an allocation fails; any other RuntimeError is a defect to be seen

@@ -25,7 +25,7 @@ def provenance(command: Sequence[str]) -> dict[str, JSON]:
 
     Returns:
         ``command``, ``created`` (UTC), ``git`` (``commit`` and ``dirty``, or None outside a
-        checkout), ``versions``, ``python`` and ``machine``.
+        checkout), ``versions``, ``python``, ``machine`` and ``cpu``.
     """
     return {
         "command": [_without_folder(word) for word in command],
@@ -34,7 +34,17 @@ def provenance(command: Sequence[str]) -> dict[str, JSON]:
         "versions": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu(),  # equal bits are promised on one kind of CPU
     }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def _without_folder(word: str) -> str:

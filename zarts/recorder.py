@@ -270,7 +270,10 @@ def _restore(record: Record | None, problem: Problem) -> _State:
     like = next(iter(problem.objective.weights.values()))
 
     def placed(prefix: str) -> Weights:
-        return {name: value.to(like) for name, value in _tensors(record, prefix).items()}
+        stored = _tensors(record, prefix)
+        # in the network's order, not the file's: the norm that clips is a sum in this order
+        names = (name for name in problem.objective.weights if name in stored)
+        return {name: stored[name].to(like) for name in names}
 
     state.objective = replace(
         problem.objective,

@@ -30,7 +30,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_recorded():
     record = provenance(["zarts", "--seed", "1"])
-    assert list(record) == ["command", "created", "git", "versions", "python", "machine"]
+    assert list(record) == ["command", "created", "git", "versions", "python", "machine", "cpu"]
     age = datetime.now(UTC) - datetime.fromisoformat(record["created"])
     assert timedelta(0) <= age < timedelta(seconds=30)
     assert set(record["versions"]) == {"zarts", "torch", "numpy", "h5py"}

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.tiny import Crash, crash_after, create, tiny
+from zarts import recorder
 from zarts.assembly import make_problem
 from zarts.config import Config
 from zarts.inner import Diverged
@@ -225,6 +226,26 @@ def test_a_search_may_stop_after_every_iteration(
         assert run.read("checkpoint").attributes["iteration"] == sitting + 1
     record_search(run, config, check=stop)  # and the last one found all done
     assert run.content_hash() == finished[method].content_hash()
+
+
+def test_a_resumed_search_clips_by_the_same_norm(tmp_path: Path) -> None:
+    """The norm is a sum over ω, so ω must come back in the order it had, also to the last bit."""
+    config = tiny("darts-1", {"search": {"clip": 0.1, "epochs": 2}, "supernet": {"space": "s1"}})
+    whole, run = (create(tmp_path / name, config) for name in ("whole", "run"))
+    record_search(whole, config)
+
+    def stop() -> None:
+        raise InterruptedError
+
+    for _ in range(3):
+        with pytest.raises(InterruptedError):
+            record_search(run, config, check=stop)
+    record_search(run, config)
+    assert run.content_hash() == whole.content_hash()
+    problem = make_problem(config)
+    restored = recorder._restore(run.read("checkpoint"), problem)
+    assert list(restored.objective.weights) == list(problem.objective.weights)
+    assert list(restored.objective.velocity or {}) == list(problem.objective.weights)
 
 
 def test_in_the_middle_of_an_epoch_there_is_a_checkpoint_and_no_record(tmp_path: Path) -> None:

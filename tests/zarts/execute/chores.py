@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +68,7 @@ def mute(state: int, item: int) -> Iterator[int]:
 
 
 def unsendable(state: int, item: int) -> Iterator[object]:
-    yield lambda: item
+    yield threading.Lock()
 
 
 def slow_setup() -> int:
@@ -114,12 +115,13 @@ def brief(folder: str, item: int) -> Iterator[tuple[int, int]]:
 
 
 def on_machine(folder: str, item: int) -> Iterator[int]:
-    """A short item with progress that leaves a mark of the machine of the cluster it was on."""
-    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+    """A short item with progress; on a cluster it leaves a mark of the machine it was on."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
         with (Path(folder) / f"at-{item}").open("a") as marks:
-            marks.write(sys.modules["ray"].get_runtime_context().get_node_id() + "\n")
+            marks.write(ray.get_runtime_context().get_node_id() + "\n")
+        time.sleep(0.1)
     yield -1
-    time.sleep(0.05)
     yield item**2
 
 
@@ -143,3 +145,23 @@ def alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
         return False
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """The processes below one: their ids, and the names of their programs."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            head, _, tail = (folder / "stat").read_text().rpartition(")")
+        except OSError:
+            continue
+        parents[int(folder.name)] = int(tail.split()[1])
+        names[int(folder.name)] = head.partition("(")[2]
+    found: dict[int, str] = {}
+    queue = [pid]
+    while queue:
+        above = queue.pop()
+        below = [child for child, parent in parents.items() if parent == above]
+        found |= {child: names[child] for child in below}
+        queue += below
+    return found

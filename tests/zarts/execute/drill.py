@@ -22,9 +22,9 @@ from tests.zarts.execute.chores import (
     apart,
     brief,
     counted_setup,
+    descendants,
     finals,
     folder_of,
-    nap,
     on_machine,
     poison,
     setup,
@@ -43,7 +43,7 @@ def error_of(act: Callable[[], object]) -> Found:
     start = time.monotonic()
     try:
         act()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         return {
             "type": type(error).__name__,
             "text": str(error),
@@ -76,11 +76,12 @@ def machines_come_and_go(machines: Cluster, folder: Path) -> Found:
     serial = finals(run(job, on_machine, ITEMS))
     begun = [path.read_text().split() for path in folder.glob("at-*")]
     return {
+        "address": machines.address,
         "identical": values == serial,
         "twice": twice,
         "failures": failures,
-        "on the lost one": sum(lost.unique_id in nodes for nodes in begun),
-        "on the new one": sum(joined.unique_id in nodes for nodes in begun),
+        "on the lost one": sum(lost.node_id in nodes for nodes in begun),
+        "on the new one": sum(joined.node_id in nodes for nodes in begun),
         "machines": len({node for nodes in begun for node in nodes}),
     }
 
@@ -110,7 +111,7 @@ def bad_points(machines: Cluster, folder: Path) -> Found:
             items,
             cluster=machines.address,
             workers=2,
-            limit=lambda item: 1.0,
+            limit=lambda item: 0.5,
             split=apart,
         )
     )
@@ -136,9 +137,7 @@ def stops(machines: Cluster, folder: Path) -> Found:
 
     job = partial(folder_of, str(folder))
     told = error_of(
-        lambda: list(
-            run(job, sleeping, range(4), cluster=machines.address, workers=2, check=check)
-        )
+        lambda: list(run(job, sleeping, range(4), cluster=machines.address, workers=2, check=check))
     )
     pids = [int(path.name[4:]) for path in folder.glob("pid-*")]
     deadline = time.monotonic() + 15
@@ -190,6 +189,41 @@ def strangers(machines: Cluster, folder: Path) -> Found:
     return {"text": last, "stdout": done.stdout, "seconds": time.monotonic() - start}
 
 
+LONELY = """
+from tests.zarts.execute.chores import nap, setup
+from zarts.execute import run
+for outcome in run(setup, nap, [8, 0, 1, 6, 7], cluster="local", workers=2):
+    print(outcome.item, flush=True)
+"""
+
+
+def a_cluster_of_our_own(machines: Cluster, folder: Path) -> Found:
+    """All is done but an item that sleeps, when the caller is killed."""
+    del machines, folder
+    variables = {name: value for name, value in os.environ.items() if "RAY_AUTH" not in name}
+    caller = subprocess.Popen(
+        [sys.executable, "-c", LONELY], env=variables, stdout=subprocess.PIPE, text=True
+    )
+    assert caller.stdout is not None
+    lines = [caller.stdout.readline() for _ in range(4)]
+    # all but Ray's agents, which take a minute to notice that they are alone
+    below = descendants(caller.pid)
+    own = [pid for pid, name in below.items() if name.startswith(("ray::_Actor", "raylet", "gcs"))]
+    sockets = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True).stdout.splitlines()
+    listening = [line for line in sockets if any(f"pid={pid}," in line for pid in own)]
+    caller.kill()
+    lines += caller.communicate()[0]
+    deadline = time.monotonic() + 15
+    while any(map(alive, own)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return {
+        "stdout": sorted(lines),
+        "processes": sorted(below[pid] for pid in own),
+        "left": sum(map(alive, own)),
+        "listening": listening,
+    }
+
+
 def main() -> None:
     base = Path(sys.argv[1])
     machines = Cluster(
@@ -211,6 +245,7 @@ def main() -> None:
             stops,
             errors,
             strangers,
+            a_cluster_of_our_own,
         ):
             folder = base / drill.__name__
             folder.mkdir()

@@ -1,0 +1,147 @@
+"""The plane of a run, the ω under it, and which way up the grid code puts numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.grid import empty_surface, fill
+from landscape.pipeline import origin_of
+from landscape.plane import Plane
+from landscape.verify.report import Finding, judged
+from landscape.verify.schema import problems
+from zarts.alpha import flat_space
+from zarts.config import Config
+from zarts.inner import Weights
+from zarts.objective import Bilevel
+from zarts.parts import load_dataset, network_of
+from zarts.problems.toy import ConstantFeed
+from zarts.recorder import Snapshot, read_snapshot
+from zarts.runfile import Record, Run, RunError
+
+__all__ = ["check_orientation_of_code", "check_plane", "check_weights"]
+
+ORTHONORMAL = 1e-12  # on norms and cosines: about 5,000 roundings of the float64 they are kept in
+
+
+def check_plane(run: Run, config: Config) -> Finding:
+    """Whether the plane is orthonormal, of the right scale, and through the α of the snapshot.
+
+    Raises:
+        RunError: If the plane or the snapshot it goes through cannot be read.
+    """
+    record = run.read("plane")
+    snapshot = read_snapshot(run, int(str(record.attributes["epoch"])))
+    basis = record.arrays["basis"]
+    off = float(np.abs(basis.T @ basis - np.eye(2)).max())
+    found = [
+        *_plane_problems(record, snapshot, config),
+        *_origin_problems(run, snapshot, config),
+    ]
+    if not off <= ORTHONORMAL:
+        found.insert(0, f"directions are not orthonormal: off by {off:.1e}")
+    good = f"orthonormal to {off:.0e}, axis unit {float(record.arrays['scale']):g}"
+    return judged("plane", found, f"{good}, origin is α of epoch {snapshot.epoch} bit for bit")
+
+
+def _plane_problems(record: Record, snapshot: Snapshot, config: Config) -> Iterator[str]:
+    arrays, facts, land = record.arrays, record.attributes, config.landscape
+    alpha = snapshot.alpha.double()
+    if arrays["origin"].tobytes() != alpha.numpy().tobytes():
+        yield f"origin is not the α of epoch {snapshot.epoch}"
+    length = float(torch.linalg.vector_norm(alpha))
+    scale = {"unit": 1.0, "alpha": length}.get(str(land.scale), land.scale)
+    if not np.isclose(arrays["scale"], float(scale), rtol=1e-12, atol=0.0):
+        yield f"scale is {float(arrays['scale'])!r}, the settings say {scale!r}"
+    rate = land.inner_learning_rate
+    rate = snapshot.learning_rate if isinstance(rate, str) else rate
+    if float(arrays["inner_learning_rate"]) != rate:
+        yield f"inner_learning_rate is {float(arrays['inner_learning_rate'])!r}, expected {rate!r}"
+    for fact, value in (
+        ("inner_learning_rate", rate),
+        ("val_accuracy", snapshot.val_accuracy),
+        ("val_loss", snapshot.val_loss),
+    ):
+        if facts.get(fact) != value:
+            yield f"says {fact} {facts.get(fact)!r}, expected {value!r}"
+
+
+def _origin_problems(run: Run, snapshot: Snapshot, config: Config) -> Iterator[str]:
+    epoch = config.landscape.epoch or config.search.epochs
+    if snapshot.epoch != epoch and not config.source:
+        yield f"is through epoch {snapshot.epoch}, the settings ask for {epoch}"
+    if config.source:
+        found = origin_of(config, run)[1].rpartition("/")[2]
+        if found != config.source.rpartition("/")[2]:
+            yield f"ω has the content {found}, the settings say it is that of {config.source}"
+    elif (epochs := _epoch(run, snapshot.epoch, config)) is not None:
+        if epochs.arrays["alpha"][-1].tobytes() != snapshot.alpha.numpy().tobytes():
+            yield f"α is not the last of search epoch {snapshot.epoch}"
+        for fact in ("val_loss", "val_accuracy", "learning_rate"):
+            if float(epochs.arrays[f"epoch/{fact}"]) != getattr(snapshot, fact):
+                yield f"{fact} is not that of search epoch {snapshot.epoch}"
+
+
+def _epoch(run: Run, epoch: int, config: Config) -> Record | None:
+    """The search record of an epoch; None where it is missing or was found damaged before."""
+    name = f"search/epoch-{epoch:04d}"
+    try:
+        record = run.read(name)
+    except RunError:
+        return None
+    return None if problems(name, record, config) else record
+
+
+def check_weights(run: Run, config: Config) -> Finding:
+    """Whether ω belongs to the network of the settings: every name and every shape.
+
+    Raises:
+        RunError: If the plane or the snapshot cannot be read.
+    """
+    snapshot = read_snapshot(run, int(str(run.read("plane").attributes["epoch"])))
+    found = {name: tuple(weight.shape) for name, weight in snapshot.weights.items()}
+    wrong = []
+    if len(found) < config.supernet.cells:  # before a network of any size is laid out
+        wrong.append(f"{len(found)} tensors, too few for {config.supernet.cells} cells")
+    else:
+        dataset = load_dataset(config)
+        shapes = network_of(config, dataset.classes, dataset.images.shape[1]).shapes()
+        wrong += [f"{name} is missing" for name in shapes if name not in found]
+        wrong += [f"{name} is unknown" for name in found if name not in shapes]
+        wrong += [
+            f"{name} is {found[name]}, expected {shape}"
+            for name, shape in shapes.items()
+            if found.get(name, shape) != shape
+        ]
+        if wrong:
+            wrong.insert(0, "not the ω of this network; the version that wrote it can check it")
+    count = sum(weight.numel() for weight in snapshot.weights.values())
+    return judged("weights", wrong, f"{len(found)} tensors, {count:,} numbers")
+
+
+def check_orientation_of_code(plane: Plane) -> Finding:
+    """Whether the grid code puts the loss at (x, y) into ``loss[row of y, col of x]``.
+
+    A function that is known and has no symmetry goes the way every surface goes, on a grid of
+    unequal sides: points of the plane, ``Bilevel.evaluate``, and into the array.
+    """
+
+    def known(weights: Weights, alpha: Tensor, batch: None) -> Tensor:
+        del weights, batch
+        x, y = plane.basis.T @ (alpha - plane.origin) / plane.scale
+        loss: Tensor = x + 10 * y + 3 * x * y**2
+        return loss
+
+    space = flat_space("probe", plane.origin.numel())
+    nothing = {"none": torch.zeros(1, dtype=torch.float64)}
+    surface = empty_surface(0, 3, 5, 2.0)
+    problem = Bilevel(space, known, known, nothing, ConstantFeed())
+    *_, surface = fill(problem, plane, surface)
+    x, y = surface.x[None, :], surface.y[:, None]
+    off = float(np.abs(surface.loss - (x + 10 * y + 3 * x * y**2)).max())
+    length = 1 + float(plane.origin.abs().max()) / plane.scale  # rounding of origin + scale · point
+    wrong = [] if off <= 1e-11 * length else [f"loss[row, col] is off by {off:.1e}"]
+    return judged("orientation", wrong, "a known function comes out as loss[row of y, col of x]")

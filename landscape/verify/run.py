@@ -1,0 +1,235 @@
+"""All checks of one run, each as far as those before it allow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from landscape.paths import Ground
+from landscape.pipeline import ground_of
+from landscape.record import path_from, surface_from
+from landscape.verify import origin, schema
+from landscape.verify.files import content, loose_files, sealed
+from landscape.verify.plane import check_orientation_of_code, check_plane, check_weights
+from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck
+from landscape.verify.report import Finding, Report, Result, judged
+from zarts.config import Config, ConfigError
+from zarts.plan import check_memory
+from zarts.runfile import Run, RunError
+from zarts.runfile.record import hash_arrays
+
+__all__ = ["Asked", "verify"]
+
+MOST_STEPS = 10_000  # a larger M cannot be honest, and its batches would fill the memory
+Begin = Callable[[str, int, int], Callable[[int, str], None]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the caller wants to know.
+
+    Attributes:
+        only: Name of the one record to look at; empty: the whole run.
+        points: Points per surface, and besides the start per path, to compute again.
+        seed: Of their choice.
+        expect: A content hash that was noted elsewhere; empty: none.
+    """
+
+    only: str = ""
+    points: int = 3
+    seed: int = 0
+    expect: str = ""
+
+
+def verify(folder: Path, asked: Asked, begin: Begin) -> Report:
+    """Makes every check that the state of the run allows.
+
+    Args:
+        folder: The run.
+        asked: What to look at.
+        begin: Told (phase, total, done) before points are computed; gives what is told after each.
+    """
+    path = str(folder / f"{asked.only}.h5" if asked.only else folder)
+    try:
+        run = Run.open(folder)
+    except RunError:  # named with the seals
+        seals = _sort(folder, asked.only, None).seals()
+        return Report(path, (*seals, _unchecked("all else", "run.h5 cannot be read")))
+    settings, config = origin.check_config(run)
+    files = _sort(folder, asked.only, config)
+    findings = [*files.seals(), *([] if asked.only else [loose_files(folder)]), settings]
+    if config is None:
+        return Report(path, (*findings, _unchecked("all else", "the settings cannot be used")))
+    findings += files.schemas()
+    content_hash = ""
+    if not asked.only:
+        findings.append(_completeness(files, config))
+        if not files.damaged:
+            finding, content_hash = content(run, asked.expect)
+            findings.append(finding)
+    findings.append(origin.check_provenance(run, config))
+    here = origin.runnable(run)
+    data = origin.check_data(run, Config.from_table(here.config))
+    findings.append(data)
+    findings += _values(run, here, files.good, asked, begin=begin, data=data.result)
+    return Report(path, tuple(findings), content_hash)
+
+
+@dataclass
+class _Files:
+    """The record files of a run, sorted by what is wrong with them: name -> problems."""
+
+    good: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
+    odd: dict[str, list[str]] = field(default_factory=dict)
+    pending: list[str] = field(default_factory=list)  # points of good surfaces, for people
+
+    def names(self) -> list[str]:
+        """All that are there, in whatever state."""
+        return [*self.good, *self.damaged, *self.odd]
+
+    def seals(self) -> list[Finding]:
+        """One line per damaged file, or one for all."""
+        whole = f"{len(self.good) + len(self.odd) + len(self.unknown)} files whole"
+        bad = [Finding("seal", Result.FAIL, what) for what in self.damaged.values()]
+        return bad or [Finding("seal", Result.OK, whole)]
+
+    def schemas(self) -> list[Finding]:
+        """One line per record that is not as it should be, or one for all."""
+        found = [
+            judged("schema", [f"{name}: {text}" for text in texts], "")
+            for name, texts in self.odd.items()
+        ]
+        found = found or [Finding("schema", Result.OK, "arrays, shapes, types, axes, status, NaN")]
+        if self.unknown:
+            detail = f"{', '.join(self.unknown[:5])}: not known to this version, not looked at"
+            found.append(Finding("schema", Result.NOTE, detail))
+        return found
+
+
+def _sort(folder: Path, only: str, config: Config | None) -> _Files:
+    files = _Files()
+    for name, record in sealed(folder, only):
+        if isinstance(record, str):
+            files.damaged[name] = record
+        elif schema.unknown(name):
+            files.unknown.append(name)
+        elif config is None:  # nothing to compare it with
+            files.good.append(name)
+        elif wrong := schema.problems(name, record, config):
+            files.odd[name] = wrong
+        else:
+            files.good.append(name)
+            if name.startswith("grid/"):
+                surface = surface_from(record)
+                if left := surface.loss.size - surface.done:
+                    files.pending.append(f"{left} of {surface.loss.size} points of {name}")
+    if only and only not in (*files.names(), *files.unknown):
+        files.damaged[only] = f"{only}.h5: lies below a symbolic link, which is not followed"
+    return files
+
+
+def _completeness(files: _Files, config: Config) -> Finding:
+    still, gaps = schema.missing(files.names(), config)
+    still += files.pending
+    if gaps:
+        return judged("complete", [f"has lost {gap}" for gap in gaps], "")
+    if still:
+        detail = f"not finished; has no {', '.join(still)}"
+        return Finding("complete", Result.NOTE, detail)
+    return Finding("complete", Result.OK, "every record and every point is there")
+
+
+def _values(
+    run: Run, here: Run, names: list[str], asked: Asked, *, begin: Begin, data: Result
+) -> Iterator[Finding]:
+    """Plane, ω, orientation and recomputed points, of what passed the checks of the files."""
+    wanted = [name for name in names if asked.only in ("", name)]
+    records = [name for name in wanted if name.startswith(("grid/", "paths/"))]
+    if "plane" not in names:
+        if records or asked.only == "plane":
+            yield _unchecked("values", "the plane is missing or damaged")
+        elif not asked.only:
+            yield Finding("values", Result.NOTE, "holds no landscape")
+        return
+    if not records and "plane" not in wanted:
+        return
+    if data != Result.OK:
+        yield _unchecked("values", "they need the data of the run")
+        return
+    config = Config.from_table(here.config)
+    snapshot = f"snapshot/epoch-{int(str(run.read('plane').attributes['epoch'])):04d}"
+    if snapshot not in names:
+        yield Finding("values", Result.FAIL, f"{snapshot}, the ω under the plane, is lost")
+        return
+    try:
+        findings = [check_plane(here, config), check_weights(here, config)]
+        yield from findings
+        if any(finding.result == Result.FAIL for finding in findings):
+            yield _unchecked("values", "they need a plane and an ω that fit the settings")
+            return
+        ground = ground_of(here)
+        yield check_orientation_of_code(ground.plane)
+        if records:
+            reasons = tuple(origin.elsewhere(run, here))
+            checks = [_check(run, name, config, reasons, asked) for name in records]
+            yield from _recomputed(ground, config, checks, begin)
+    except RunError as error:
+        yield Finding("values", Result.FAIL, str(error))
+    except ConfigError as error:
+        yield _unchecked("values", str(error))
+
+
+def _check(
+    run: Run, name: str, config: Config, reasons: tuple[str, ...], asked: Asked
+) -> SurfaceCheck | WalkCheck:
+    record = run.read(name)
+    if name.startswith("grid/"):
+        return SurfaceCheck(config, reasons, surface_from(record), asked.points, asked.seed)
+    return WalkCheck(config, reasons, path_from(record), asked.points, asked.seed)
+
+
+def _recomputed(
+    ground: Ground, config: Config, checks: Sequence[SurfaceCheck | WalkCheck], begin: Begin
+) -> Iterator[Finding]:
+    questions = list(dict.fromkeys(each for check in checks for each in check.questions()))
+    if questions:
+        if max(steps for steps, _, _ in questions) > MOST_STEPS:
+            yield _unchecked("values", f"M is larger than {MOST_STEPS}")
+            return
+        check_memory(config)
+    before = _digest(ground)
+    answers = _answers(ground, questions, begin)
+    for check in checks:
+        yield from check.findings(answers)
+    changed = [] if _digest(ground) == before else ["evaluating it changed ω"]
+    yield judged("base ω", changed, f"untouched by {len(questions)} evaluations")
+
+
+def _answers(ground: Ground, questions: list[Question], begin: Begin) -> Answers:
+    """L_M at points of the plane, one by one, as a grid computes them."""
+    cost = {question: question[0] + 2 for question in questions}  # L_val costs two steps
+    tell = begin("computing again", sum(cost.values()), 0)
+    answers = {}
+    for question in questions:
+        steps, x, y = question
+        alphas = ground.plane.points(torch.tensor([[x, y]], dtype=torch.float64))
+        answers[question] = float(ground.objective.at(steps).evaluate(alphas)[0])
+        tell(cost[question], "")
+    return answers
+
+
+def _digest(ground: Ground) -> str:
+    digest = hashlib.sha256()
+    weights = ground.objective.weights
+    hash_arrays(digest, {name: weight.cpu().numpy() for name, weight in weights.items()})
+    return digest.hexdigest()
+
+
+def _unchecked(check: str, why: str) -> Finding:
+    return Finding(check, Result.UNCHECKED, why)

@@ -1,0 +1,240 @@
+"""Whether a record is one that this project writes: names, arrays, shapes, types, ranges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import numpy as np
+
+from landscape.plan import surfaces_of
+from landscape.record import Status
+from zarts.config import Config
+from zarts.optimizers import METHODS
+from zarts.runfile import Array, Record
+from zarts.supernet.spaces import SPACES
+
+__all__ = ["missing", "problems", "unknown"]
+
+Arrays = Mapping[str, Array]
+Problems = Iterator[str]
+Shape = tuple[int, ...]
+
+SPACING = 1e-9  # of the half-range: how far a coordinate may be from where the settings put it
+
+
+def unknown(name: str) -> bool:
+    """Whether this version does not know a record of this name."""
+    return _schema(name) is None
+
+
+def problems(name: str, record: Record, config: Config) -> list[str]:
+    """What is wrong with one record of a run of these settings; one line each."""
+    check = _schema(name)
+    if check is None:
+        return []
+    try:
+        return list(check(name, record, config))
+    except (LookupError, TypeError, ValueError) as error:  # e.g. an attribute that is no number
+        return [f"cannot be understood ({type(error).__name__}: {error})"]
+
+
+def missing(names: Iterable[str], config: Config) -> tuple[list[str], list[str]]:
+    """What a run of these settings does not hold.
+
+    Args:
+        names: Its records.
+        config: Its settings.
+
+    Returns:
+        What is still to be computed, and what cannot be missing from a run that nobody damaged:
+        records are written after those they are made of.
+    """
+    held = set(names)
+    still, gaps = [], []
+    searched = [name for name in held if name.startswith("search/")]
+    epochs = 0 if config.source else config.search.epochs
+    if len(searched) < epochs:
+        still.append(f"{epochs - len(searched)} of {epochs} search epochs")
+    drawn = [f"grid/m{steps:02d}" for steps in surfaces_of(config)]
+    drawn += [f"paths/{method}" for method in dict.fromkeys(config.paths.methods)]
+    if "plane" in held or config.source:
+        still += [name for name in ("plane", *drawn) if name not in held]
+    elif found := [name for name in drawn if name in held]:
+        gaps.append(f"plane, which {found[0]} lies on")
+    return still, gaps
+
+
+def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:
+    known: dict[str, Callable[[str, Record, Config], Problems]] = {
+        r"run": _run,
+        r"plane": _plane,
+        r"grid/m\d{2,9}": _surface,
+        r"paths/.+": _path,
+        r"snapshot/epoch-\d{4,9}": _snapshot,
+        r"search/epoch-\d{4,9}": _epoch,
+        r"checkpoint": _checkpoint,
+    }
+    return next((check for text, check in known.items() if re.fullmatch(text, name)), None)
+
+
+def _run(name: str, record: Record, config: Config) -> Problems:
+    del name, config
+    yield from _exactly(record.arrays, {})
+    for key in ("config", "provenance"):
+        if not isinstance(record.attributes.get(key), Mapping):
+            yield f"has no {key}"
+
+
+def _plane(name: str, record: Record, config: Config) -> Problems:
+    del name
+    dim = SPACES[config.supernet.space].dim
+    wanted = {"origin": (dim,), "basis": (dim, 2), "scale": (), "inner_learning_rate": ()}
+    yield from _exactly(record.arrays, {key: ("<f8", shape) for key, shape in wanted.items()})
+    yield from _finite(record.arrays, wanted)
+    int(str(record.attributes["epoch"]))
+
+
+def _surface(name: str, record: Record, config: Config) -> Problems:
+    land, arrays = config.landscape, record.arrays
+    size = (land.rows, land.cols)
+    wanted: dict[str, tuple[str, Shape]] = {
+        "x": ("<f8", (land.cols,)),
+        "y": ("<f8", (land.rows,)),
+        "loss": ("<f8", size),
+        "status": ("|u1", size),
+        "timing_seconds": ("<f8", size),
+    }
+    found = list(_exactly(arrays, wanted))
+    yield from found
+    steps = int(name.removeprefix("grid/m"))
+    if record.attributes.get("inner_steps") != steps or steps not in surfaces_of(config):
+        yield (
+            f"has M = {record.attributes.get('inner_steps')} under the name of M = {steps}, "
+            f"the settings ask for M of {surfaces_of(config)}"
+        )
+    if found:
+        return
+    for axis in ("x", "y"):
+        yield from _axis(axis, arrays[axis], land.range)
+    status, loss = arrays["status"], arrays["loss"]
+    if odd := sorted(set(status.ravel().tolist()) - set(Status)):
+        yield f"status has {odd[:3]}, expected 0 to {max(Status):d}"
+    good = status == Status.OK
+    for wrong, what in (
+        (good & ~np.isfinite(loss), "status OK and a loss that is not finite"),
+        (~good & ~np.isnan(loss), "a loss and a status that is not OK"),
+    ):
+        if count := int(wrong.sum()):
+            row, col = np.argwhere(wrong)[0]
+            yield f"{count} points, first [{row}, {col}], have {what}"
+    if not (arrays["timing_seconds"] >= 0).all():
+        yield "timing_seconds has a value that is no duration"
+
+
+def _axis(name: str, values: Array, extent: float) -> Problems:
+    with np.errstate(over="ignore", invalid="ignore"):  # a hostile range may be any number
+        even = np.linspace(-extent, extent, len(values))
+        off = np.abs(values - even).max()
+        lopsided = np.abs(values + values[::-1]).max()
+    if not (np.diff(values) > 0).all():
+        yield f"{name} is not strictly increasing"
+    elif not lopsided <= SPACING * extent:
+        yield f"{name} is not symmetric about 0"
+    elif not off <= SPACING * extent:
+        yield f"{name} is not evenly spaced over ±{extent:g}"
+
+
+def _path(name: str, record: Record, config: Config) -> Problems:
+    method, arrays, note = name.removeprefix("paths/"), record.arrays, record.attributes["note"]
+    if method not in METHODS or record.attributes["method"] != method:
+        yield f"is of {record.attributes['method']!r}; expected the method of its name"
+    expected = int(method[-1]) - 1 if method.startswith("darts-") else config.landscape.steps
+    if record.attributes["inner_steps"] != expected:
+        yield f"has M = {record.attributes['inner_steps']}, {method} descends M = {expected}"
+    count = len(arrays["xy"])
+    whole = config.paths.updates + 1
+    if not 1 <= count <= whole or (count < whole and not note):
+        yield f"has {count} points and the note {note!r}, expected {whole} points"
+    wanted: dict[str, tuple[str, Shape]] = {
+        "xy": ("<f8", (count, 2)),
+        "loss": ("<f8", (count,)),
+        "target_loss": ("<f8", (count,)),
+        "residual": ("<f8", (count,)),
+        "budget": ("<i8", (3,)),
+        "timing_seconds": ("<f8", ()),
+    }
+    yield from _exactly(arrays, wanted)
+    yield from _finite(arrays, ("xy", "residual", "timing_seconds"))
+    if not (arrays["budget"] >= 0).all():
+        yield "budget has a negative number"
+    if np.isinf(arrays["loss"]).any() or np.isinf(arrays["target_loss"]).any():
+        yield "a loss is infinite; one that is not finite is stored as NaN"
+
+
+def _snapshot(name: str, record: Record, config: Config) -> Problems:
+    kind = {"float32": "<f4", "float64": "<f8"}[config.dtype]
+    arrays = record.arrays
+    facts = ("learning_rate", "val_loss", "val_accuracy")
+    wanted: dict[str, tuple[str, Shape]] = dict.fromkeys(facts, ("<f8", ()))
+    wanted["alpha"] = (kind, (SPACES[config.supernet.space].dim,))
+    weights = {key: array for key, array in arrays.items() if key.startswith("weights/")}
+    wanted |= {key: (kind, array.shape) for key, array in weights.items()}
+    yield from _exactly(arrays, wanted)
+    yield from _finite(arrays, wanted)
+    if not weights:
+        yield "holds no ω"
+    yield from _numbered(name, record, config)
+
+
+def _epoch(name: str, record: Record, config: Config) -> Problems:
+    arrays = record.arrays
+    alpha = arrays["alpha"]
+    if alpha.shape != (len(alpha), SPACES[config.supernet.space].dim):
+        yield f"alpha is {alpha.shape}, expected (updates, {SPACES[config.supernet.space].dim})"
+    if not len(alpha):
+        yield "has no updates"
+    for key, array in arrays.items():
+        if key.startswith("epoch/"):
+            if array.shape:
+                yield f"{key} is {array.shape}, expected one number"
+        elif array.shape[:1] != (len(alpha),):
+            yield f"{key} is {array.shape}, expected {len(alpha)} rows, one per update"
+    facts = ("val_loss", "val_accuracy", "learning_rate")
+    yield from _finite(arrays, ("alpha", *(f"epoch/{fact}" for fact in facts)))
+    if "loss" not in arrays:
+        yield "has no loss"
+    yield from _numbered(name, record, config)
+
+
+def _numbered(name: str, record: Record, config: Config) -> Problems:
+    epoch, last = record.attributes["epoch"], config.search.epochs
+    if epoch != int(name.rpartition("-")[2]) or not 1 <= int(str(epoch)) <= last:
+        yield f"is of epoch {epoch}, expected that of its name, from 1 to {last}"
+
+
+def _checkpoint(name: str, record: Record, config: Config) -> Problems:
+    del name
+    if record.arrays["alpha"].shape != (SPACES[config.supernet.space].dim,):
+        yield f"alpha is {record.arrays['alpha'].shape}"
+    for key in ("iteration", "epochs"):
+        int(str(record.attributes[key]))
+
+
+def _exactly(arrays: Arrays, wanted: Mapping[str, tuple[str, Shape]]) -> Problems:
+    for key in sorted(wanted.keys() | arrays.keys()):
+        if key not in arrays:
+            yield f"has no array {key}"
+        elif key not in wanted:
+            yield f"has an array {key}, which it should not"
+        elif (found := (arrays[key].dtype.str, arrays[key].shape)) != wanted[key]:
+            expected = f"expected {wanted[key][1]} of {wanted[key][0]}"
+            yield f"{key} is {found[1]} of {found[0]}, {expected}"
+
+
+def _finite(arrays: Arrays, keys: Iterable[str]) -> Problems:
+    yield from (
+        f"{key} is not finite"
+        for key in keys
+        if key in arrays and not np.isfinite(arrays[key]).all()
+    )

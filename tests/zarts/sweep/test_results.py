@@ -1,0 +1,35 @@
+"""The table of a sweep: averages over what is finished."""
+
+from __future__ import annotations
+
+from tests.zarts.sweep.sweeps import sweep_of
+from zarts.sweep.results import Problem, Result, as_json, as_table
+
+
+def test_the_table_averages_what_is_finished() -> None:
+    sweep = sweep_of("a-0", "a-1", "a-2", "b-0", "b-1", "c-0")
+    found = {
+        "a-0": Result(0.50, 1.0, 10.0),
+        "a-1": Result(0.60, 2.0, 20.0),
+        "a-2": Result(0.70, 3.0, 60.0),
+        "b-0": Problem("diverged"),
+        "b-1": Result(0.25, 1.5, 7.0),
+        "c-0": Problem("away", locked=True),
+    }
+    assert as_table(sweep, found).splitlines() == [
+        "experiment  val accuracy %       val loss      seconds  runs",
+        "a            60.00 ± 10.00  2.000 ± 1.000  30.0 ± 26.5   3/3",
+        "b                    25.00          1.500          7.0   1/2",
+        "c                        -              -            -   0/1",
+    ]
+    only = sweep_of("c-0")
+    assert as_json(only, found)["experiments"] == [
+        {
+            "name": "c",
+            "finished": 0,
+            **{
+                name: {"mean": None, "sd": None} for name in ("val_accuracy", "val_loss", "seconds")
+            },
+            "runs": [{"run": "c-0", "seed": 0, "reason": "away", "locked": True}],
+        }
+    ]

@@ -1,0 +1,92 @@
+"""How searches are dealt out, and what becomes of one that cannot be finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import call, tiny
+from tests.zarts.sweep.sweeps import NAMES, sweep_file
+from zarts.execute import Failure, Outcome
+from zarts.runfile import Run
+from zarts.sweep import running
+from zarts.sweep.__main__ import main
+from zarts.sweep.results import Problem
+from zarts.sweep.settings import Search
+
+
+def test_a_defect_in_one_search_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_search = running.record_search
+
+    def record(run: Run, *arguments: Any, **named: Any) -> Any:
+        if run.name == NAMES[1]:
+            raise KeyError("two\nlines")
+        return record_search(run, *arguments, **named)
+
+    monkeypatch.setattr(running, "record_search", record)
+    answer = call(main, sweep_file(tmp_path), "--workers", "1", "-q")
+    assert answer.code == 1
+    assert answer.err.splitlines()[0] == rf"failed: {NAMES[1]}: KeyError: 'two\nlines'"
+    assert [row.split()[-1] for row in answer.out.splitlines()[1:]] == ["1/2", "2/2"]
+
+
+def test_a_search_whose_workers_die_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(setup: Any, work: Any, items: list[str], **named: Any) -> Iterator[Any]:
+        for item in items:
+            if item.endswith(NAMES[0]):
+                yield Outcome(item, Failure("its worker process ended 3 times"), final=True)
+            else:
+                yield from (Outcome(item, value, final=True) for value in work(setup(), item))
+
+    monkeypatch.setattr(running, "execute", execute)
+    answer = call(main, sweep_file(tmp_path), "--workers", "1", "-q", "--json")
+    assert answer.code == 1
+    first = json.loads(answer.out)["experiments"][0]
+    assert first["finished"] == 1
+    assert first["runs"][0]["reason"] == "its worker process ended 3 times"
+    assert first["val_loss"]["sd"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "fit", "expected"),
+    [(None, 8, 16, 4), (None, 3, 16, 3), (None, 8, 2, 2), (None, 8, 0, 1), (3, 8, 16, 3),
+     (50, 1, 4, 4), (1, 8, 0, 1), (3, 8, 2, "3 workers .* --workers 2 fit")],
+)  # fmt: skip
+def test_workers_are_as_many_as_is_useful(
+    asked: int | None, cores: int, fit: int, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = [Search("x", tiny(), Path(str(seed))) for seed in range(4)]
+    monkeypatch.setattr(running, "default_workers", lambda device: cores)
+    monkeypatch.setattr(running, "workers_that_fit", lambda config: fit)
+    if isinstance(expected, int):
+        assert running.workers_for(searches, asked) == expected
+        assert running.workers_for([], asked) == 1
+    else:
+        with pytest.raises(ValueError, match=expected):
+            running.workers_for(searches, asked)
+
+
+def test_the_cluster_is_asked_for_what_it_offers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def execute(setup: Any, work: Any, items: list[str], **named: Any) -> Iterator[Any]:
+        asked.append((named["cluster"], named["workers"], work is running._search))
+        assert all(Path(item).is_absolute() for item in items)
+        yield from (Outcome(item, Problem("away"), final=True) for item in items)
+
+    monkeypatch.setattr(running, "execute", execute)
+    for extra in ([], ["--workers", "1"]):
+        answer = call(main, sweep_file(tmp_path), "--cluster", "local", *extra)
+        assert answer.code == 1
+        assert "on cluster local" in answer.err
+    assert asked == [("local", 0, True), ("local", 1, True)]

@@ -1,0 +1,124 @@
+"""What the searches of a sweep found: read from their runs, averaged over seeds. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from zarts.config import Config
+from zarts.runfile import JSON, Run
+from zarts.sweep.settings import Search, Sweep
+
+__all__ = ["Found", "Problem", "Result", "as_json", "as_table", "read_result"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished search found.
+
+    Attributes:
+        val_accuracy: Over D_val after the last epoch, share in [0, 1].
+        val_loss: Likewise, nats.
+        seconds: Wall time of all its iterations; what a kill cost is not in it.
+    """
+
+    val_accuracy: float
+    val_loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a search is not finished.
+
+    Attributes:
+        reason: One line.
+        locked: Whether it is only that another process works on it.
+    """
+
+    reason: str
+    locked: bool = False
+
+
+Found = Mapping[str, Result | Problem]  # by the name of the search
+
+
+def read_result(folder: Path) -> Result:
+    """The result of the finished search in a folder.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
+    run = Run.open(folder)
+    epochs = Config.from_table(run.config).search.epochs
+    records = [run.read(f"search/epoch-{epoch:04d}").arrays for epoch in range(1, epochs + 1)]
+    return Result(
+        val_accuracy=float(records[-1]["epoch/val_accuracy"]),
+        val_loss=float(records[-1]["epoch/val_loss"]),
+        seconds=sum(float(arrays["timing_seconds"].sum()) for arrays in records),
+    )
+
+
+def as_table(sweep: Sweep, found: Found) -> str:
+    """A line per experiment: mean ± sample standard deviation over the seeds that are finished."""
+    rows = [("experiment", "val accuracy %", "val loss", "seconds", "runs")]
+    for experiment, searches in _experiments(sweep):
+        results = _finished(searches, found)
+        rows.append(
+            (
+                experiment,
+                _spread([100 * result.val_accuracy for result in results], 2),
+                _spread([result.val_loss for result in results], 3),
+                _spread([result.seconds for result in results], 1),
+                f"{len(results)}/{len(searches)}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    )
+
+
+def as_json(sweep: Sweep, found: Found) -> dict[str, JSON]:
+    """The table, and each run of it with its content hash or what is wrong with it.
+
+    Raises:
+        RunError: If a run that is finished cannot be read any more.
+    """
+    experiments: list[JSON] = []
+    for experiment, searches in _experiments(sweep):
+        results = _finished(searches, found)
+        facts: dict[str, JSON] = {"name": experiment, "finished": len(results)}
+        for name in ("val_accuracy", "val_loss", "seconds"):
+            values = [getattr(result, name) for result in results]
+            facts[name] = {
+                "mean": mean(values) if values else None,
+                "sd": stdev(values) if len(values) > 1 else None,
+            }
+        facts["runs"] = [_run(search, found[search.name]) for search in searches]
+        experiments.append(facts)
+    return {"schema": 1, "sweep": sweep.name, "experiments": experiments}
+
+
+def _run(search: Search, what: Result | Problem) -> dict[str, JSON]:
+    facts: dict[str, JSON] = {"run": str(search.folder), "seed": search.config.seed}
+    if isinstance(what, Result):
+        facts["content_hash"] = Run.open(search.folder).content_hash()
+    return facts | asdict(what)
+
+
+def _experiments(sweep: Sweep) -> Iterator[tuple[str, list[Search]]]:
+    for name in sweep.experiments:
+        yield name, [search for search in sweep.searches if search.experiment == name]
+
+
+def _finished(searches: Sequence[Search], found: Found) -> list[Result]:
+    return [what for each in searches if isinstance(what := found[each.name], Result)]
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """Mean ± sample standard deviation, as far as there are values for them."""
+    text = f"{mean(values):.{digits}f}" if values else "-"
+    return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
