@@ -1,5 +1,7 @@
 """The order of a grid: every level a valid coarser grid, nothing left out, nothing twice."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +18,7 @@ def test_levels_are_nested_and_span_the_grid(size):
     found = levels(rows, cols)
     assert found[0] == Level((0, rows - 1), (0, cols - 1))
     assert found[-1] == Level(tuple(range(rows)), tuple(range(cols)))
-    for coarse, fine in zip(found, found[1:], strict=False):
+    for coarse, fine in pairwise(found):
         assert coarse != fine
         assert set(coarse.rows) <= set(fine.rows)
         assert set(coarse.cols) <= set(fine.cols)
