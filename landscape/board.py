@@ -42,6 +42,7 @@ class Board:
             begin: Asked once they are; gives what is told the units of cost of each outcome.
         """
         self.failed: list[str] = []
+        self._reason = ""
         self._run, self._config, self._surfaces = run, config, surfaces
         for surface in surfaces.values():
             save_surface(run, surface)  # from here on a reader sees an honest, unfinished picture
@@ -67,7 +68,7 @@ class Board:
         steps, points = item
         if isinstance(value, Failure):
             bad = Status.TIMEOUT if value.timeout else Status.FAILED
-            value = Losses([(np.nan, bad)] * len(points), 0.0)
+            value = Losses([(np.nan, bad)] * len(points), 0.0, value.reason)
         assert isinstance(value, Losses)
         for point, (loss, status) in zip(points, value.of_points, strict=True):
             self._surfaces[steps] = with_point(
@@ -77,7 +78,8 @@ class Board:
                 seconds=value.seconds / len(points),
                 status=status,
             )
-            self._tally[status in (Status.FAILED, Status.TIMEOUT)] += 1
+            self._tally[status in (Status.FAILED, Status.TIMEOUT, Status.OOM)] += 1
+        self._reason = value.reason or self._reason
         self._touched.add(steps)
         self._give_up_early()
         if time.monotonic() - self._saved > self._pause:
@@ -98,6 +100,6 @@ class Board:
         if (bad >= 3 and not good) or (bad >= 10 and bad > 0.05 * (bad + good)):
             raise ChildProcessError(
                 f"{self._run.path}: {bad} of {bad + good} points failed, so the rest was left; "
-                "what is done is kept. Look at the last message of a worker, then run the same "
-                "command again"
+                f"what is done is kept. The last one: {self._reason or 'no reason is known'}. "
+                "Run the same command again once that is mended"
             )

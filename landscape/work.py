@@ -35,10 +35,12 @@ class Losses(NamedTuple):
     Attributes:
         of_points: Loss and status of each; without a status it follows from the loss.
         seconds: Wall time of all.
+        reason: What the last point without a result died of.
     """
 
     of_points: list[tuple[float, Status | None]]
     seconds: float
+    reason: str = ""
 
 
 Value = Losses | Path
@@ -152,14 +154,20 @@ def do(bench: Bench, item: Item) -> Iterator[Value]:
         yield from walk(bench.ground, item)
         return
     steps, points = item
-    start = time.monotonic()
+    start, reason = time.monotonic(), ""
+    found: list[tuple[float, Status | None]] = []
     try:
         found = _losses(bench, steps, points)
-    except (MemoryError, RuntimeError) as error:
-        if not _is_memory(error):
-            raise
-        found = [_alone(bench, steps, point) for point in points]
-    yield Losses(found, time.monotonic() - start)
+    except ConfigError:
+        raise
+    except Exception:  # noqa: BLE001 - one of them; the others of the chunk are not its fault
+        for point in points:
+            try:
+                found += _losses(bench, steps, (point,))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this point's
+                reason = f"{type(error).__name__}: {error}"
+                found.append((np.nan, Status.OOM if _is_memory(error) else Status.FAILED))
+    yield Losses(found, time.monotonic() - start, reason)
 
 
 def _losses(
@@ -173,13 +181,3 @@ def _losses(
 def _is_memory(error: Exception) -> bool:
     # torch says so in words when an allocation on the CPU fails
     return isinstance(error, MemoryError) or "memory" in str(error)
-
-
-def _alone(bench: Bench, steps: int, point: tuple[int, int]) -> tuple[float, Status | None]:
-    """A point of a chunk that did not fit into memory as a whole."""
-    try:
-        return _losses(bench, steps, (point,))[0]
-    except (MemoryError, RuntimeError) as error:
-        if not _is_memory(error):
-            raise
-        return np.nan, Status.OOM

@@ -6,7 +6,6 @@ dies takes nothing with it: its item is given to another, three times at most.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from zarts.execute.cluster import Cluster
@@ -14,18 +13,9 @@ from zarts.execute.connect import ClusterError
 from zarts.execute.crew import Backlog, Crew, Engine
 from zarts.execute.messages import marked
 from zarts.execute.outcome import ATTEMPTS, Failure, ItemT, Outcome, StateT, ValueT
-from zarts.execute.processes import Processes
+from zarts.execute.processes import Processes, default_workers
 
 __all__ = ["ATTEMPTS", "ClusterError", "Failure", "Outcome", "default_workers", "run"]
-
-
-def default_workers(device: str) -> int:
-    """One worker per core this process may use; one in all for a GPU."""
-    if device != "cpu":
-        return 1
-    # macOS does not tell which cores a process may use
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def run(

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from zarts.execute.processes import default_workers
+
 __all__ = ["ClusterError", "connected"]
 
 CONNECT_SECONDS = 5.0
@@ -48,25 +50,24 @@ def connected(address: str, workers: int | None) -> Iterator[ModuleType]:
         if ray.is_initialized():
             raise ClusterError("Ray is in use in this process already; call ray.shutdown() first")
         if own:
-            options = {"num_cpus": workers, "object_store_memory": STORE_BYTES}
+            cores = workers or default_workers("cpu")
+            options = {"num_cpus": cores, "object_store_memory": STORE_BYTES}
         else:
             options = {}
             # Ray takes a loopback address for this machine's address in the network
             _knock(ray.util.get_node_ip_address() if _loopback(host) else host, port)
-        handler = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(
-                address=address,
-                include_dashboard=False,  # it lets whoever reaches it run code
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,  # what matters is raised
-                **options,
-            )
+            with _own_signals():
+                ray.init(
+                    address=address,
+                    include_dashboard=False,  # it lets whoever reaches it run code
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,  # what matters is raised
+                    **options,
+                )
         except Exception as error:
+            ray.shutdown()
             raise ClusterError(_refusal(address, error)) from error
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, handler)  # Ray sets one that exits at once
         try:
             yield ray
         finally:
@@ -85,10 +86,21 @@ def _ray() -> ModuleType:
 
 
 @contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keeps the handler of SIGTERM, for which Ray sets one that exits at once."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
 def _silent(ray: ModuleType) -> Iterator[None]:
     """Keeps stdout clean, to which Ray prints what befell its workers; it has no switch for it."""
     module = ray._private.worker
-    printer = module.print_to_stdstream
+    printer = getattr(module, "print_to_stdstream", None)
     module.print_to_stdstream = lambda *data, **options: None
     try:
         yield
@@ -170,7 +182,6 @@ def _knock(host: str, port: int) -> None:
         with socket.create_connection((host, port), CONNECT_SECONDS) as line:
             if os.environ.get("RAY_USE_TLS", "0") != "0":
                 return  # which is Ray's to speak
-            line.settimeout(CONNECT_SECONDS)
             line.sendall(PREFACE)
             answer = line.recv(9)
     except OSError as error:

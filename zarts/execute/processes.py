@@ -15,9 +15,18 @@ from zarts.execute.crew import Engine, Lost, Worker
 from zarts.execute.messages import Message, messages, portable
 from zarts.execute.outcome import ATTEMPTS, ItemT, StateT
 
-__all__ = ["Processes"]
+__all__ = ["Processes", "default_workers"]
 
 GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # the other end of the pipe
+
+
+def default_workers(device: str) -> int:
+    """One worker per core this process may use; one in all for a GPU."""
+    if device != "cpu":
+        return 1
+    # macOS does not tell which cores a process may use
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 @final

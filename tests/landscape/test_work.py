@@ -1,0 +1,130 @@
+"""What a worker checks and survives, and how long it is waited for."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from landscape import patience, work
+from landscape.grid import evaluate_at
+from landscape.patience import Patience
+from landscape.pipeline import compute
+from landscape.plan import all_items, order, split, units
+from landscape.record import Status, load
+from landscape.work import Bundle, do, set_up
+from tests.landscape.conftest import Finished
+from tests.tiny import tiny
+from zarts.config import Config, ConfigError
+from zarts.runfile import Run
+
+POISON = (1, 2)
+
+
+def without_figure(finished: Finished, folder: Path) -> Run:
+    path = folder / "run"
+    shutil.copytree(finished.run.path, path)
+    for part in ("grid", "paths"):
+        shutil.rmtree(path / part)
+    return Run.open(path)
+
+
+def poisoned(error: Exception, everywhere: bool = False):  # type: ignore[no-untyped-def]
+    def evaluate(objective, plane, surface, points: Sequence[tuple[int, int]]):  # type: ignore[no-untyped-def]
+        if everywhere or POISON in points:
+            raise error
+        return evaluate_at(objective, plane, surface, points)
+
+    return evaluate
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(RuntimeError("bad luck"), Status.FAILED), (MemoryError("no room"), Status.OOM)],
+)
+def test_a_point_that_fails_is_marked_and_the_rest_stands(
+    finished: Finished,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    status: Status,
+) -> None:
+    run = without_figure(finished, tmp_path)
+    config = Config.from_table(run.config)
+    monkeypatch.setattr(work, "evaluate_at", poisoned(error))
+    figure = compute(run, config)
+    for surface, whole in zip(figure.surfaces, load(finished.run).surfaces, strict=True):
+        assert surface.status[POISON] == status  # also where it was one of a chunk
+        assert surface.done == 5
+        others = surface.status == Status.OK
+        assert (surface.loss[others] == whole.loss[others]).all()
+    monkeypatch.setattr(work, "evaluate_at", evaluate_at)
+    compute(run, config)
+    assert run.content_hash() == finished.run.content_hash()
+
+
+def test_when_all_points_fail_the_work_stops_early(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = without_figure(finished, tmp_path)
+    monkeypatch.setattr(work, "evaluate_at", poisoned(RuntimeError("broken"), everywhere=True))
+    with pytest.raises(ChildProcessError, match=r"4 of 4 points failed.*RuntimeError: broken"):
+        compute(run, Config.from_table(run.config))
+    assert (load(run).surfaces[0].status == Status.FAILED).sum() == 4  # kept, and tried again
+
+
+def test_a_worker_gets_all_it_needs_and_checks_it(finished: Finished) -> None:
+    bundle = Bundle.of(finished.run)
+    losses = next(do(set_up(bundle), (1, ((0, 1), (1, 0)))))
+    assert isinstance(losses, work.Losses)
+    stored = load(finished.run).surfaces[1].loss
+    assert [loss for loss, _ in losses.of_points] == [stored[0, 1], stored[1, 0]]
+    name = next(iter(bundle.weights))
+    damaged = {**bundle.weights, name: bundle.weights[name] + 1}
+    with pytest.raises(ConfigError, match="ω arrived with SHA-256"):
+        set_up(replace(bundle, weights=damaged))
+    with pytest.raises(ConfigError, match=r"data set packaged has fingerprint .*, the run's is x;"):
+        set_up(replace(bundle, fingerprint="x"))
+
+
+def test_patience_is_ten_times_the_median_and_at_least_a_minute() -> None:
+    config = tiny("darts-1")
+    limits = Patience(config)
+    exact, path = (config.landscape.steps, ((0, 0),)), "zarts-mgs"
+    assert limits(exact) == limits(path) == math.inf  # nothing is known yet
+    for seconds in (1.0, 20.0, 900.0):
+        limits.finished(exact[0], 1, seconds)
+    assert limits(exact) == pytest.approx(200)
+    share = units(config, [path]) / units(config, [exact])
+    assert limits(path) == pytest.approx(200 * share)
+    assert limits((0, ((0, 0),))) == math.inf  # of M = 0 nothing is known
+    limits.finished(0, 4, 0.4)
+    assert limits((0, ((0, 0), (0, 1)))) == patience.LEAST_SECONDS
+    fixed = Patience(config, 7.0)
+    assert fixed(exact) == 7.0
+    assert fixed(path) == pytest.approx(7.0 * share)
+
+
+def test_all_work_is_dealt_out_once_in_an_order_with_something_to_see() -> None:
+    config = tiny("darts-1", {"landscape": {"rows": 5, "cols": 9}})
+    items = all_items(config)
+    points = [(item[0], point) for item in items if not isinstance(item, str) for point in item[1]]
+    assert len(points) == len(set(points)) == 3 * 45
+    assert {item for item in items if isinstance(item, str)} == set(config.paths.methods)
+    kinds = [item if isinstance(item, str) else item[0] for item in items]
+    assert kinds[0] == 0
+    assert kinds[-1] == config.landscape.steps  # long paths are not last
+    first = [point for steps, point in points if steps == 2][:4]
+    assert set(first) == {(0, 0), (0, 8), (4, 0), (4, 8)}
+    assert max(len(item[1]) for item in items if not isinstance(item, str)) == 8
+    assert split((0, ((0, 0), (1, 1)))) == [(0, ((0, 0),)), (0, ((1, 1),))]
+    assert split("zarts-gld") == ["zarts-gld"]
+    assert order(config, {0: [], 2: []}, ["darts-1"]) == ["darts-1"]
+    on_gpu = replace(config, device="cuda")
+    assert max(len(item[1]) for item in all_items(on_gpu) if item[0] == 2) == 8
+    assert np.isfinite(units(config, items))
