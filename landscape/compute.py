@@ -262,6 +262,7 @@ def _headlines(config: Config, plan: LandscapePlan, folder: Path) -> list[str]:
     surfaces = ", ".join(map(str, surfaces_of(config)))
     origin = config.source or f"{config.search.method}, {config.search.epochs} epochs"
     rate = land.inner_learning_rate
+    each = ", ".join(f"{seconds:.2g}" for seconds in plan.point_seconds.values())
     return [
         f"data set   {plan.dataset} (real images, {plan.images:,})",
         f"device     {config.device}, {config.dtype}, {plan.workers} worker(s) of one thread",
@@ -269,6 +270,7 @@ def _headlines(config: Config, plan: LandscapePlan, folder: Path) -> list[str]:
         f"ω and α from {origin}",
         f"grid       {land.rows} x {land.cols} over ±{land.range:g}, axis unit {land.scale}, "
         f"M = {surfaces}, inner learning rate {rate}",
+        f"points     {each} s each",
         f"cost       {plan.evaluations:,} evaluations, about {cli.human_time(plan.seconds)}, "
         f"{cli.human_bytes(plan.memory)} per training step, {cli.human_bytes(plan.size)} on disk",
         f"run        {folder}{' (continues)' if (folder / 'run.h5').exists() else ''}",

@@ -147,6 +147,7 @@ class LandscapePlan:
         evaluations: Evaluations of L_M, those of the paths included.
         iterations: Iterations of the search that is still to run.
         seconds: Expected wall time, the search's included, if every worker has a core.
+        point_seconds: Seconds of one grid point by M, measured here.
         memory: Expected peak of one training step, bytes.
         size: Expected size of the run on disk, bytes.
         dataset: Name of the data set.
@@ -159,6 +160,7 @@ class LandscapePlan:
     evaluations: int
     iterations: int
     seconds: float
+    point_seconds: dict[int, float]
     memory: int
     size: int
     dataset: str
@@ -199,7 +201,8 @@ def plan_landscape(
     points = land.rows * land.cols
     walking = [walk_cost(config, method, timing) for method in config.paths.methods]
     surfaces = surfaces_of(config)
-    seconds = sum(points * timing.evaluation(steps) for steps in surfaces)
+    each = {steps: timing.evaluation(steps) for steps in surfaces}
+    seconds = points * sum(each.values())
     seconds += sum(cost for _, cost in walking)
     seconds = seconds / workers + (search.seconds if search else 0)
     stored = sum(weight.numel() * weight.element_size() for weight in weights.values())
@@ -210,6 +213,7 @@ def plan_landscape(
         evaluations=points * len(surfaces) + sum(count for count, _ in walking),
         iterations=search.iterations if search else 0,
         seconds=seconds,
+        point_seconds=each,
         memory=memory,
         # measured: a page holds 5 MB of plotly.js; ω, its velocity and a copy; 25 bytes a point
         size=5_000_000 + 3 * stored + 25 * points * len(surfaces),

@@ -40,7 +40,7 @@ def table(*flags: str | Path) -> dict[str, Any]:
 def test_the_first_lines_say_what_will_happen(finished: Finished) -> None:
     lines = finished.answer.err.splitlines()[:6]
     assert [line.split()[0] for line in lines] == [
-        "data", "device", "space", "grid", "cost", "run",
+        "data", "device", "space", "grid", "points", "cost", "run",
     ]  # fmt: skip
     text = "\n".join(lines)
     for said in ("packaged", "8,000", "cpu", "float32", "s3", "2 channels", "darts-1, 2 epochs",
