@@ -38,7 +38,7 @@ def table(*flags: str | Path) -> dict[str, Any]:
 
 
 def test_the_first_lines_say_what_will_happen(finished: Finished) -> None:
-    lines = finished.answer.err.splitlines()[:6]
+    lines = finished.answer.err.splitlines()[:7]
     assert [line.split()[0] for line in lines] == [
         "data", "device", "space", "grid", "points", "cost", "run",
     ]  # fmt: skip
