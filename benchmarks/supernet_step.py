@@ -97,6 +97,8 @@ def main() -> None:
             memory = {
                 which: pool.apply(growth_of_memory, (case, which)) for which in ("twin", "fast")
             }
+        if not min(memory.values()):  # a small step fits into what the imports once took
+            continue
         show(f"step_{name}_memory_mib", memory["fast"] / 2**20)
         show(f"step_{name}_memory_ratio", memory["twin"] / memory["fast"], 1.0)
 
