@@ -173,7 +173,6 @@ def test_the_budget_is_what_reaches_the_problem() -> None:
             assert len(asked) == path.evaluations - 1, method
 
 
-
 def test_paper_settings_are_those_of_the_released_code() -> None:
     for method in METHOD_NAMES:
         build_optimizer(method, PAPER[method])
