@@ -58,6 +58,9 @@ def _every(size: int, spacing: int) -> tuple[int, ...]:
 def progressive(rows: int, cols: int) -> list[list[tuple[int, int]]]:
     """The points (row, col) that each level adds to the former ones; together the whole grid.
 
+    Inside a level they come row by row: a level is drawn as a grid only when it is whole, so no
+    order shows it sooner, and on the way there one sees a front that moves.
+
     Raises:
         ValueError: If there are fewer than two rows or columns.
     """

@@ -69,7 +69,7 @@ COMPUTING = {*LIBRARY, "landscape.record", "landscape.plane"}
 MAY_IMPORT |= {
     "landscape.record": {"zarts.runfile", "zarts.optimizers"},  # again only their names
     "landscape.measure": {"landscape.record"},
-    "landscape.figures": {*DRAWING, "zarts.runfile"},
+    "landscape.figures": {*DRAWING, "landscape.levels", "zarts.runfile"},
     "landscape.catalogue": {"landscape.record", "zarts.runfile"},
     "landscape.plane": {"zarts.rng", "zarts.alpha", "zarts.objective"},
     "landscape.levels": set(),

@@ -10,12 +10,13 @@ from typing import Literal
 import streamlit as st
 
 from landscape.catalogue import Entry, catalogue
-from landscape.figures import figure_1, losses, static, to_csv, to_html, words
+from landscape.figures import figure_1, losses, partial, static, to_csv, to_html, words
 from landscape.measure import compare, read
-from landscape.record import Figure1, Surface
+from landscape.record import Figure1, Status
 from zarts import __version__
 from zarts.runfile import RunError, runs_root
 
+LOOK_SECONDS = 3  # between two looks at the files of an unfinished run
 MAKE_ONE = "python -m landscape.compute --steps 10"
 HONESTY = """
 - **One random plane.** Two random orthonormal directions through α; another plane or seed gives
@@ -62,26 +63,53 @@ def state(entry: Entry) -> str:
     """Where a run comes from, or that it cannot be read."""
     if entry.listed.run is None:
         return ":material/error: unreadable"
-    return (
-        "bundled with the package"
-        if entry.bundled
-        else f"made {entry.created or 'at no known time'}"
-    )
+    if entry.bundled:
+        return "bundled with the package"
+    return f"made {entry.created or 'at no known time'}"
+
+
+def stamp(entry: Entry) -> list[tuple[str, int]]:
+    """Names and times of the files of a run: other ones once it has grown. Reads none of them."""
+    if (run := entry.listed.run) is None:
+        return []
+    try:
+        return [(name, (run.path / f"{name}.h5").stat().st_mtime_ns) for name in run.names()]
+    except (OSError, RunError):  # it is gone, which is news too
+        return []
+
+
+def follow(entry: Entry, seen: list[tuple[str, int]]) -> None:
+    """Shows the page anew as soon as the run has grown; until then a look costs next to nothing."""
+    with st.sidebar:
+        wanted = st.toggle("Follow the run", True, help="New data resets a zoom; off keeps it.")
+    if not wanted:
+        return
+
+    @st.fragment(run_every=LOOK_SECONDS)
+    def look() -> None:
+        if stamp(entry) != seen:
+            st.rerun()
+
+    look()
 
 
 def opened(entry: Entry) -> Figure1:
     """What the run holds; stops the page with the reason if that cannot be shown."""
+    seen = stamp(entry)  # before the reading, so that nothing falls between
     try:
         record = entry.figure()
     except (RunError, KeyError, ValueError) as error:
         st.title(entry.name)
         st.error(f"This run cannot be shown. {error}", icon=":material/error:")
+        follow(entry, seen)
         st.stop()
     if not record.surfaces:
         st.title(entry.name)
         st.info("The run has started and no surface is there yet.", icon=":material/hourglass:")
-        st.button("Refresh", icon=":material/refresh:")
+        follow(entry, seen)
         st.stop()
+    if partial.unfinished(record):
+        follow(entry, seen)
     return record
 
 
@@ -128,10 +156,10 @@ def head(record: Figure1, panels: list[int], log: bool) -> None:
             export(record, panels, log)
         with st.popover("Reproduce", icon=":material/terminal:"):
             reproduce(record)
-    if pending := sum(surface.loss.size - surface.done for surface in record.surfaces):
+    if any((surface.status == Status.PENDING).any() for surface in record.surfaces):
+        done = sum(surface.done for surface in record.surfaces)
         total = sum(surface.loss.size for surface in record.surfaces)
-        st.progress(1 - pending / total, f"{total - pending} of {total} points computed")
-        st.button("Refresh", icon=":material/refresh:")
+        st.progress(done / total, f"{done} of {total} points computed")
 
 
 def badges(record: Figure1) -> list[tuple[str, Color, str]]:
@@ -152,31 +180,19 @@ def badges(record: Figure1) -> list[tuple[str, Color, str]]:
 def export(record: Figure1, panels: list[int], log: bool) -> None:
     """The files one can take away; each is made when it is asked for."""
     name = f"{record.name}_figure1_m{panels[-1]}"
+
+    def page() -> str:
+        return to_html(figure_1(record, panels, log=log), record, panels)
+
     files: dict[str, tuple[str, str, Callable[[], str | bytes]]] = {
-        "HTML": (
-            "html",
-            "text/html",
-            lambda: to_html(figure_1(record, panels, log=log), record, panels),
-        ),
+        "HTML": ("html", "text/html", page),
         "CSV": ("csv", "text/csv", lambda: to_csv(record)),
     }
     if find_spec("matplotlib"):
         files |= {
-            "SVG": (
-                "svg",
-                "image/svg+xml",
-                lambda: static(record, "svg", panels, log=log),
-            ),
-            "PDF": (
-                "pdf",
-                "application/pdf",
-                lambda: static(record, "pdf", panels, log=log),
-            ),
-            "PNG": (
-                "png",
-                "image/png",
-                lambda: static(record, "png", panels, log=log),
-            ),
+            "SVG": ("svg", "image/svg+xml", lambda: static(record, "svg", panels, log=log)),
+            "PDF": ("pdf", "application/pdf", lambda: static(record, "pdf", panels, log=log)),
+            "PNG": ("png", "image/png", lambda: static(record, "png", panels, log=log)),
         }
     for kind, (ending, mime, make) in files.items():
         st.download_button(
@@ -196,24 +212,25 @@ def reproduce(record: Figure1) -> None:
     """Command, configuration and origin of the run, and whom to cite."""
     st.markdown("**Command**")
     st.code(words.command(record) or "not recorded", language="bash", wrap_lines=True)
-    st.markdown("**Where the numbers come from**")
-    st.code(
-        json.dumps(dict(record.provenance), indent=2, ensure_ascii=False),
-        language="json",
-        height=200,
-    )
-    st.markdown("**Configuration**")
-    st.code(
-        json.dumps(dict(record.config), indent=2, ensure_ascii=False), language="json", height=200
-    )
+    for title, found in (
+        ("Where the numbers come from", record.provenance),
+        ("Configuration", record.config),
+    ):
+        st.markdown(f"**{title}**")
+        text = json.dumps(dict(found), indent=2, ensure_ascii=False)
+        st.code(text, language="json", height=200)
     st.markdown("**Cite**")
     st.code(words.BIBTEX, language="bibtex", height=150)
 
 
 def reading(record: Figure1, panels: list[int]) -> None:
     """The numbers of the two panels and of the paths."""
-    by_steps = {surface.inner_steps: surface for surface in record.surfaces}
-    cards(by_steps[panels[0]], by_steps[panels[-1]], record.scale)
+    cards(record, panels)
+    if any(partial.stage(surface) for surface in record.surfaces):
+        st.caption(
+            "Not finished: lowest losses and ranges are of all points computed so far; what "
+            "compares surfaces is taken on the finest level that all of them have finished."
+        )
     st.subheader("Surfaces")
     number, plain = st.column_config.NumberColumn, "%.4f"
     st.dataframe(
@@ -256,9 +273,13 @@ def reading(record: Figure1, panels: list[int]) -> None:
     )
 
 
-def cards(first: Surface, last: Surface, scale: float) -> None:
+def cards(record: Figure1, panels: list[int]) -> None:
     """The comparison of the two panels as four large numbers."""
-    change, low = compare(first, last, scale), read(last).minimum
+    even = {each.inner_steps: each for each in partial.comparable(record.surfaces)}
+    first, last = even[panels[0]], even[panels[-1]]
+    change = compare(first, last, record.scale)
+    whole = next(each for each in record.surfaces if each.inner_steps == panels[-1])
+    low, so_far = read(whole).minimum, " so far" if partial.stage(whole) else ""
     m, base = last.inner_steps, first.inner_steps
 
     def shown(value: float, form: str) -> str:
@@ -284,7 +305,7 @@ def cards(first: Surface, last: Surface, scale: float) -> None:
         border=True,
     )
     columns[3].metric(
-        f"Lowest loss, M = {m}",
+        f"Lowest loss{so_far}, M = {m}",
         f"{low.loss:.4f}" if low else "–",
         help=f"At x {low.x:.2f}, y {low.y:.2f}" if low else "No point is finite.",
         border=True,

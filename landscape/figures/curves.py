@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from landscape.figures import look
+from landscape.figures.partial import stage
 from landscape.measure import endings, read
 from landscape.record import Figure1
 
@@ -45,11 +46,12 @@ def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
                 hovertemplate=f"<b>{escape(style.label)}</b> %{{x:.0f}}: %{{y:.4f}}<extra></extra>",
             )
             figure.add_trace(trace, row=1, col=col)
+    so_far = " so far" if stage(target) else ""
     if low := read(target).minimum:
         figure.add_hline(
             y=low.loss,
             line={"dash": "dash", "width": 1.5, "color": ink.text},
-            annotation={"text": "★ lowest on the grid", "font": {"size": 11}},
+            annotation={"text": "★ lowest on the grid" + so_far, "font": {"size": 11}},
             annotation_position="top left",
             col=1,
         )

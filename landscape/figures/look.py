@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.figures.partial import lost, stage
 from landscape.measure import Ending, Minimum, read
-from landscape.record import Figure1, Status, Surface
+from landscape.record import Figure1, Surface
 
 __all__ = [
     "DARK",
@@ -55,7 +56,8 @@ STYLES = {
 }
 COLORMAP = "viridis"
 STAR = "#FFD54A"
-PENDING, LOST = "#e4e4e4", "#9a9a9a"  # not computed yet; computed and without a number
+PENDING, VEIL = (228, 228, 228), 0.6  # not computed yet: a grey that lets a coarser level through
+LOST = "#9a9a9a"  # computed and without a number
 
 
 def style(method: str) -> Style:
@@ -167,7 +169,7 @@ def panel_title(surface: Surface, record: Figure1) -> str:
 
 def subtitle(surface: Surface) -> list[str]:
     """The minimum of a panel and what is missing from it: short lines."""
-    reading = read(surface)
+    reading, partial = read(surface), stage(surface)
     low = reading.minimum
     if low is None:
         lines = ["no finite loss"]
@@ -175,13 +177,13 @@ def subtitle(surface: Surface) -> list[str]:
         lines = [f"constant {low.loss:.4f}"]
     else:
         lines = [f"★ {low.loss:.4f} at ({low.x:.2f}, {low.y:.2f})".replace("-", "−")]
+        lines[0] += " so far" if partial else ""
     if min(surface.loss.shape) < 2:
         lines.append("a single line of points has no contours")
-    pending = int(np.count_nonzero(surface.status == Status.PENDING))
-    if pending:
-        lines.append(f"{pending} of {reading.points} not computed yet")
-    if lost := reading.missing - pending:
-        lines.append(f"{lost} without a number")
+    if partial:
+        lines.append(str(partial))
+    if count := lost(surface):
+        lines.append(f"{count} without a number")
     return lines
 
 

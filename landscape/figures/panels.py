@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from landscape.figures import look, words
 from landscape.figures.look import Ink, Levels
+from landscape.figures.partial import stage
 from landscape.figures.paths import add_frames, add_paths
 from landscape.record import Figure1, Status, Surface
 
@@ -53,7 +54,7 @@ def figure_1(
     )
     figure.update_annotations(font={"size": 13})
     for col, surface in enumerate(surfaces, start=1):
-        figure.add_traces([contour(surface, shared), *missing(surface)], rows=1, cols=col)
+        figure.add_traces(ground(surface, shared), rows=1, cols=col)
     moving = add_paths(figure, record, surfaces)
     for col, surface in enumerate(surfaces, start=1):
         figure.add_traces(star(surface), rows=1, cols=col)
@@ -63,6 +64,46 @@ def figure_1(
     if caption:
         add_caption(figure, words.caption(record))
     return figure
+
+
+def ground(surface: Surface, shared: Levels) -> list[go.Contour | go.Heatmap | go.Scatter]:
+    """What lies below the paths: contours, and cells where there is no number.
+
+    Of an unfinished surface the contours are those of its finest finished level, below all else
+    and silent, as a hover there would read out a point that may be far away; above them are the
+    computed points, each for itself.
+    """
+    partial = stage(surface)
+    if partial is None:
+        return [contour(surface, shared), *missing(surface)]
+    below: list[go.Contour] = []
+    if partial.grid is not None:
+        preview = contour(partial.grid, shared)
+        preview.update(zorder=-1, hoverinfo="skip", hovertemplate=None)
+        preview.contours.showlabels = False  # the points would cover half of each
+        below = [preview]
+    return [*below, points(surface, shared), *missing(surface)]
+
+
+def points(surface: Surface, shared: Levels) -> go.Heatmap:
+    """The computed points of an unfinished surface: squares in their own colour."""
+    loss = np.where(np.isfinite(surface.loss), surface.loss, np.nan)
+    return go.Heatmap(
+        x=surface.x,
+        y=surface.y,
+        z=shared.drawn(loss).astype(np.float32),
+        customdata=loss,
+        zmin=shared.start,  # the colour axis is for contours alone: a bar of both is neither's
+        zmax=shared.stop,
+        colorscale=look.COLORMAP,
+        showscale=False,
+        hoverongaps=False,
+        hovertemplate=(
+            "x %{x:.3f} · y %{y:.3f}<br><b>loss %{customdata:.4f}</b>"
+            f"<extra>M = {surface.inner_steps}</extra>"
+        ),
+        name="computed points",
+    )
 
 
 def contour(surface: Surface, shared: Levels) -> go.Contour:
@@ -95,7 +136,7 @@ def contour(surface: Surface, shared: Levels) -> go.Contour:
 
 
 def missing(surface: Surface) -> list[go.Heatmap | go.Scatter]:
-    """Grey cells over points without a number, crossed out if they were computed."""
+    """Cells over points without a number: greyed if pending, grey and crossed out if tried."""
     kind = np.where(np.isfinite(surface.loss), np.nan, 1.0)
     kind[(surface.status == Status.PENDING) & np.isnan(surface.loss)] = 0.0
     if np.isnan(kind).all():
@@ -108,8 +149,9 @@ def missing(surface: Surface) -> list[go.Heatmap | go.Scatter]:
         customdata=np.where(surface.status == Status.OK, "not finite", names),
         zmin=0,
         zmax=1,
-        colorscale=[[0, look.PENDING], [1, look.LOST]],
+        colorscale=[[0, f"rgba{(*look.PENDING, look.VEIL)}"], [1, look.LOST]],
         showscale=False,
+        hoverongaps=False,
         hovertemplate="x %{x:.3f} · y %{y:.3f}<br><b>%{customdata}</b><extra></extra>",
         name="missing",
     )
@@ -203,8 +245,9 @@ def dress(figure: go.Figure, shared: Levels, ink: Ink) -> None:
 
 def add_caption(figure: go.Figure, text: str) -> None:
     """A line under everything, broken where a narrow page would cut it."""
+    lines = wrap(escape(text), 110)
     figure.add_annotation(
-        text="<br>".join(wrap(escape(text), 110)),
+        text="<br>".join(lines),
         xref="paper",
         yref="paper",
         x=0,
@@ -216,4 +259,5 @@ def add_caption(figure: go.Figure, text: str) -> None:
         showarrow=False,
         font={"size": 11},
     )
-    figure.update_layout(margin={"b": 205}, height=710)
+    more = 15 * max(0, len(lines) - 3)
+    figure.update_layout(margin={"b": 205 + more}, height=710 + more)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from landscape.figures import look, words
-from landscape.figures.look import Levels
+from landscape.figures.look import Floats, Levels
+from landscape.figures.partial import stage
 from landscape.measure import endings
 from landscape.record import Figure1, Status, Surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.contour import ContourSet
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 __all__ = ["static"]
@@ -84,12 +85,39 @@ def static(
     return buffer.getvalue()
 
 
-def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> ContourSet | None:
-    """One panel; returns its filled contours, if there are any."""
+def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> ScalarMappable | None:
+    """One panel; returns what carries its colours, if anything is finite."""
     title = f"{look.panel_title(surface, record)}\n" + "\n".join(look.subtitle(surface))
     axes.set_title(title, pad=10)  # room for a star on the border
+    partial = stage(surface)
+    if partial is None:
+        filled = draw_contours(axes, surface, shared)
+    else:
+        filled = draw_contours(axes, partial.grid, shared, labels=False)
+        points = draw_points(axes, surface, shared)
+        filled = filled or points
+    mark_missing(axes, surface)
+    if low := look.starred(surface):
+        axes.plot(
+            low.x,
+            low.y,
+            "*",
+            color=look.STAR,
+            markeredgecolor="black",
+            markersize=13,
+            zorder=10,
+            clip_on=False,  # a minimum on the border is whole
+        )
+    draw_paths(axes, record)
+    return filled
+
+
+def draw_contours(
+    axes: Axes, surface: Surface | None, shared: Levels, *, labels: bool = True
+) -> ScalarMappable | None:
+    """The filled contours of a grid; None where there are none."""
     filled = None
-    if min(surface.loss.shape) > 1 and np.isfinite(surface.loss).any():
+    if surface and min(surface.loss.shape) > 1 and np.isfinite(surface.loss).any():
         loss = np.ma.masked_invalid(shared.drawn(surface.loss))
         filled = axes.contourf(
             surface.x,
@@ -108,22 +136,40 @@ def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> Conto
                 colors="white",
                 linewidths=0.6,
             )
-            labelled = inside[:: 2 if len(inside) > 12 else 1]  # else steep sides are all text
-            axes.clabel(lines, labelled, fmt=lambda value: label(value, shared), fontsize=7)
-    mark_missing(axes, surface)
-    if low := look.starred(surface):
-        axes.plot(
-            low.x,
-            low.y,
-            "*",
-            color=look.STAR,
-            markeredgecolor="black",
-            markersize=13,
-            zorder=10,
-            clip_on=False,  # a minimum on the border is whole
-        )
-    draw_paths(axes, record)
+            if labels:
+                labelled = inside[:: 2 if len(inside) > 12 else 1]  # else steep sides are all text
+                axes.clabel(lines, labelled, fmt=lambda value: label(value, shared), fontsize=7)
     return filled
+
+
+def draw_points(axes: Axes, surface: Surface, shared: Levels) -> ScalarMappable | None:
+    """The points of an unfinished surface: computed ones in their colour, the others greyed."""
+    from matplotlib.colors import ListedColormap
+
+    cells = edges(surface.x), edges(surface.y)
+    above: dict[str, Any] = {
+        "zorder": 3,
+        "rasterized": True,
+    }  # else a fine grid is a page of rectangles
+    grey = ListedColormap([(*(part / 255 for part in look.PENDING), look.VEIL)])
+    axes.pcolormesh(
+        *cells, np.ma.masked_not_equal(surface.status, Status.PENDING), cmap=grey, **above
+    )
+    colours = axes.pcolormesh(
+        *cells,
+        np.ma.masked_invalid(shared.drawn(surface.loss)),
+        vmin=shared.start,
+        vmax=shared.stop,
+        cmap=look.COLORMAP,
+        **above,
+    )
+    return colours if np.isfinite(surface.loss).any() else None
+
+
+def edges(line: Floats) -> Floats:
+    """Borders (n + 1,) of the cells around the points of an axis (n,)."""
+    half = float(np.diff(line).min()) / 2 if len(line) > 1 else 0.5
+    return np.append(line - half, line[-1] + half)
 
 
 def label(value: float, shared: Levels) -> str:
@@ -133,19 +179,15 @@ def label(value: float, shared: Levels) -> str:
 
 
 def mark_missing(axes: Axes, surface: Surface) -> None:
-    """Grey cells over points without a number, hatched if they were computed."""
-    half = [
-        float(np.diff(line).min()) / 2 if len(line) > 1 else 0.5 for line in (surface.x, surface.y)
-    ]
-    for row, col in np.argwhere(~np.isfinite(surface.loss)):
-        pending = surface.status[row, col] == Status.PENDING
-        x, y = float(surface.x[col]), float(surface.y[row])
+    """Grey, hatched cells over points that were tried and have no number."""
+    x, y = edges(surface.x), edges(surface.y)
+    for row, col in np.argwhere(~np.isfinite(surface.loss) & (surface.status != Status.PENDING)):
         axes.fill(
-            [x - half[0], x + half[0], x + half[0], x - half[0]],
-            [y - half[1], y - half[1], y + half[1], y + half[1]],
-            facecolor=look.PENDING if pending else look.LOST,
-            edgecolor="none" if pending else "#444444",
-            hatch="" if pending else "xx",
+            [x[col], x[col + 1], x[col + 1], x[col]],
+            [y[row], y[row], y[row + 1], y[row + 1]],
+            facecolor=look.LOST,
+            edgecolor="#444444",
+            hatch="xx",
             linewidth=0,
             zorder=3,
         )
@@ -219,10 +261,10 @@ def finish(picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence
 
 
 def add_bar(
-    picture: Figure, row: list[Axes], filled: Sequence[ContourSet | None], shared: Levels
+    picture: Figure, row: list[Axes], filled: Sequence[ScalarMappable | None], shared: Levels
 ) -> None:
     """The one colour bar of all panels; none if nothing is finite."""
-    drawn = [contours for contours in filled if contours is not None]
+    drawn = [colours for colours in filled if colours is not None]
     if drawn:
         bar = picture.colorbar(drawn[0], ax=row, shrink=0.9, pad=0.02, label="validation loss")
         ticks = shared.values[:: max(1, len(shared.values) // 9)]

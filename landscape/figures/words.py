@@ -6,9 +6,12 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from landscape.figures.look import choose, style
+from landscape.figures.partial import LEGEND, comparable, lost, stage
 from landscape.measure import Ending, compare, endings, on_border, read
-from landscape.record import Figure1, Surface
+from landscape.record import Figure1, Status, Surface
 from zarts.runfile import JSON
 
 __all__ = [
@@ -59,8 +62,9 @@ def command(record: Figure1) -> str:
 
 
 def caption(record: Figure1) -> str:
-    """One line under the figure: what M steps mean here, on what, and how the paths were made."""
-    parts = [
+    """What stands under the figure: how far it is, what M steps mean here, and on what."""
+    parts = [LEGEND] if any(stage(surface) for surface in record.surfaces) else []
+    parts += [
         f"M steps of ω at learning rate {setting(record, 'inner_learning_rate', 'inner_lr') or '?'}"
     ]
     for label, names in (("space", ("space",)), ("data", ("data", "dataset")), ("seed", ("seed",))):
@@ -100,9 +104,13 @@ def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
     surfaces = choose(record, inner_steps)
     first, last = surfaces[0], surfaces[-1]
     said = []
-    if pending := sum(surface.loss.size - surface.done for surface in surfaces):
-        total = sum(surface.loss.size for surface in surfaces)
-        said.append(f"Still computing: {total - pending} of {total} points are there.")
+    status = np.concatenate([surface.status.ravel() for surface in surfaces])
+    if pending := bool((status == Status.PENDING).any()):
+        done = sum(surface.done for surface in surfaces)
+        said.append(f"Not finished: {done} of {status.size} points are computed.")
+    if again := int(np.isin(status, (Status.FAILED, Status.OOM, Status.TIMEOUT)).sum()):
+        points = "1 point" if again == 1 else f"{again} points"
+        said.append(f"{points} failed or took too long; the same command tries again.")
     if first.inner_steps != last.inner_steps and not pending:
         said.append(change(record, (first.inner_steps, last.inner_steps)))
     if not pending:
@@ -157,26 +165,33 @@ def ranking(ends: Sequence[Ending]) -> str:
 
 
 def surface_rows(record: Figure1) -> list[Row]:
-    """One row of the reading table per surface; changes are relative to the first one."""
+    """One row of the reading table per surface; changes are relative to the first one.
+
+    Minimum and range are over all computed points. What needs neighbours or compares is taken on
+    the finest level that all surfaces have finished.
+    """
     rows: list[Row] = []
-    for surface in record.surfaces:
+    stages = [stage(surface) for surface in record.surfaces]
+    even = comparable(record.surfaces)
+    for surface, same, partial in zip(record.surfaces, even, stages, strict=True):
         reading = read(surface)
-        found = compare(record.surfaces[0], surface, record.scale)
+        found = compare(even[0], same, record.scale)
         low = reading.minimum
-        rows.append(
-            {
-                "M": surface.inner_steps,
-                "minimum": low.loss if low else math.nan,
-                "x": low.x if low else math.nan,
-                "y": low.y if low else math.nan,
-                "range": reading.span,
-                "sharpness": reading.sharpness,
-                "ratio": found.ratio,
-                "shift": found.shift,
-                "rank correlation": found.correlation,
-                "without a number": reading.missing,
-            }
-        )
+        row: Row = {
+            "M": surface.inner_steps,
+            "minimum": low.loss if low else math.nan,
+            "x": low.x if low else math.nan,
+            "y": low.y if low else math.nan,
+            "range": reading.span,
+            "sharpness": read(same).sharpness,
+            "ratio": found.ratio,
+            "shift": found.shift,
+            "rank correlation": found.correlation,
+            "without a number": lost(surface),
+        }
+        if any(stages):
+            row["level"] = str(partial) if partial else "finished"
+        rows.append(row)
     return rows
 
 

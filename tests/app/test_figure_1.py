@@ -14,8 +14,9 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 import landscape.catalogue
-from landscape.record import Status
-from tests.app.conftest import LOSSES, Make
+from landscape.measure import compare
+from landscape.record import Status, Surface, save_surface
+from tests.app.conftest import LOSSES, Make, X, Y
 
 
 @pytest.fixture(autouse=True)
@@ -140,10 +141,58 @@ def test_a_run_in_progress_shows_what_is_there(root: Path, make: Make) -> None:
     app = show(root)
     assert not app.exception
     assert app.progress[0].text == "55 of 60 points computed"
-    assert "Still computing" in words(app)
+    assert "Not finished: 35 of 40 points are computed" in words(app)
     assert "flatter" not in words(app)
-    assert "5 of 20 not computed yet" in figure(app)["layout"]["annotations"][1]["text"]
-    assert "Refresh" in [button.label for button in app.button]
+    title = figure(app)["layout"]["annotations"][1]["text"]
+    assert "no level finished yet · 15 of 20 computed" in title
+    assert [toggle.label for toggle in app.toggle] == ["Follow the run"]
+
+
+def test_only_unfinished_runs_are_followed(
+    root: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    fragment = streamlit.fragment
+
+    def noted(*, run_every: float) -> object:
+        asked.append(run_every)
+        return fragment(run_every=run_every)
+
+    monkeypatch.setattr(streamlit, "fragment", noted)
+    make("whole")
+    assert not show(root).toggle
+    assert not asked
+    make("begun", status=Status.PENDING, created="2026-03-01T00:00:00+00:00")
+    app = show(root)
+    assert not app.exception
+    assert asked == [3]
+    app.toggle[0].set_value(False).run()
+    assert asked == [3]  # looked no more
+
+
+def test_an_unfinished_run_is_compared_where_both_surfaces_are(root: Path, make: Make) -> None:
+    # By then M = 0 is whole, and all corners and the middle column of M = 10 are there.
+    run = make(methods=())
+    status = np.full(LOSSES[10].shape, Status.PENDING, np.uint8)
+    status[np.ix_((0, 3), (0, 4))] = Status.OK
+    status[0, 2] = Status.OK
+    loss = np.where(status == Status.OK, LOSSES[10], np.nan)
+    save_surface(run, Surface(10, X, Y, loss, status, 0 * LOSSES[10]))
+    app = show(root)
+    assert not app.exception
+    assert app.metric[3].label == "Lowest loss so far, M = 10"
+    corner = np.ix_((0, 3), (0, 4))
+    pair = [
+        Surface(m, X[[0, 4]], Y[[0, 3]], LOSSES[m][corner], np.ones((2, 2), np.uint8))
+        for m in (0, 10)
+    ]
+    assert app.metric[0].value == f"{compare(*pair, 3.2).ratio:.2f}"
+    assert "finest level that all of them have finished" in words(app)
+    assert app.dataframe[0].value["level"].tolist() == [
+        "finished",
+        "finished",
+        "level 1 of 3, 2×2 points · 5 of 20 computed",
+    ]
 
 
 def test_a_run_that_only_started(root: Path, make: Make) -> None:

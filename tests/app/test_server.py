@@ -12,16 +12,20 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.app.conftest import Make
+from landscape.record import Status, Surface, save_surface
+from tests.app.conftest import LOSSES, Make, X, Y
+from zarts.runfile import Run
 
 
 @pytest.fixture
 def server(root: Path, make: Make, tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """URL and process id of a running app with two runs to show."""
+    """URL and process id of a running app with three runs to show."""
     make("first", created="2026-01-01T00:00:00+00:00")
     make("second", created="2026-02-01T00:00:00+00:00")
+    make("begun", status=Status.PENDING, created="2025-12-01T00:00:00+00:00")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -114,6 +118,15 @@ def test_the_page_in_a_browser(server: tuple[str, int], chromium: str, tmp_path:
         expect(page.get_by_role("combobox", name="Run")).to_have_value("first")
         page.wait_for_timeout(500)
         page.screenshot(path=tmp_path / "page.png", full_page=True)
+
+        # An unfinished run is followed: what is written appears without a click.
+        page.goto(f"{url}/?run=begun")
+        expect(page.get_by_text("55 of 60 points computed")).to_be_visible(timeout=20_000)
+        done = np.full(LOSSES[10].shape, Status.OK, np.uint8)
+        run = Run.open(tmp_path / "runs" / "begun")
+        save_surface(run, Surface(10, X, Y, LOSSES[10], done, 0 * LOSSES[10]))
+        expect(page.get_by_text("55 of 60 points computed")).to_have_count(0, timeout=20_000)
+        expect(page.get_by_text("Follow the run")).to_have_count(0, timeout=20_000)
         browser.close()
 
     assert not errors

@@ -133,21 +133,21 @@ def test_asked_surfaces() -> None:
 
 def test_missing_points_are_marked_and_not_filled_in() -> None:
     status = np.full((3, 5), Status.OK, np.uint8)
-    status[0, 1], status[2, 4], status[1, 0] = Status.PENDING, Status.DIVERGED, Status.OOM
+    status[2, 4], status[1, 0] = Status.DIVERGED, Status.OOM
     figure = figure_1(record(surfaces=(surface(10, COLS, status),)))
     (drawn,) = contours(figure)
     assert drawn.connectgaps is False
     assert np.isnan(drawn.z[status != Status.OK]).all()
     assert np.isfinite(drawn.z[status == Status.OK]).all()
     (cells,) = named(figure, "missing")
-    assert cells.z[0, 1] == 0
+    assert cells.hoverongaps is False  # a hover reads the contours where there is a number
     assert cells.z[2, 4] == cells.z[1, 0] == 1
     assert np.isnan(cells.z[status == Status.OK]).all()
-    assert (cells.customdata[0, 1], cells.customdata[1, 0]) == ("pending", "oom")
+    assert (cells.customdata[2, 4], cells.customdata[1, 0]) == ("diverged", "oom")
     (crosses,) = named(figure, "without a number")
     assert sorted(zip(crosses.x, crosses.y, strict=True)) == [(-1.0, 0.0), (1.0, 2.0)]
     title = figure.layout.annotations[0].text
-    assert "1 of 15 not computed yet" in title
+    assert "level" not in title  # nothing is pending
     assert "2 without a number" in title
 
 
@@ -168,10 +168,11 @@ def test_nothing_and_constants_draw(log: bool) -> None:
     figure = figure_1(record(surfaces=(nothing, constant)), log=log)
     left, right = (note.text for note in figure.layout.annotations[:2])
     assert "no finite loss" in left
-    assert "15 of 15 not computed yet" in left
+    assert "no level finished yet · 0 of 15 computed" in left
     assert "constant" in right
     assert figure.layout.coloraxis.cmin < 0.7 < figure.layout.coloraxis.cmax
-    assert contours(figure)[1].contours.size > 0
+    (flat,) = contours(figure)
+    assert flat.contours.size > 0
     assert static(record(surfaces=(nothing, constant)), "svg", log=log)
 
 

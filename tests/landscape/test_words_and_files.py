@@ -66,7 +66,7 @@ def test_takeaway_of_an_unfinished_run_compares_nothing() -> None:
     status = np.where(COLS < 0, Status.OK, Status.PENDING).astype(np.uint8)
     begun = dataclasses.replace(begun, status=status)
     said = words.takeaway(record(surfaces=(surface(0, COLS), begun), paths=()))
-    assert said == "Still computing: 21 of 30 points are there."
+    assert said == "Not finished: 21 of 30 points are computed."
 
 
 def test_takeaway_of_nothing_and_of_one() -> None:

@@ -1,0 +1,112 @@
+"""A grid that is still being computed: which part of it is a grid, and what may be said of it.
+
+Points come level by level (``landscape.levels``), so the finest finished level is a whole grid,
+only coarser, and is drawn and measured as one. What was computed beyond it is shown point by point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from landscape.levels import Level, completed, levels
+from landscape.record import Figure1, Status, Surface
+
+__all__ = ["LEGEND", "Stage", "comparable", "lost", "stage", "unfinished"]
+
+LEGEND = (
+    "Not finished: contours join the points of the finished level only; squares are the computed "
+    "points in their own colour; greyed is not computed yet, crossed out has no number"
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far an unfinished surface is.
+
+    Attributes:
+        grid: The finest finished level as a surface of its own; None if not even the corners are
+            there.
+        number: Which level that is, counted from 1; 0 for none.
+        levels: How many there are.
+        computed: Points with a result.
+        points: Points of the whole grid.
+    """
+
+    grid: Surface | None
+    number: int
+    levels: int
+    computed: int
+    points: int
+
+    def __str__(self) -> str:
+        """The stage in words, as in the title of a panel."""
+        counted = f"{self.computed} of {self.points} computed"
+        if self.grid is None:
+            return f"no level finished yet · {counted}"
+        rows, cols = self.grid.loss.shape
+        return f"level {self.number} of {self.levels}, {rows}×{cols} points · {counted}"
+
+
+def stage(surface: Surface) -> Stage | None:
+    """How far a surface is; None if no point is pending.
+
+    A point that was tried counts as there even if it has no number: it is a hole in its level,
+    drawn as one, and not a reason to show nothing.
+    """
+    tried = surface.status != Status.PENDING
+    if tried.all():
+        return None
+    size = surface.status.size
+    if min(tried.shape) < 2:  # a line has no levels
+        return Stage(None, 0, 0, surface.done, size)
+    known, finest = levels(*tried.shape), completed(tried)
+    if finest is None:
+        return Stage(None, 0, len(known), surface.done, size)
+    number = known.index(finest) + 1
+    return Stage(_at(surface, finest), number, len(known), surface.done, size)
+
+
+def lost(surface: Surface) -> int:
+    """Number of points that were tried and have no finite loss."""
+    return int(((surface.status != Status.PENDING) & ~np.isfinite(surface.loss)).sum())
+
+
+def comparable(surfaces: Sequence[Surface]) -> tuple[Surface, ...]:
+    """The surfaces on the finest level that all of them have finished, to be measured as one grid.
+
+    They are what they were if nothing is pending, and at their corners if one has no level yet.
+
+    Args:
+        surfaces: All on the same grid, as those of a record are.
+    """
+    tried = [surface.status != Status.PENDING for surface in surfaces]
+    whole = np.logical_and.reduce(tried)
+    if whole.all() or min(whole.shape) < 2:
+        return tuple(surfaces)
+    level = completed(whole) or levels(*whole.shape)[0]
+    return tuple(_at(surface, level) for surface in surfaces)
+
+
+def unfinished(record: Figure1) -> bool:
+    """Whether points are pending, or paths that the configuration asks for are not there."""
+    asked = record.config.get("paths")
+    methods = asked.get("methods") if isinstance(asked, Mapping) else None
+    missing = set(methods if isinstance(methods, list) else []) - {
+        path.method for path in record.paths
+    }
+    return bool(missing) or any((s.status == Status.PENDING).any() for s in record.surfaces)
+
+
+def _at(surface: Surface, level: Level) -> Surface:
+    points = np.ix_(level.rows, level.cols)
+    return replace(
+        surface,
+        x=surface.x[list(level.cols)],
+        y=surface.y[list(level.rows)],
+        loss=surface.loss[points],
+        status=surface.status[points],
+        seconds=surface.seconds[points] if surface.seconds.size else surface.seconds,
+    )
