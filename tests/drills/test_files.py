@@ -45,7 +45,7 @@ def read_for_ever(path: Path, stop: Event, told: Path) -> None:
 
 @pytest.mark.slow
 def test_a_writer_and_three_readers_for_two_minutes(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")  # the children need nothing but this file
     path, stop = tmp_path / "a.h5", context.Event()
     write_record(path, {"x": np.zeros(3), "y": np.zeros(3)}, {"generation": 0})
     readers = [
