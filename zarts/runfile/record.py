@@ -44,7 +44,7 @@ Array: TypeAlias = npt.NDArray[Any]
 FORMAT = 1
 MAX_BYTES = 1 << 30  # of one file; the arrays inside cannot be larger, as nothing is compressed
 MAX_TEXT = 1 << 20  # bytes of the JSON text of the attributes
-MAX_OBJECTS = 100_000  # groups and arrays of one file
+MAX_OBJECTS = 10_000  # groups and arrays of one file; the paper's checkpoint has a thousand
 MAX_DEPTH = 8  # components of an array's name
 DTYPES = ("<f4", "<f8", "<i4", "<i8", "|u1", "<u4")
 
@@ -216,19 +216,28 @@ def _decode(path: Path, data: bytes) -> Record:
 
 
 def _datasets(path: Path, file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Yields every data set; a link is looked at before it is followed, and must be a hard one."""
+    """Yields every data set; a link is looked at before it is followed, and must be the only one.
+
+    Raises:
+        ForeignFile: If a name, a link or an object is not one that we write.
+    """
     groups = [("", file["/"])]
-    seen = 0
+    addresses = {h5py.h5o.get_info(file.id).addr}
     while groups:
         prefix, group = groups.pop()
+        if len(addresses) + len(group) > MAX_OBJECTS:
+            raise ForeignFile(f"{path}: has more than {MAX_OBJECTS} groups and arrays")
         for key in group:
             name = prefix + key
-            seen += 1
-            if not _ARRAY_NAME.fullmatch(name) or seen > MAX_OBJECTS:
-                raise ForeignFile(f"{path}: has odd, too deep or too many names ({name!r:.80})")
-            link = group.get(key, getclass=True, getlink=True)
-            if link is not h5py.HardLink:
-                raise ForeignFile(f"{path}: {name} is a {link.__name__}; links are not followed")
+            if not _ARRAY_NAME.fullmatch(name):
+                raise ForeignFile(f"{path}: has an odd or too deep name ({name!r:.80})")
+            link = group.id.links.get_info(key.encode())
+            if link.type != h5py.h5l.TYPE_HARD:
+                kind = group.get(key, getclass=True, getlink=True).__name__
+                raise ForeignFile(f"{path}: {name} is a {kind}; links are not followed")
+            if link.u in addresses:
+                raise ForeignFile(f"{path}: {name} is a second name of another object")
+            addresses.add(link.u)
             item = group[key]
             if len(item.attrs):
                 raise ForeignFile(f"{path}: {name} has attributes of its own")
