@@ -23,21 +23,29 @@ from zarts.supernet.kernels import (
 )
 from zarts.supernet.layout import NODES, Cell, Use
 
-__all__ = ["Candidate", "CellPass", "Scales", "gather"]
+__all__ = ["Candidate", "CellPass", "Plan", "Scales", "places", "scales"]
 
 Scales = list[dict[str, Tensor]]  # per source: operation -> its mixture weights (E,)
 Plan = list[dict[str, list[Use]]]
 
 
-def gather(mixture: Tensor, plan: Plan) -> Scales:
-    """Picks the mixture weights (E,) of each operation of each source out of a table (14, K)."""
+def places(plan: Plan, columns: int) -> list[int]:
+    """Where the mixture weights that a cell needs stand in its table (14, ``columns``), row by row.
+
+    In the order of the plan: by source, by operation, by edge.
+    """
     return [
-        {
-            operation: torch.stack([mixture[use.edge, use.column] for use in uses])
-            for operation, uses in source.items()
-        }
+        use.edge * columns + use.column
         for source in plan
+        for uses in source.values()
+        for use in uses
     ]
+
+
+def scales(mixture: Tensor, plan: Plan) -> Scales:
+    """Cuts the mixture weights in the order of ``places`` by source and operation."""
+    pieces = iter(mixture.split([len(uses) for source in plan for uses in source.values()]))
+    return [{operation: next(pieces) for operation in source} for source in plan]
 
 
 class Candidate(NamedTuple):
@@ -87,10 +95,10 @@ class CellPass:
         scales: Scales,
         known: Mapping[int, list[Candidate]],
     ) -> Tensor:
-        """Maps the outputs of the last two cells (n, B, h, w) to this cell's (n, 4C, h', w').
+        """Maps the outputs of the last two cells, after ReLU, to this cell's (n, 4C, h', w').
 
         Args:
-            before: Output of the cell before the last.
+            before: Output of the cell before the last (n, B, h, w).
             now: Output of the last cell.
             scales: Mixture weights.
             known: Candidates of sources 0 and 1 that are already there, by source.
@@ -115,9 +123,8 @@ class CellPass:
         return torch.cat(states, dim=1)
 
     def read(self, source: int, x: Tensor) -> Tensor:
-        """Brings input 0 or 1 (n, B, h, w) to the channels, and to the size, of this cell."""
+        """Brings input 0 or 1 (n, B, h, w), after ReLU, to the channels and size of this cell."""
         weight = self.weights[f"cells.{self.index}.input.{source}"]
-        x = functional.relu(x)
         if source == 0 and self.cell.after_reduction:
             return operations.batch_norm(factorized_reduce(x, weight))
         return operations.batch_norm(pointwise(x, weight, 1, self.kernels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 
 import torch
@@ -12,9 +13,9 @@ from torch.nn import functional
 
 from zarts.alpha import Space
 from zarts.supernet import operations
-from zarts.supernet.cell import Candidate, CellPass, gather
+from zarts.supernet.cell import Candidate, CellPass, Plan, places, scales
 from zarts.supernet.kernels import Kernels, channels_last
-from zarts.supernet.layout import EDGES, NODES, Cell, Use, cells, outgoing, stem_shapes
+from zarts.supernet.layout import EDGES, NODES, Cell, cells, outgoing, stem_shapes
 
 __all__ = ["Supernet"]
 
@@ -69,20 +70,27 @@ class Supernet:
                     f"group {group.name!r} of space {self.space.name!r} has {group.edges} edges, "
                     f"expected {len(EDGES)}, each with an operation besides none"
                 )
-        self._cells()
+        _ = self._layout
 
-    def _cells(self) -> list[Cell]:
+    @cached_property
+    def _layout(self) -> list[Cell]:
         return list(cells(self.channels, self.cells, self.stem))
 
-    def _plans(self) -> dict[str, list[dict[str, list[Use]]]]:
+    @cached_property
+    def _plans(self) -> dict[str, Plan]:
         return {group.name: outgoing(group) for group in self.space.groups}
+
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Of each cell type, which entries of its flat table of mixture weights it needs."""
+        return {g.name: places(self._plans[g.name], g.width) for g in self.space.groups}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Returns the shape of every weight, in the order in which ``init`` draws them."""
         found = stem_shapes(self.stem, self.channels, self.image_channels)
-        plans = self._plans()
+        plans = self._plans
         width = 0
-        for index, cell in enumerate(self._cells()):
+        for index, cell in enumerate(self._layout):
             for source, before in enumerate(cell.inputs):
                 found[f"cells.{index}.input.{source}"] = (cell.channels, before, 1, 1)
             for source, plan in enumerate(plans[cell.kind]):
@@ -168,8 +176,8 @@ class Supernet:
             )
 
     def _pass(self, weights: Weights, index: int, key: int) -> CellPass:
-        cell = self._cells()[index]
-        return CellPass(weights, index, cell, self._plans()[cell.kind], key, self.kernels)
+        cell = self._layout[index]
+        return CellPass(weights, index, cell, self._plans[cell.kind], key, self.kernels)
 
     def _finish(
         self,
@@ -180,26 +188,34 @@ class Supernet:
         known: Sequence[Mapping[int, list[Candidate]]],
     ) -> Tensor:
         """From the stem's outputs, and candidates already known, to the logits."""
-        mixture = self.space.mixture(alpha)
-        scales = {name: gather(mixture[name], plan) for name, plan in self._plans().items()}
+        tables = self.space.mixture(alpha)
+        mixture = {
+            name: scales(table.flatten()[self._places[name]], self._plans[name])
+            for name, table in tables.items()
+        }
         before, now = stem
-        for index, cell in enumerate(self._cells()):
+        for index, cell in enumerate(self._layout):
             run = self._pass(weights, index, key)
             ready = known[index] if index < len(known) else {}
-            before, now = now, run(before, now, scales[cell.kind], ready)
+            out = run(before, now, mixture[cell.kind], ready)
+            # once for both cells that read it; the head reads the last one as it is
+            before, now = now, out if index + 1 == self.cells else functional.relu(out)
         # Not now.mean(dim=(2, 3)): the gradient of avg_pool2d keeps the last cell channels-last.
         pooled = functional.avg_pool2d(now, now.shape[2:]).flatten(1)
         return functional.linear(pooled, weights["head.weight"], weights["head.bias"])
 
     def _stem(self, weights: Weights, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first cell reads: the outputs of the stem after ReLU."""
+
         def layer(x: Tensor, index: int, stride: int) -> Tensor:
             name = f"stem.{index}"
             y = functional.conv2d(x, weights[f"{name}.convolution"], None, stride, padding=1)
             y = channels_last(y)  # grey images leave it undecided
-            return operations.batch_norm(y, weights[f"{name}.scale"], weights[f"{name}.shift"])
+            y = operations.batch_norm(y, weights[f"{name}.scale"], weights[f"{name}.shift"])
+            return functional.relu(y)
 
         if self.stem == "cifar":
             x = layer(images, 0, 1)
             return x, x
-        x = layer(functional.relu(layer(images, 0, 2)), 1, 2)
-        return x, layer(functional.relu(x), 2, 2)
+        x = layer(layer(images, 0, 2), 1, 2)
+        return x, layer(x, 2, 2)

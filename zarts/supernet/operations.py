@@ -163,12 +163,12 @@ def convolve(
         y = factorized_reduce(x, weights["pointwise_0"], edges)
         return batch_norm(y, scale).chunk(edges, dim=1)
     y = torch.cat([x] * edges, dim=1) if edges > 1 else x
-    y = depthwise(y, weights["depthwise_0"], 1 if operation.startswith("dil") else stride)
+    y = depthwise(y, weights["depthwise_0"], 1 if operation.startswith("dil") else stride, kernels)
     if crop:
         y = from_phases(y)[:, :, : crop[0], : crop[1]]
     y = pointwise(y, weights["pointwise_0"], edges, kernels)
     if "depthwise_1" in weights:
         y = functional.relu(batch_norm(y), inplace=True)
-        y = depthwise(y, weights["depthwise_1"], 1)
+        y = depthwise(y, weights["depthwise_1"], 1, kernels)
         y = pointwise(y, weights["pointwise_1"], edges, kernels)
     return batch_norm(y, scale).chunk(edges, dim=1)

@@ -49,7 +49,9 @@ def test_depthwise_is_torchs(height, width, stride, kernel):
     def plain(x, weight):
         return functional.conv2d(x, weight, None, stride, kernel // 2, groups=3)
 
-    agree(lambda x, weight: kernels.depthwise(x, weight, stride), plain, inputs)
+    for stack_below in (0, 1 << 30):
+        how = Kernels(stack_below)
+        agree(lambda x, weight: kernels.depthwise(x, weight, stride, how), plain, inputs)  # noqa: B023
 
 
 @pytest.mark.parametrize("size", [(4, 3), (8, 8), (32, 32)])
@@ -59,7 +61,7 @@ def test_depthwise_of_width_5_in_single_precision(size):
     gradients = [
         torch.autograd.grad(run(x, weight).square().sum(), [x, weight])
         for run in (
-            lambda x, weight: kernels.depthwise(x, weight, 1),
+            lambda x, weight: kernels.depthwise(x, weight, 1, Kernels()),
             lambda x, weight: functional.conv2d(x, weight, None, 1, 2, groups=16),
         )
     ]
