@@ -80,9 +80,11 @@ def main() -> None:
     parser.add_argument("--only", help="one case instead of all", choices=[c[0] for c in CASES])
     only = parser.parse_args().only
     torch.set_num_threads(1)
-    for case, (name, net, shape, repeat, target) in enumerate(CASES):
-        if only not in (None, name):
-            continue
+    cases = [case for case in range(len(CASES)) if only in (None, CASES[case][0])]
+    # first, as a new process starts with the largest resident set of the one that made it
+    memory = {case: [in_a_process(case, which) for which in ("twin", "fast")] for case in cases}
+    for case in cases:
+        name, net, shape, repeat, target = CASES[case]
         images = torch.randn(shape, generator=generator(0, "images"))
         timed = steps(net, images)
         with FlopCounterMode(display=False) as counted:
@@ -93,14 +95,16 @@ def main() -> None:
         # a backward pass is twice a forward one (its count by torch leaves groups out of account)
         share = 3 * counted.get_total_flops() / took["fast"] / peak_flops()
         show(f"step_{name}_share_of_matmul_peak", share, LEAST_SHARE_OF_PEAK)
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            memory = {
-                which: pool.apply(growth_of_memory, (case, which)) for which in ("twin", "fast")
-            }
-        if not min(memory.values()):  # a small step fits into what the imports once took
-            continue
-        show(f"step_{name}_memory_mib", memory["fast"] / 2**20)
-        show(f"step_{name}_memory_ratio", memory["twin"] / memory["fast"], 1.0)
+        twin, fast = memory[case]
+        if min(twin, fast):  # a small step fits into what the imports once took
+            show(f"step_{name}_memory_mib", fast / 2**20)
+            show(f"step_{name}_memory_ratio", twin / fast, 1.0)
+
+
+def in_a_process(case: int, which: str) -> float:
+    """``growth_of_memory`` in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        return pool.apply(growth_of_memory, (case, which))
 
 
 if __name__ == "__main__":
