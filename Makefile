@@ -2,7 +2,7 @@
 #
 #   PYTHON=python3.12   the interpreter that creates .venv
 #   PORT=8501           where the app listens
-#   ARGS="..."          more arguments for the command of fig1, demo, test, test-slow or bench
+#   ARGS="..."          more arguments for the command of fig1, demo, test, test-slow or bench; ARGS="-n 0": tests in one process
 #   PIP_FLAGS=          show all that pip says; pip's own environment variables (PIP_...) work as usual
 
 PYTHON    ?= python3
@@ -12,6 +12,8 @@ ARGS      ?=
 
 # Relative, so that a folder whose path has spaces works.
 PY  := .venv/bin/python
+# One process per core, four at most; the tests of a file share one.
+PYTEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 PIP := $(PY) -m pip install $(PIP_FLAGS) --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -32,13 +34,13 @@ app: install ## show the bundled run and your own ones in the browser
 	$(PY) -m streamlit run app/main.py --server.port $(PORT) --server.headless true
 
 test: .venv/.dev browser ## install what the tests need and run them (all but the slow ones)
-	$(PY) -m pytest -m "not slow and not gpu" $(ARGS)
+	$(PYTEST) -m "not slow and not gpu" $(ARGS)
 
 # pytest calls "no test selected" an error (5). Asking first keeps that apart from a failure.
 test-slow: .venv/.dev browser ## run the slow tests
 	@$(PY) -m pytest -q --collect-only -m "slow and not gpu" > /dev/null 2>&1; \
 	if [ $$? -eq 5 ]; then echo "There are no slow tests."; \
-	else $(PY) -m pytest -m "slow and not gpu" $(ARGS); fi
+	else $(PYTEST) -m "slow and not gpu" $(ARGS); fi
 
 check: .venv/.dev ## lint, format, types, import directions
 	$(PY) -m ruff check .
