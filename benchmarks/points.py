@@ -183,7 +183,7 @@ def growth() -> None:
     for optimizer in optimizers:
         problem = base.at(optimizer.order - 1) if isinstance(optimizer, DARTS) else base
         update = partial(optimizer.step, problem, alpha, {}, generator(0, "step"))
-        spent = medians({"update": update, "point": lambda: base.evaluate(alphas[:1])}, 1)
+        spent = medians({"update": update, "point": lambda: base.evaluate(alphas[:1])}, 3)
         name = f"update_{type(optimizer).__name__.lower()}"
         name += f"_{optimizer.order}" if isinstance(optimizer, DARTS) else ""
         show(f"{name}_ms", 1e3 * spent["update"])

@@ -32,7 +32,8 @@ class Kernels:
     Attributes:
         stack_below: Bytes of one edge's image up to which all edges that leave a source are
             convolved in one call: the calls cost more than the arithmetic there. Above, one edge
-            after the other stays in the cache, which is up to four times as fast.
+            after the other stays in the cache, which is up to four times as fast. A depthwise
+            convolution of an image larger than this has its gradient by the turned kernel.
         matmul_from: Channels from which a stacked pointwise convolution is a batched matrix product
             instead of a grouped convolution.
     """
