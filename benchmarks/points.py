@@ -34,8 +34,12 @@ from zarts.problems.image import ImageLoss
 from zarts.rng import generator
 
 STEPS = {0: 4.0, 10: 3.0}  # M: least ratio to the twin
-CHUNK = {0: 8, 10: 1}  # α per call, as the grid does
 TURNS = 3
+
+
+def chunk(problem: Bilevel[Batch]) -> int:
+    """α per call, as the grid does."""
+    return problem.lanes if problem.inner_steps else 8
 
 
 def objective(steps: int, **sections: dict[str, object]) -> Bilevel[Batch]:
@@ -88,42 +92,42 @@ class TwinPoint:
 # An item is the number of a chunk; what runs in a worker yields the seconds it took.
 
 
-def work(steps: int, problem: Bilevel[Batch], number: int) -> Iterator[float]:
+def work(problem: Bilevel[Batch], number: int) -> Iterator[float]:
     """Evaluates one chunk."""
     start = time.perf_counter()
-    problem.evaluate(drawn(problem, CHUNK[steps], number))
+    problem.evaluate(drawn(problem, chunk(problem), number))
     yield time.perf_counter() - start
 
 
 def rate_of_workers(steps: int, workers: int, chunks: int) -> tuple[float, float]:
-    """Points per second of worker processes, and the share of their time they spend on points."""
+    """Chunks per second of worker processes, and the share of their time they spend on points."""
     warm = 2 * workers
     times, spent = [], []
     setup = partial(objective, steps)
-    for outcome in run(setup, partial(work, steps), range(chunks + warm), workers=workers):
+    for outcome in run(setup, work, range(chunks + warm), workers=workers):
         times.append(time.perf_counter())
         assert isinstance(outcome.value, float)
         spent.append(outcome.value)
     wall = times[-1] - times[warm - 1]
     # the last points do not come at one moment: what one worker waits for the other is not overhead
     idle = times[-1] - times[-workers]
-    return chunks * CHUNK[steps] / wall, sum(spent[warm:]) / (workers * wall - idle)
+    return chunks / wall, sum(spent[warm:]) / (workers * wall - idle)
 
 
 def alone(steps: int, chunks: int, start: Barrier) -> float:
-    """An independent process: points per second of a plain loop."""
+    """An independent process: chunks per second of a plain loop."""
     torch.set_num_threads(1)
     problem = objective(steps)
-    problem.evaluate(drawn(problem, CHUNK[steps]))
+    problem.evaluate(drawn(problem, chunk(problem)))
     start.wait()
     began = time.perf_counter()
     for number in range(chunks):
-        next(work(steps, problem, number))
-    return chunks * CHUNK[steps] / (time.perf_counter() - began)
+        next(work(problem, number))
+    return chunks / (time.perf_counter() - began)
 
 
 def rate_of_processes(steps: int, count: int, chunks: int) -> float:
-    """Points per second of independent processes that know nothing of each other."""
+    """Chunks per second of independent processes that know nothing of each other."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, context.Pool(count) as pool:
         start = manager.Barrier(count)
@@ -147,10 +151,10 @@ def against_the_twin(steps: int, workers: int, chunks: int) -> None:
         busy.append(share)
         independent.append(rate_of_processes(steps, workers, chunks // workers))
     best = min(median(plain[0::2]), median(plain[1::2]))
-    rate = median(rates)
+    rate, points = median(rates), chunk(problem)
     name = f"point_m{steps:02d}"
-    show(f"{name}_ms", 1e3 / rate)
-    show(f"{name}_ratio", best * rate, STEPS[steps])
+    show(f"{name}_ms", 1e3 / (rate * points))
+    show(f"{name}_ratio", best * rate * points, STEPS[steps])
     show(f"{name}_workers_against_independent", rate / median(independent), 0.95)
     show(f"{name}_share_of_time_on_points", median(busy), 0.97)
 
@@ -158,37 +162,38 @@ def against_the_twin(steps: int, workers: int, chunks: int) -> None:
 def growth() -> None:
     """Prints work over time for sizes that should cost in proportion: 1 is in proportion."""
     torch.set_num_threads(1)
-    base, other = objective(10), objective(5)
-    alphas = drawn(base, 4)
+    base = objective(10)
+    alphas, lanes = drawn(base, 2 * base.lanes), base.lanes
     wide = objective(0, supernet={"channels": 16})
     deep = objective(0, supernet={"cells": 6})
     narrow = objective(0)
     took = medians(
         {
-            "M = 10": lambda: base.evaluate(alphas[:1]),
-            "M = 5": lambda: other.evaluate(alphas[:1]),
+            "M = 10": lambda: base.evaluate(alphas[:lanes]),
+            "M = 5": lambda: base.at(5).evaluate(alphas[:lanes]),
+            "M = 1": lambda: base.at(1).evaluate(alphas[:lanes]),
             "M = 0": lambda: narrow.evaluate(alphas[:1]),
-            "4 points": lambda: base.evaluate(alphas),
+            "twice": lambda: base.evaluate(alphas),
             "wide": lambda: wide.evaluate(alphas[:1]),
             "deep": lambda: deep.evaluate(alphas[:1]),
         },
         5,
     )
-    step = (took["M = 10"] - took["M = 0"]) / 10
-    show("growth_in_inner_steps", (took["M = 0"] + 5 * step) / took["M = 5"], 0.9)
-    show("growth_in_points", 4 * took["M = 10"] / took["4 points"], 0.9)
+    step = (took["M = 10"] - took["M = 1"]) / 9
+    show("growth_in_inner_steps", (took["M = 1"] + 4 * step) / took["M = 5"], 0.9)
+    show("growth_in_points", 2 * took["M = 10"] / took["twice"], 0.9)
     show("growth_in_channels", 4 * took["M = 0"] / took["wide"], 0.9)  # pointwise: C squared
     show("growth_in_cells", 2 * took["M = 0"] / took["deep"], 0.9)
     alpha, optimizers = alphas[0], (DARTS(1), DARTS(2), RandomSearch(), MGS(), GLD())
     for optimizer in optimizers:
         problem = base.at(optimizer.order - 1) if isinstance(optimizer, DARTS) else base
         update = partial(optimizer.step, problem, alpha, {}, generator(0, "step"))
-        spent = medians({"update": update, "point": lambda: base.evaluate(alphas[:1])}, 3)
+        spent = medians({"update": update, "points": lambda: base.evaluate(alphas[:lanes])}, 3)
         name = f"update_{type(optimizer).__name__.lower()}"
         name += f"_{optimizer.order}" if isinstance(optimizer, DARTS) else ""
         show(f"{name}_ms", 1e3 * spent["update"])
         if not isinstance(optimizer, DARTS):  # what an update asks for, over what it takes
-            expected = optimizer.evaluations * spent["point"]
+            expected = -(-optimizer.evaluations // lanes) * spent["points"]
             show(f"{name}_efficiency", expected / spent["update"], 0.9)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.plane import Plane
@@ -56,9 +57,10 @@ class Ground:
     seed: int
     _scores: dict[tuple[int, bytes], float] = field(default_factory=dict, repr=False)
 
-    def score(self, alpha: Tensor, inner_steps: int) -> float:
-        """L_M of the surfaces at α (d,), each asked once: the loss a path is judged by."""
-        return float(self.remembered(inner_steps)(alpha))
+    def scores(self, alphas: Tensor, inner_steps: int) -> NDArray[np.float64]:
+        """L_M of the surfaces at α's (n, d), each asked once: the losses a path is judged by."""
+        found: NDArray[np.float64] = self.remembered(inner_steps).evaluate(alphas).numpy()
+        return found
 
     def remembered(self, inner_steps: int) -> Objective:
         """The problem of the surfaces at another M, whose values are not computed twice.
@@ -111,7 +113,7 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     whose coordinates are lengths along the unit directions, so d = 2 in φ(d) and in σ√d. In full
     space it moves all of α and its path is projected; the share of the displacement outside the
     plane is recorded. Losses are those of the surfaces at the visited points, whatever the
-    optimizer itself saw. The budget is all that the optimizer asked for, with the gradient (DARTS)
+    optimizer itself saw; they are asked for at the end, all at once. The budget is all that the optimizer asked for, with the gradient (DARTS)
     or the pilots (RS) that set a matched step length, and without the losses it is judged by.
 
     Args:
@@ -119,7 +121,8 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
         method: Which optimizer.
 
     Yields:
-        The path so far, starting with the start alone.
+        The path so far, starting with the start alone; only the last one has losses, and NaN
+        stands for them in the others.
     """  # noqa: DOC501 - what is raised here ends up in the path's note
     settings, tally = ground.settings, Tally()
     problem, seconds = ground.objective, 0.0
@@ -133,8 +136,9 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     visited = [_full(ground, alpha)]
     memory: Memory = {}
     for update in range(settings.updates + 1):
-        yield _path(ground, method, visited, tally, seconds=seconds, note=note)
-        if note or update == settings.updates:
+        last = bool(note) or update == settings.updates
+        yield _path(ground, method, visited, tally, seconds=seconds, note=note, judged=last)
+        if last:
             return
         begin = time.monotonic()
         try:
@@ -244,12 +248,14 @@ def _path(
     *,
     seconds: float,
     note: str,
+    judged: bool,
 ) -> Path:
     alphas = torch.stack(visited)
     target = ground.objective.inner_steps
     own = int(method[-1]) - 1 if method.startswith("darts") else target
     moved = torch.linalg.vector_norm(alphas - alphas[0], dim=1)
     outside = ground.plane.residual(alphas)
+    unknown = np.full(len(visited), np.nan)
     # a shorter way than rounding errors of the projection is no way out of the plane
     share = torch.where(
         outside > 1e-9 * (1 + moved), (outside / moved) ** 2, torch.zeros_like(outside)
@@ -258,8 +264,8 @@ def _path(
         method=method,
         inner_steps=own,
         xy=ground.plane.project(alphas).numpy(),
-        loss=np.array([ground.score(alpha, own) for alpha in visited]),
-        target_loss=np.array([ground.score(alpha, target) for alpha in visited]),
+        loss=ground.scores(alphas, own) if judged else unknown,
+        target_loss=ground.scores(alphas, target) if judged else unknown,
         residual=share.numpy(),
         evaluations=tally.evaluations,
         gradients=tally.gradients,

@@ -17,7 +17,7 @@ from zarts.assembly import (
 from zarts.config import Config, ConfigError
 from zarts.execute import default_workers
 from zarts.optimizers import METHODS
-from zarts.parts import load_dataset
+from zarts.parts import lanes_of, load_dataset
 from zarts.plan import Timing, check_memory, measure, plan_search, workers_that_fit
 
 __all__ = [
@@ -39,14 +39,12 @@ Points = tuple[int, tuple[tuple[int, int], ...]]
 Item = str | Points
 Shard = tuple[int, int]  # k of n, counted from 1
 
-# Points per call. On a CPU a chunk shares the work that does not depend on α, which there is at
-# M = 0 only; on a GPU it shares every launch.
-_CHUNK = 8
+_CHUNK = 8  # points per call at M = 0, which share the work that does not depend on α
 
 
 def chunk_size(config: Config, inner_steps: int) -> int:
-    """How many points are evaluated in one call."""
-    return _CHUNK if inner_steps == 0 or config.device != "cpu" else 1
+    """How many points are evaluated in one call: at M > 0 those that are computed side by side."""
+    return _CHUNK if inner_steps == 0 else lanes_of(config)
 
 
 def surfaces_of(config: Config) -> list[int]:

@@ -18,7 +18,7 @@ from zarts.data.stream import Batch, Stream
 from zarts.inner import SGD, Weights
 from zarts.objective import Bilevel
 from zarts.optimizers import METHODS, MGS
-from zarts.parts import halves_of, load_dataset, parts_of
+from zarts.parts import halves_of, lanes_of, load_dataset, parts_of
 from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
 from zarts.rng import generator
 from zarts.search import Optimizer
@@ -88,7 +88,7 @@ def make_problem(config: Config) -> Problem:
         feed=feed,
         inner_steps=search.inner_steps,
         inherit_velocity=search.inner_velocity == "copy",
-        stacked=_stacked(config),
+        lanes=lanes_of(config),
     )
     alpha = network.space.init(generator(config.seed, "alpha"), _dtype(config))
     return Problem(objective, alpha, feed, loss, validation, dataset)
@@ -150,7 +150,7 @@ def landscape_objective(
         weights=_placed(weights, config),
         feed=feed,
         inner_steps=land.steps,
-        stacked=_stacked(config),
+        lanes=lanes_of(config),
     )
 
 
@@ -272,11 +272,6 @@ def _augmentation(data: DataConfig) -> Augmentation:
     if data.augment == "none":
         return Augmentation(padding=0, flip=False, cutout=data.cutout)
     return Augmentation(padding=4 // data.downscale, cutout=data.cutout)
-
-
-def _stacked(config: Config) -> bool:
-    """Whether candidates are evaluated all at once: on a GPU launches are what costs."""
-    return torch.device(config.device).type != "cpu"
 
 
 def _dtype(config: Config) -> torch.dtype:

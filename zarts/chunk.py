@@ -1,9 +1,10 @@
-"""The losses of many α: one after the other with their common work done once, or all at once.
+"""The losses of many α: one after the other, or a few at a time side by side.
 
-One by one is for CPUs, where a candidate should stay in the cache; a value does not depend on what
-else is in the chunk. Stacked is for GPUs, where a launch costs more than the arithmetic of one
-candidate: all share every launch, and a value may differ in its last digits with the size of the
-chunk. Which one a problem uses is ``Bilevel.stacked``.
+One after the other, what does not depend on α is done once at M = 0. Side by side, the candidates
+are further channels of one network, each with its own ω: small images and GPUs, where a call costs
+more than its arithmetic, share the calls. There are always as many of them as the problem has
+``lanes``, the last ones repeated if need be, and no lane sees another. So whatever else is asked
+for in the same call, a value is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 from zarts.feed import Feed, Loss
 from zarts.inner import Diverged, Weights, descend_stacked
 
-__all__ = ["Problem", "one_by_one", "stacked"]
+__all__ = ["Problem", "losses_at"]
 
 BatchT = TypeVar("BatchT")
 
@@ -42,6 +43,8 @@ class Problem(Protocol[BatchT]):
     def iteration(self) -> int: ...  # noqa: D102
     @property
     def inner_steps(self) -> int: ...  # noqa: D102
+    @property
+    def lanes(self) -> int: ...  # noqa: D102
 
     def tuned(self, alpha: Tensor) -> Weights:
         """ω*_M(α)."""
@@ -50,8 +53,15 @@ class Problem(Protocol[BatchT]):
         """The batches of L_val."""
 
 
-def one_by_one(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
-    """L_M at each row of ``alphas`` (n, d), NaN where it is not finite.
+def losses_at(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
+    """L_M at each row of ``alphas`` (n, d), NaN where it is not finite."""
+    # without ω of their own, candidates on a CPU do better to share what does not depend on α
+    alike = problem.inner_steps == 0 and alphas.device.type == "cpu"
+    return (_one_by_one if problem.lanes == 1 or alike else _side_by_side)(problem, alphas)
+
+
+def _one_by_one(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
+    """L_M at each row of ``alphas``.
 
     At M = 0 all candidates have the same ω, so what does not depend on α is done once per batch.
     """
@@ -87,17 +97,26 @@ def _mean(losses: Sequence[float]) -> float:
     return math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.nan
 
 
-def stacked(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
-    """L_M at each row of ``alphas`` (n, d), all in one pass; NaN where it is not finite."""
+def _side_by_side(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
+    """L_M at each row of ``alphas`` (n, d), ``lanes`` rows at a time; NaN where not finite."""
+    losses: list[float] = []
+    for rows in alphas.split(problem.lanes):
+        missing = problem.lanes - len(rows)
+        full = torch.cat([rows, rows[-1:].expand(missing, -1)]) if missing else rows
+        losses += _stack(problem, full)[: len(rows)]
+    return losses
+
+
+def _stack(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
+    """L_M at each of ``lanes`` rows of α, each with its own ω."""
     count, steps = len(alphas), problem.inner_steps
-    batches = problem.val_batches()
-    weights: Weights = problem.weights
+    weights = _repeat(problem.weights, count)
     alive = torch.ones(count, dtype=torch.bool, device=alphas.device)
     if steps:
         velocity = problem.velocity if problem.inherit_velocity else None
         weights, alive = descend_stacked(
-            lambda weights, batch: _at_once(problem.train_loss, weights, alphas, batch, own=True),
-            _repeat(weights, count),
+            lambda weights, batch: _each(problem.train_loss, weights, alphas, batch),
+            weights,
             problem.feed.inner_batches(problem.iteration, steps),
             problem.feed.inner_sgd(problem.iteration),
             _repeat(velocity, count) if velocity else None,
@@ -105,25 +124,21 @@ def stacked(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
     with torch.no_grad():
         table = torch.stack(
             [
-                _at_once(problem.val_loss, weights, alphas, batch, own=steps > 0).double()
-                for batch in batches
+                _each(problem.val_loss, weights, alphas, batch).double()
+                for batch in problem.val_batches()
             ]
         )
     alive = alive & table.isfinite().all(0)
     return torch.where(alive, table.mean(0), math.nan).tolist()
 
 
-def _at_once(
-    loss: Loss[BatchT], weights: Weights, alphas: Tensor, batch: BatchT, *, own: bool
-) -> Tensor:
-    """Losses (n,) with one ω for all, or each with its own row of ω (n, ...)."""
-    # "same": what a batch draws is the same for every candidate (common random numbers)
-    run = torch.func.vmap(
-        lambda weights, alpha: loss(weights, alpha, batch),
-        in_dims=(0 if own else None, 0),
-        randomness="same",
-    )
-    found: Tensor = run(dict(weights), alphas)
+def _each(loss: Loss[BatchT], weights: Weights, alphas: Tensor, batch: BatchT) -> Tensor:
+    """Losses (n,) at the rows of ``alphas``, each with its own row of ω (n, ...)."""
+    each = getattr(loss, "each", None)
+    if each is None:
+        # "same": what a batch draws is the same for every candidate (common random numbers)
+        each = torch.func.vmap(loss, in_dims=(0, 0, None), randomness="same")
+    found: Tensor = each(dict(weights), alphas, batch)
     return found
 
 

@@ -114,6 +114,7 @@ _AT_LEAST = {
     "supernet.cells": 1,
     "supernet.stack_below": 0,
     "supernet.matmul_from": 1,
+    "supernet.lanes": 0,
     "search.epochs": 1,
     "search.warmup": 0,
     "search.period": 1,

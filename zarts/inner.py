@@ -63,13 +63,30 @@ class SGD:
             raise ValueError(f"clip is {self.clip}, expected a number > 0, or None for no clip")
 
     def update(
-        self, weights: Weights, gradients: Mapping[str, Tensor], velocity: Weights | None
+        self,
+        weights: Weights,
+        gradients: Mapping[str, Tensor],
+        velocity: Weights | None,
+        *,
+        stacked: bool = False,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Returns new (weights, velocity); differentiable in every input and never in place."""
-        scale = None if self.clip is None else _clip_scale(gradients.values(), self.clip)
+        """Returns new (weights, velocity); differentiable in every input and never in place.
+
+        Args:
+            weights: ω.
+            gradients: Of the loss by ω.
+            velocity: Momentum buffers; None: at rest.
+            stacked: Whether all are those of n candidates (n, ...), each clipped on its own.
+        """
+        scale = None
+        if self.clip is not None:
+            scale = _clip_scale(gradients.values(), self.clip, stacked=stacked)
         moved, speed = {}, {}
         for name, weight in weights.items():
-            gradient = gradients[name] if scale is None else gradients[name] * scale
+            gradient = gradients[name]
+            if scale is not None:
+                each = scale.view(-1, *[1] * (gradient.ndim - 1)) if stacked else scale
+                gradient = gradient * each
             if self.weight_decay:
                 gradient = gradient.add(weight, alpha=self.weight_decay)
             if self.momentum:
@@ -80,10 +97,13 @@ class SGD:
         return moved, speed
 
 
-def _clip_scale(gradients: Iterable[Tensor], limit: float) -> Tensor:
-    """Factor of ``torch.nn.utils.clip_grad_norm_``, here differentiable."""
-    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
-    total = torch.linalg.vector_norm(norms)
+def _clip_scale(gradients: Iterable[Tensor], limit: float, *, stacked: bool) -> Tensor:
+    """Factor of ``torch.nn.utils.clip_grad_norm_``, here differentiable; of each row if stacked."""
+    norm = torch.linalg.vector_norm
+    if stacked:
+        total = norm(torch.stack([norm(g.flatten(1), dim=1) for g in gradients]), dim=0)
+    else:
+        total = norm(torch.stack([norm(gradient) for gradient in gradients]))
     # 1e-6 as in clip_grad_norm_, so that both agree to the last bit.
     return torch.clamp(limit / (total + 1e-6), max=1.0)
 
@@ -166,8 +186,6 @@ def descend_stacked(
         The weights (n, ...), and which candidates (n,) stayed finite; the rows of others mean
         nothing.
     """
-    update = torch.func.vmap(sgd.update)
-    start = torch.func.vmap(lambda w, g: sgd.update(w, g, None))
     alive: Tensor | None = None
     for batch in batches:
         current = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
@@ -176,9 +194,7 @@ def descend_stacked(
         found = torch.autograd.grad(values.sum(), list(current.values()), materialize_grads=True)
         gradients = dict(zip(current, found, strict=True))
         with torch.no_grad():
-            weights, speed = (
-                update(current, gradients, velocity) if velocity else start(current, gradients)
-            )
+            weights, speed = sgd.update(current, gradients, velocity or None, stacked=True)
         velocity = speed or None
         finite = values.detach().isfinite()
         alive = finite if alive is None else alive & finite

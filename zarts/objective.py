@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zarts.alpha import Space, flat_space
-from zarts.chunk import one_by_one, stacked
+from zarts.chunk import losses_at
 from zarts.feed import Feed, Loss
 from zarts.inner import Diverged, Weights, descend, single_thread
 
@@ -69,7 +69,7 @@ class Bilevel(Generic[BatchT]):
         inherit_velocity: Start the inner steps with ``velocity`` (DARTS-2nd as published) instead
             of at rest (default; momentum belongs to ω's own history, not to a candidate).
         iteration: Which batches and rates are current.
-        stacked: Whether ``evaluate`` takes all rows at once, for GPUs, or one by one.
+        lanes: How many rows ``evaluate`` takes at a time, see ``zarts.chunk``.
 
     Source: ZARTS Eq. 1-3; DARTS Eq. 3-6.
     """
@@ -83,11 +83,13 @@ class Bilevel(Generic[BatchT]):
     velocity: Weights | None = None
     inherit_velocity: bool = False
     iteration: int = 0
-    stacked: bool = False
+    lanes: int = 1
 
     def __post_init__(self) -> None:
         if self.inner_steps < 0:
             raise ValueError(f"inner_steps is {self.inner_steps}, expected M >= 0")
+        if self.lanes < 1:
+            raise ValueError(f"lanes is {self.lanes}, expected at least 1: one α after the other")
 
     def __call__(self, alpha: Tensor) -> Tensor:
         """Loss at one α: ``evaluate`` of one row, there is no second path."""
@@ -111,7 +113,7 @@ class Bilevel(Generic[BatchT]):
             return torch.empty(0, dtype=torch.float64)
         placed = torch.stack([self._place(alpha.detach()) for alpha in alphas])
         with single_thread():
-            losses = (stacked if self.stacked else one_by_one)(self, placed)
+            losses = losses_at(self, placed)
         return torch.tensor(losses, dtype=torch.float64)
 
     def grad(self, alpha: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
@@ -17,7 +17,8 @@ from zarts.config import Config, ConfigError
 from zarts.data.stream import Batch
 from zarts.inner import single_thread
 from zarts.objective import Bilevel
-from zarts.parts import load_dataset, network_of
+from zarts.parts import lanes_for, load_dataset, network_of
+from zarts.supernet.network import Supernet
 
 __all__ = [
     "SearchPlan",
@@ -38,12 +39,14 @@ class Timing:
     """Measured seconds of the pieces every cost is made of.
 
     Attributes:
-        inner: One inner SGD step.
+        inner: One inner SGD step of a candidate.
         val: L_val of one candidate, all its batches, without inner steps.
+        alone: How many times as long a candidate takes that is computed without others beside it.
     """
 
     inner: float
     val: float
+    alone: float = 1.0
 
     def evaluation(self, inner_steps: int) -> float:
         """Seconds of one evaluation of L_M."""
@@ -51,7 +54,7 @@ class Timing:
 
     def gradient(self, inner_steps: int) -> float:
         """Seconds of one gradient of L_M: a backward pass costs about twice its forward one."""
-        return 3 * self.evaluation(inner_steps)
+        return 3 * (inner_steps * self.inner * self.alone + self.val)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def plan_search(config: Config) -> SearchPlan:
     timing = measure(problem.objective, problem.alpha)
     size, search = problem.feed.iterations_per_epoch, config.search
     updates = (search.epochs - search.warmup) * size
-    outer = timing.inner * config.data.batch_size / search.inner_batch_size
+    outer = timing.inner * timing.alone * config.data.batch_size / search.inner_batch_size
     each = optimizer.evaluations * timing.evaluation(search.inner_steps)
     each += optimizer.gradients * timing.gradient(search.inner_steps)
     train = search.epochs * problem.feed.train.batches_per_epoch * outer
@@ -111,17 +114,22 @@ def plan_search(config: Config) -> SearchPlan:
 def measure(objective: Bilevel[Batch], alpha: Tensor, repeats: int = 3) -> Timing:
     """Measures the pieces of an evaluation on this device; medians of a few repeats."""
 
-    def seconds(steps: int) -> float:
+    def seconds(steps: int, lanes: int) -> float:
+        problem, alphas = replace(objective, lanes=lanes).at(steps), alpha.expand(lanes, -1)
         times = []
         for _ in range(repeats):
             start = time.perf_counter()
-            objective.at(steps)(alpha)
+            problem.evaluate(alphas)
             times.append(time.perf_counter() - start)
-        return median(times)
+        return median(times) / lanes
 
-    objective.at(1)(alpha)  # makes the batches and warms the kernels up
-    val = seconds(0)
-    return Timing(inner=max(seconds(1) - val, 1e-6), val=val)
+    seconds(1, objective.lanes)  # makes the batches and warms the kernels up
+    val = seconds(0, 1)
+    alone = max(seconds(1, 1) - val, 1e-6)
+    if objective.lanes == 1:
+        return Timing(inner=alone, val=val)
+    inner = max(seconds(2, objective.lanes) - seconds(1, objective.lanes), 1e-6)
+    return Timing(inner=inner, val=val, alone=alone / inner)
 
 
 def memory_needed(
@@ -138,8 +146,23 @@ def memory_needed(
         image: (channels, height, width).
         methods: What will run besides the search.
     """
-    network = network_of(config, classes, image[0])
+    network, lanes = network_of(config, classes, image[0]), lanes_for(config, *image[1:])
+    search = config.search
+    size = max(config.data.batch_size, config.landscape.val_batch_size, search.inner_batch_size)
+    dtype = getattr(torch, config.dtype)
+    kept = _kept(network, (size, *image), dtype)
+    own = network.parameters * dtype.itemsize
+    # a second derivative keeps the first backward pass too
+    steps = 3 if "darts-2" in (search.method, *methods) else 1
+    # side by side there are inner steps only, and L_val without a backward pass
+    inner = lanes * kept * search.inner_batch_size // size
+    return max(steps * kept + 5 * own, inner + 5 * lanes * own)
+
+
+def _kept(network: Supernet, shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    """Bytes that autograd keeps of a forward pass over images of a shape."""
     kept: dict[int, int] = {}
+    alive: list[Tensor] = []
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -147,24 +170,16 @@ def memory_needed(
         alive.append(tensor)  # a freed storage could lend its address to the next
         return tensor
 
-    alive: list[Tensor] = []
-    dtype = getattr(torch, config.dtype)
     with FakeTensorMode(), single_thread():
         weights = {
-            name: torch.empty(shape, dtype=dtype, requires_grad=True)
-            for name, shape in network.shapes().items()
+            name: torch.empty(size, dtype=dtype, requires_grad=True)
+            for name, size in network.shapes().items()
         }
         alpha = torch.empty(network.space.dim, dtype=dtype)
-        land, search = config.landscape, config.search
-        size = max(config.data.batch_size, land.val_batch_size, search.inner_batch_size)
-        images = torch.empty(size, *image, dtype=dtype)
         unpack: Callable[[Tensor], Tensor] = lambda tensor: tensor  # noqa: E731 - the hook's shape
         with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-            network(weights, alpha, images, 0)
-        own = sum(weight.numel() * weight.element_size() for weight in weights.values())
-    # a second derivative keeps the first backward pass too
-    steps = 3 if "darts-2" in (config.search.method, *methods) else 1
-    return steps * sum(kept.values()) + 5 * own
+            network(weights, alpha, torch.empty(shape, dtype=dtype), 0)
+    return sum(kept.values())
 
 
 def check_memory(config: Config, methods: Sequence[str] = ()) -> int:
@@ -181,7 +196,8 @@ def check_memory(config: Config, methods: Sequence[str] = ()) -> int:
     if needed + BASE_BYTES > there:
         raise ConfigError(
             f"one training step needs about {needed / 2**30:.1f} GiB, {config.device} has "
-            f"{there / 2**30:.1f} GiB; lower supernet.channels, supernet.cells or data.batch_size"
+            f"{there / 2**30:.1f} GiB; lower supernet.channels, supernet.cells, supernet.lanes or "
+            "data.batch_size"
         )
     return needed
 

@@ -59,6 +59,8 @@ class SupernetConfig:
             call, and ...
         matmul_from: ... channels from which that is a matrix product (``supernet.kernels``). Kept
             with the run, so that a resumed one has the same last digits.
+        lanes: How many candidates with an ω of their own (M >= 1) are computed side by side; 0:
+            four on a CPU where images are small, else one; up to eight on a GPU, by their size.
     """
 
     space: Literal["s1", "s2", "s3", "s4", "s5", "s6"] = "s6"
@@ -67,6 +69,7 @@ class SupernetConfig:
     stem: Literal["cifar", "imagenet"] = "cifar"
     stack_below: int = 1 << 19
     matmul_from: int = 16
+    lanes: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Many α at once: stacked against one by one, on toys and on images."""
+"""Many α at once: side by side against one by one, on toys and on images."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.tiny import tiny
 from tests.zarts.smooth import MOVING, POINT, TensorFeed, smooth
 from zarts.assembly import make_problem
-from zarts.chunk import stacked
 from zarts.inner import SGD, descend_stacked
 from zarts.problems.toy import Quadratic
 from zarts.rng import generator
@@ -21,67 +22,90 @@ from zarts.rng import generator
 ALPHAS = torch.randn(5, 3, generator=generator(0, "alphas"), dtype=torch.float64)
 
 
+@pytest.mark.parametrize("lanes", [2, 3, 5, 8])
 @pytest.mark.parametrize("steps", [0, 1, 2, 10])
-def test_stacked_toys_equal_the_closed_form(steps: int) -> None:
+def test_toys_equal_the_closed_form(steps: int, lanes: int) -> None:
     toy = Quadratic.random(dim=3, weights=2)
-    losses = replace(toy.problem(steps), stacked=True).evaluate(ALPHAS)
+    losses = replace(toy.problem(steps), lanes=lanes).evaluate(ALPHAS)
     expected = torch.stack([toy.loss_at(alpha, steps) for alpha in ALPHAS])
     torch.testing.assert_close(losses, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("clip", [None, 0.1], ids=["free", "clipped"])
 @pytest.mark.parametrize("inherit", [False, True])
-def test_stacked_steps_have_clip_and_momentum_of_their_own(
+def test_every_lane_has_a_clip_and_a_momentum_of_its_own(
     clip: float | None, inherit: bool
 ) -> None:
     feed = TensorFeed(inner=replace(MOVING, clip=clip), scored=2)
     problem = replace(smooth(feed, 3), inherit_velocity=inherit).advance(POINT)
     alphas = POINT + torch.randn(4, 4, generator=generator(1, "alphas"), dtype=torch.float64)
-    together = replace(problem, stacked=True).evaluate(alphas)
+    together = replace(problem, lanes=4).evaluate(alphas)
     torch.testing.assert_close(together, problem.evaluate(alphas), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("space", ["s1", "s4", "s6"])
 @pytest.mark.parametrize("steps", [0, 2])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_stacked_networks_equal_single_ones(space: str, steps: int, precision: str) -> None:
+def test_networks_side_by_side_equal_single_ones(space: str, steps: int, precision: str) -> None:
     """To 1e-4 in single and 1e-9 in double precision, relative to the loss."""
     config = tiny("zarts-rs", {"supernet": {"space": space}, "dtype": precision})
     problem = make_problem(config)
     objective = problem.objective.at(steps)
     rng = generator(2, "alphas")
     alphas = torch.randn(3, objective.space.dim, generator=rng, dtype=problem.alpha.dtype)
-    together = replace(objective, stacked=True).evaluate(alphas)
+    together, alone = (replace(objective, lanes=lanes).evaluate(alphas) for lanes in (2, 1))
     tolerance = 1e-9 if precision == "float64" else 1e-4
-    torch.testing.assert_close(together, objective.evaluate(alphas), rtol=tolerance, atol=0)
+    torch.testing.assert_close(together, alone, rtol=tolerance, atol=0)
 
 
-@pytest.mark.parametrize("steps", [0, 2])
-def test_a_chunk_gives_what_each_alpha_gives_alone(steps: int) -> None:
-    problem = make_problem(tiny("zarts-rs"))
+@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("space", ["s3", "s4", "s6"])
+@given(draw=st.integers(0, 1 << 20), steps=st.sampled_from([0, 2]), others=st.integers(1, 6))
+def test_a_value_does_not_depend_on_what_else_is_asked(
+    space: str, lanes: int, draw: int, steps: int, others: int
+) -> None:
+    """Bit for bit, wherever an α stands and however many there are."""
+    problem = make_problem(tiny("zarts-rs", {"supernet": {"space": space, "lanes": lanes}}))
     objective = problem.objective.at(steps)
-    alphas = torch.randn(4, objective.space.dim, generator=generator(3, "alphas"))
-    alone = torch.stack([objective(alpha) for alpha in alphas])
-    assert torch.equal(objective.evaluate(alphas), alone)  # bit for bit
+    rng = generator(draw, "alphas")
+    alphas = 3 * torch.randn(others + 1, objective.space.dim, generator=rng)
+    place = int(torch.randint(len(alphas), (), generator=rng))
+    assert torch.equal(objective.evaluate(alphas)[place], objective(alphas[place]))
 
 
-@pytest.mark.parametrize("stack", [False, True])
-def test_what_diverges_does_not_touch_its_neighbours(stack: bool) -> None:
-    toy = Quadratic.random(dim=3, weights=2)
-    problem = replace(toy.problem(3), stacked=stack)
+@pytest.mark.parametrize("lanes", [1, 2, 5])
+def test_what_diverges_does_not_touch_its_neighbours(lanes: int) -> None:
+    problem = replace(Quadratic.random(dim=3, weights=2).problem(3), lanes=lanes)
     alphas = ALPHAS.clone()
     alphas[1] = 1e200  # its loss overflows
     losses = problem.evaluate(alphas)
     assert math.isnan(losses[1])
     others = [0, 2, 3, 4]
     assert losses[others].isfinite().all()
-    torch.testing.assert_close(losses[others], problem.evaluate(ALPHAS)[others])
+    assert torch.equal(losses[others], problem.evaluate(ALPHAS)[others])
 
 
-@pytest.mark.parametrize("stack", [False, True])
-def test_no_alpha_no_loss(stack: bool) -> None:
-    problem = replace(Quadratic.random(dim=3, weights=2).problem(1), stacked=stack)
+def test_a_network_that_diverges_does_not_touch_its_neighbours() -> None:
+    problem = make_problem(tiny("zarts-rs", {"supernet": {"space": "s6", "lanes": 3}}))
+    objective = problem.objective
+    alphas = torch.randn(3, objective.space.dim, generator=generator(4, "alphas"))
+    sound = objective.evaluate(alphas)
+    alphas[1] = math.nan
+    losses = objective.evaluate(alphas)
+    assert sound.isfinite().all()
+    assert math.isnan(losses[1])
+    assert torch.equal(losses[[0, 2]], sound[[0, 2]])
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_no_alpha_no_loss(lanes: int) -> None:
+    problem = replace(Quadratic.random(dim=3, weights=2).problem(1), lanes=lanes)
     assert problem.evaluate(ALPHAS[:0]).shape == (0,)
+
+
+def test_there_is_at_least_one_lane() -> None:
+    with pytest.raises(ValueError, match="lanes is 0, expected at least 1"):
+        replace(Quadratic.random(dim=3, weights=2).problem(1), lanes=0)
 
 
 class Meta(TorchDispatchMode):
@@ -94,16 +118,15 @@ class Meta(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         result = func(*args, **(kwargs or {}))
         tensors = [x for x in tree_leaves((args, kwargs, result)) if isinstance(x, torch.Tensor)]
-        # vmap makes 0-dimensional CPU tensors of Python's numbers; every device takes those
-        if {x.device.type for x in tensors if x.ndim} - {"meta"}:
+        if {x.device.type for x in tensors} - {"meta"}:
             self.strays.add(str(func))
         return result
 
 
-def test_stacked_steps_stay_on_the_device() -> None:
+@pytest.mark.parametrize("space", ["s1", "s3", "s6"])
+def test_the_steps_of_all_lanes_stay_on_the_device(space: str) -> None:
     """The inner steps of a chunk: nothing of a candidate is on the CPU on the way."""
-    problem = make_problem(tiny("zarts-rs", {"supernet": {"space": "s6"}}))
-    loss = problem.loss
+    problem = make_problem(tiny("zarts-rs", {"supernet": {"space": space}}))
     batch = problem.feed.inner_batches(0, 1)[0]
     moved = replace(batch, images=batch.images.to("meta"), labels=batch.labels.to("meta"))
     weights = {
@@ -111,16 +134,13 @@ def test_stacked_steps_stay_on_the_device() -> None:
         for name, weight in problem.objective.weights.items()
     }
     alphas = problem.alpha.to("meta").expand(2, -1)
-    run = torch.func.vmap(lambda weights, alpha: loss(weights, alpha, moved), randomness="same")
     with Meta() as seen:
         tuned, alive = descend_stacked(
-            lambda weights, _: run(weights, alphas), weights, [batch, batch], SGD(0.1)
+            lambda weights, batch: problem.loss.each(weights, alphas, batch),
+            weights,
+            [moved, moved],
+            SGD(0.1),
         )
     assert not seen.strays
     assert {weight.device.type for weight in tuned.values()} == {"meta"}
     assert alive.shape == (2,)
-
-
-def test_stacked_is_what_it_says() -> None:
-    problem = Quadratic.random(dim=3, weights=2).problem(2)
-    assert stacked(problem, ALPHAS) == replace(problem, stacked=True).evaluate(ALPHAS).tolist()

@@ -41,6 +41,13 @@ class ImageLoss:
         logits = self.network.many(weights, alphas, batch.images, batch.key)
         return torch.stack([functional.cross_entropy(each, batch.labels) for each in logits])
 
+    def each(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
+        """Losses (k,) at k rows of α (k, dim), each with its own row of ω (k, ...)."""
+        logits = self.network.each(weights, alphas, batch.images, batch.key)
+        labels = batch.labels.repeat(len(alphas))
+        losses = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
+        return losses.view(len(alphas), -1).mean(1)
+
     def measure(
         self, weights: Weights, alpha: Tensor, batches: Sequence[Batch]
     ) -> tuple[float, float]:

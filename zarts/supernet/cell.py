@@ -14,7 +14,6 @@ from zarts.rng import generator
 from zarts.supernet import operations
 from zarts.supernet.kernels import (
     Kernels,
-    channels_last,
     factorized_reduce,
     from_phases,
     pad_to_even,
@@ -25,7 +24,8 @@ from zarts.supernet.layout import NODES, Cell, Use
 
 __all__ = ["Candidate", "CellPass", "Plan", "Scales", "places", "scales"]
 
-Scales = list[dict[str, Tensor]]  # per source: operation -> its mixture weights (E,)
+# per source: operation -> its mixture weights (E,), of each lane if there are several (E, lanes)
+Scales = list[dict[str, Tensor]]
 Plan = list[dict[str, list[Use]]]
 
 
@@ -43,7 +43,7 @@ def places(plan: Plan, columns: int) -> list[int]:
 
 
 def scales(mixture: Tensor, plan: Plan) -> Scales:
-    """Cuts the mixture weights in the order of ``places`` by source and operation."""
+    """Cuts mixture weights (n,) or (n, lanes) in the order of ``places`` by source and operation."""
     pieces = iter(mixture.split([len(uses) for source in plan for uses in source.values()]))
     return [{operation: next(pieces) for operation in source} for source in plan]
 
@@ -79,6 +79,9 @@ class CellPass:
         plan: Its operations by source.
         key: Seed of the operations that draw.
         kernels: How convolutions are computed.
+        lanes: How many candidates are computed side by side, as further channels: the outermost
+            ones, but for those of an image of stacked edges. If more than one, each has its own row
+            of every weight.
     """
 
     weights: Mapping[str, Tensor]
@@ -87,6 +90,7 @@ class CellPass:
     plan: Plan
     key: int
     kernels: Kernels
+    lanes: int = 1
 
     def __call__(
         self,
@@ -113,21 +117,30 @@ class CellPass:
                 found = self.candidates(source, x, scales[source])
             for candidate in found:
                 _, place, operation, value, mixed, phased = candidate
-                scale = None if mixed else scales[source][operation][place]
+                scale = None if mixed else self._per_channel(scales[source][operation][place])
                 (phases if phased else sums).add(candidate.use.node, value, scale)
             if source > 0:  # node i reads the sources 0..i+1, so it is complete now
                 node = source - 1
                 if node in phases:
                     sums.add(node, from_phases(phases.pop(node)))
                 states.append(sums.pop(node))
-        return torch.cat(states, dim=1)
+        if self.lanes == 1:
+            return torch.cat(states, dim=1)
+        apart = [state.permute(0, 2, 3, 1).unflatten(3, (self.lanes, -1)) for state in states]
+        return torch.cat(apart, dim=4).flatten(3).permute(0, 3, 1, 2)
+
+    def _per_channel(self, scale: Tensor) -> Tensor:
+        """One mixture weight, of each lane for its channels."""
+        if self.lanes == 1:
+            return scale
+        return scale.repeat_interleave(self.cell.channels).view(-1, 1, 1)
 
     def read(self, source: int, x: Tensor) -> Tensor:
         """Brings input 0 or 1 (n, B, h, w), after ReLU, to the channels and size of this cell."""
-        weight = self.weights[f"cells.{self.index}.input.{source}"]
+        weight = self._stacked(self.weights[f"cells.{self.index}.input.{source}"], 1)
         if source == 0 and self.cell.after_reduction:
-            return operations.batch_norm(factorized_reduce(x, weight))
-        return operations.batch_norm(pointwise(x, weight, 1, self.kernels))
+            return operations.batch_norm(factorized_reduce(x, weight, 1, self.lanes))
+        return operations.batch_norm(pointwise(x, weight, self.lanes, self.kernels))
 
     def candidates(
         self, source: int, x: Tensor, scales: Mapping[str, Tensor] | None
@@ -147,7 +160,7 @@ class CellPass:
             if operation == "noise":
                 for place, use in enumerate(uses):
                     rng = generator(self.key, operation, self.index, use.edge)
-                    y = operations.noise(x, stride, rng)
+                    y = operations.noise(x, stride, rng, self.lanes)
                     yield Candidate(use, place, operation, y, mixed=False, phased=False)
                 continue
             if operations.is_shared(operation, stride):
@@ -159,20 +172,22 @@ class CellPass:
             if dilated and thinned is None:
                 height, width = x.shape[2:]
                 crop = (height, width) if stride == 1 and (height % 2 or width % 2) else None
+                # a pool of one pixel picks the even ones, and knows its gradient better than a slice
                 thinned = (
-                    channels_last(active[:, :, ::2, ::2])
+                    functional.avg_pool2d(active, 1, 2)
                     if stride == 2
                     else to_phases(pad_to_even(active))
                 )
             pieces = operations.convolve(
                 operation,
                 thinned if dilated and thinned is not None else active,
-                self._tensors(source, operation),
+                self._tensors(source, operation, len(uses)),
                 stride=stride,
                 edges=len(uses),
                 mixture=scales[operation] if scales else None,
                 kernels=self.kernels,
                 crop=crop if dilated else None,
+                lanes=self.lanes,
             )
             phased = dilated and stride == 1 and crop is None
             for place, (use, piece) in enumerate(zip(uses, pieces, strict=True)):
@@ -180,10 +195,16 @@ class CellPass:
                     use, place, operation, piece, mixed=scales is not None, phased=phased
                 )
 
-    def _tensors(self, source: int, operation: str) -> dict[str, Tensor]:
+    def _tensors(self, source: int, operation: str, edges: int) -> dict[str, Tensor]:
         names = operations.shapes(operation, self.cell.channels, self.cell.stride(source))
         prefix = f"cells.{self.index}.source.{source}.{operation}"
-        return {name: self.weights[f"{prefix}.{name}"] for name in names}
+        return {name: self._stacked(self.weights[f"{prefix}.{name}"], edges) for name in names}
+
+    def _stacked(self, weight: Tensor, edges: int) -> Tensor:
+        """Weights with the lanes within the edges: (L, E·C, ...) -> (E·L·C, ...)."""
+        if self.lanes == 1:
+            return weight
+        return weight.unflatten(1, (edges, -1)).transpose(0, 1).flatten(0, 2)
 
 
 class _Sums(dict[int, Tensor]):

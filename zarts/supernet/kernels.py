@@ -41,38 +41,40 @@ class Kernels:
     stack_below: int = 1 << 19
     matmul_from: int = 16
 
-    def stacks(self, x: Tensor) -> bool:
-        """Tells whether the edges that read ``x`` (n, C, h, w) are convolved in one call."""
-        return x.numel() * x.element_size() <= self.stack_below
+    def stacks(self, x: Tensor, lanes: int = 1) -> bool:
+        """Tells whether the edges that read ``x`` (n, lanes·C, h, w) are convolved in one call."""
+        return x.numel() * x.element_size() <= self.stack_below * lanes
 
 
 def channels_last(x: Tensor) -> Tensor:
     """The same image (n, C, h, w), its channels next to each other in memory."""
-    # not x.contiguous(memory_format=...), which torch.func.vmap does not know
-    return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
-def pointwise(x: Tensor, weight: Tensor, edges: int, kernels: Kernels) -> Tensor:
-    """A 1x1 convolution of each of E edges: (n, E·B, h, w) -> (n, E·C, h, w).
+def pointwise(x: Tensor, weight: Tensor, groups: int, kernels: Kernels) -> Tensor:
+    """A 1x1 convolution of each of G groups of channels: (n, G·B, h, w) -> (n, G·C, h, w).
 
     Args:
         x: Images.
-        weight: Weights (E·C, B, 1, 1).
-        edges: E.
+        weight: Weights (G·C, B, 1, 1).
+        groups: G.
         kernels: How.
     """
-    outputs, inputs = weight.shape[0] // edges, weight.shape[1]
-    flat = weight.view(-1, inputs)
-    rows = x.permute(0, 2, 3, 1)  # (n, h, w, E·B): a matrix, as the image is channels-last
-    if edges == 1:
-        return functional.linear(rows, flat).permute(0, 3, 1, 2)
+    inputs = weight.shape[1]
+    rows = x.permute(0, 2, 3, 1)  # (n, h, w, G·B): a matrix, as the image is channels-last
+    if groups == 1:
+        return functional.linear(rows, weight.view(-1, inputs)).permute(0, 3, 1, 2)
     if inputs < kernels.matmul_from:
-        return functional.conv2d(x, weight, groups=edges)
-    images, height, width, _ = rows.shape
-    stacked = rows.reshape(-1, edges, inputs).transpose(0, 1)
-    product = torch.bmm(stacked, flat.view(edges, outputs, inputs).transpose(1, 2))
-    product = product.transpose(0, 1).reshape(images, height, width, edges * outputs)
-    return product.permute(0, 3, 1, 2)
+        return functional.conv2d(x, weight, groups=groups)
+    return _products(rows, weight.view(groups, -1, inputs)).permute(0, 3, 1, 2)
+
+
+def _products(rows: Tensor, weight: Tensor) -> Tensor:
+    """Rows (n, h, w, G·B) times a matrix (G, C, B) of each group: (n, h, w, G·C)."""
+    groups, outputs, inputs = weight.shape
+    stacked = rows.reshape(-1, groups, inputs).transpose(0, 1)
+    product = torch.bmm(stacked, weight.transpose(1, 2)).transpose(0, 1)
+    return product.reshape(*rows.shape[:3], groups * outputs)
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int, kernels: Kernels) -> Tensor:
@@ -103,8 +105,6 @@ class _Depthwise(torch.autograd.Function):
     the time of what oneDNN has for it. For the gradient by the weights it has a fast kernel of
     width 3 and of a height up to that of the result; beyond, it takes five to forty times as long.
     """
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -221,32 +221,76 @@ def from_phases(x: Tensor) -> Tensor:
     return y.permute(0, 3, 1, 2)
 
 
-def factorized_reduce(x: Tensor, weight: Tensor, edges: int = 1) -> Tensor:
+def factorized_reduce(x: Tensor, weight: Tensor, edges: int = 1, lanes: int = 1) -> Tensor:
     """Halves an image: half of the output channels read the even pixels, half the odd ones.
 
     An odd size gets a row and a column of zeros at its end.
 
     Args:
-        x: Image after ReLU (n, B, h, w).
-        weight: Weights (edges·C, B, 1, 1); of each edge, the first C//2 rows read even pixels.
+        x: Image after ReLU (n, lanes·B, h, w).
+        weight: Weights (edges·lanes·C, B, 1, 1); of each C rows, the first half reads even pixels.
         edges: How many edges are stacked.
+        lanes: How many candidates are.
+
+    Returns:
+        Images (n, edges·lanes·C, h/2, w/2).
     """
-    return functional.linear(_parities(x), _by_parity(weight, edges)).permute(0, 3, 1, 2)
+    rows, matrix = _parities(x, lanes), _by_parity(weight, edges * lanes)
+    if lanes == 1:
+        return functional.linear(rows, matrix).permute(0, 3, 1, 2)
+    inputs = matrix.shape[1]
+    matrix = matrix.view(edges, lanes, -1, inputs).transpose(0, 1).reshape(lanes, -1, inputs)
+    product = _products(rows, matrix).view(*rows.shape[:3], lanes, edges, -1)
+    return product.transpose(3, 4).flatten(3).permute(0, 3, 1, 2)
 
 
-def _parities(x: Tensor) -> Tensor:
-    """The even and the odd pixels next to each other: (n, B, h, w) -> (n, h/2, w/2, 2B)."""
-    pixels = pad_to_even(x).permute(0, 2, 3, 1)
-    return torch.cat([pixels[:, ::2, ::2], pixels[:, 1::2, 1::2]], dim=-1)
+def _parities(x: Tensor, lanes: int) -> Tensor:
+    """Even and odd pixels of each lane side by side: (n, L·B, h, w) -> (n, h/2, w/2, L·2B)."""
+    pixels: Tensor = _Parities.apply(x.permute(0, 2, 3, 1).unflatten(3, (lanes, -1)))
+    return pixels.flatten(3)
 
 
-def _by_parity(weight: Tensor, edges: int) -> Tensor:
-    """Weights (E·C, 2B) for ``_parities``: a row that reads one parity has zeros for the other.
+class _Size(torch.autograd.function.FunctionCtx):
+    """What autograd keeps of a call of ``_Parities``, for the type checker."""
+
+    size: torch.Size
+
+
+class _Parities(torch.autograd.Function):
+    """Joins the even and the odd pixels: (n, h, w, L, B) -> (n, h/2, w/2, L, 2B), sizes rounded up.
+
+    By hand, as autograd would fill an image with zeros for each of the four slices and add them up.
+    """
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        images, height, width, lanes, channels = x.shape
+        shape = (images, -(-height // 2), -(-width // 2), lanes, 2 * channels)
+        joined = x.new_zeros(shape) if height % 2 or width % 2 else x.new_empty(shape)
+        joined[..., :channels] = x[:, ::2, ::2]
+        joined[:, : height // 2, : width // 2, :, channels:] = x[:, 1::2, 1::2]
+        return joined
+
+    @staticmethod
+    def setup_context(ctx: _Size, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.size = inputs[0].shape
+
+    @staticmethod
+    def backward(ctx: _Size, gradient: Tensor) -> Tensor:
+        _, height, width, _, channels = ctx.size
+        apart = gradient.new_zeros(ctx.size)
+        apart[:, ::2, ::2] = gradient[..., :channels]
+        apart[:, 1::2, 1::2] = gradient[:, : height // 2, : width // 2, :, channels:]
+        return apart
+
+
+def _by_parity(weight: Tensor, groups: int) -> Tensor:
+    """Weights (G·C, 2B) for ``_parities``: a row that reads one parity has zeros for the other.
 
     Twice the arithmetic in one product takes less time than two products and their joining.
     """
     before = weight.shape[1]
-    stacked = weight.view(edges, -1, before)
+    stacked = weight.view(groups, -1, before)
     half = stacked.shape[1] // 2
     even = functional.pad(stacked[:, :half], (0, before))
     odd = functional.pad(stacked[:, half:], (before, 0))

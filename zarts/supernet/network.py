@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from zarts.alpha import Space
 from zarts.supernet import operations
-from zarts.supernet.cell import Candidate, CellPass, Plan, places, scales
+from zarts.supernet.cell import Candidate, CellPass, Plan, Scales, places, scales
 from zarts.supernet.kernels import Kernels, channels_last
 from zarts.supernet.layout import EDGES, NODES, Cell, cells, outgoing, stem_shapes
 
@@ -144,6 +144,25 @@ class Supernet:
         self._check(images)
         return self._finish(weights, alpha, self._stem(weights, images), key, ({}, {}))
 
+    def each(self, weights: Weights, alphas: Tensor, images: Tensor, key: int) -> Tensor:
+        """Logits (k, n, classes) at k rows of α (k, dim), each with its own row of every weight.
+
+        The candidates are further channels of one pass, so small images share the cost of its calls
+        and a GPU its launches. What a row gives depends on k, but not on the other rows.
+
+        Args:
+            weights: ω of each candidate, named as in ``shapes``, (k, ...).
+            alphas: Raw logits, on the device and of the precision of ω.
+            images: As in a call; the same for all.
+            key: As in a call.
+
+        Raises:
+            ValueError: If α or the images have the wrong shape.
+        """
+        self._check(images)
+        stem = self._stem(weights, images, len(alphas))
+        return self._finish(weights, alphas, stem, key, ({}, {}))
+
     def many(self, weights: Weights, alphas: Tensor, images: Tensor, key: int) -> Tensor:
         """Logits (k, n, classes) at k rows of α (k, dim), each as if it were the only one.
 
@@ -175,9 +194,9 @@ class Supernet:
                 f"expected (n, {self.image_channels}, h, w)"
             )
 
-    def _pass(self, weights: Weights, index: int, key: int) -> CellPass:
+    def _pass(self, weights: Weights, index: int, key: int, lanes: int = 1) -> CellPass:
         cell = self._layout[index]
-        return CellPass(weights, index, cell, self._plans[cell.kind], key, self.kernels)
+        return CellPass(weights, index, cell, self._plans[cell.kind], key, self.kernels, lanes)
 
     def _finish(
         self,
@@ -188,31 +207,45 @@ class Supernet:
         known: Sequence[Mapping[int, list[Candidate]]],
     ) -> Tensor:
         """From the stem's outputs, and candidates already known, to the logits."""
-        tables = self.space.mixture(alpha)
-        mixture = {
-            name: scales(table.flatten()[self._places[name]], self._plans[name])
-            for name, table in tables.items()
-        }
+        lanes = len(alpha) if alpha.ndim == 2 else 1
+        mixture = self._mixture(alpha)
         before, now = stem
         for index, cell in enumerate(self._layout):
-            run = self._pass(weights, index, key)
+            run = self._pass(weights, index, key, lanes)
             ready = known[index] if index < len(known) else {}
             out = run(before, now, mixture[cell.kind], ready)
             # once for both cells that read it; the head reads the last one as it is
             before, now = now, out if index + 1 == self.cells else functional.relu(out)
         # Not now.mean(dim=(2, 3)): the gradient of avg_pool2d keeps the last cell channels-last.
         pooled = functional.avg_pool2d(now, now.shape[2:]).flatten(1)
-        return functional.linear(pooled, weights["head.weight"], weights["head.bias"])
+        head, bias = weights["head.weight"], weights["head.bias"]
+        if alpha.ndim == 1:
+            return functional.linear(pooled, head, bias)
+        apart = pooled.unflatten(1, (lanes, -1)).transpose(0, 1)
+        return torch.baddbmm(bias.unsqueeze(1), apart, head.transpose(1, 2))
 
-    def _stem(self, weights: Weights, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _mixture(self, alpha: Tensor) -> dict[str, Scales]:
+        """The mixture weights of each cell type at α (dim,), or at each row of α (lanes, dim)."""
+        rows = alpha.unbind() if alpha.ndim == 2 else (alpha,)
+        tables = [self.space.mixture(row) for row in rows]
+        found = {}
+        for name, plan in self._plans.items():
+            chosen = [table[name].flatten()[self._places[name]] for table in tables]
+            found[name] = scales(torch.stack(chosen, 1) if alpha.ndim == 2 else chosen[0], plan)
+        return found
+
+    def _stem(self, weights: Weights, images: Tensor, lanes: int = 1) -> tuple[Tensor, Tensor]:
         """What the first cell reads: the outputs of the stem after ReLU."""
 
         def layer(x: Tensor, index: int, stride: int) -> Tensor:
-            name = f"stem.{index}"
-            y = functional.conv2d(x, weights[f"{name}.convolution"], None, stride, padding=1)
+            kernel, scale, shift = (
+                weights[f"stem.{index}.{part}"].flatten(0, 0 if lanes == 1 else 1)
+                for part in ("convolution", "scale", "shift")
+            )
+            groups = 1 if index == 0 else lanes  # all lanes see the same images
+            y = functional.conv2d(x, kernel, None, stride, padding=1, groups=groups)
             y = channels_last(y)  # grey images leave it undecided
-            y = operations.batch_norm(y, weights[f"{name}.scale"], weights[f"{name}.shift"])
-            return functional.relu(y)
+            return functional.relu(operations.batch_norm(y, scale, shift))
 
         if self.stem == "cifar":
             x = layer(images, 0, 1)

@@ -102,15 +102,15 @@ def share(operation: str, x: Tensor, stride: int) -> Tensor:
     return x if operation == "skip_connect" else _pool(operation, x, stride)
 
 
-def noise(x: Tensor, stride: int, rng: torch.Generator) -> Tensor:
-    """Draws N(0, 1) of the strided shape of ``x``; nothing else of ``x`` matters.
+def noise(x: Tensor, stride: int, rng: torch.Generator, lanes: int = 1) -> Tensor:
+    """Draws N(0, 1) of the strided shape of ``x``, the same for all lanes; only its shape matters.
 
     Drawn in single precision on the CPU, so every device and precision sees the same numbers.
     """
     images, channels, height, width = x.shape
-    shape = (images, channels, -(-height // stride), -(-width // stride))
+    shape = (images, channels // lanes, -(-height // stride), -(-width // stride))
     drawn = torch.randn(shape, generator=rng)
-    return channels_last(drawn.to(x.device, x.dtype))
+    return channels_last(drawn.to(x.device, x.dtype).repeat(1, lanes, 1, 1))
 
 
 def convolve(
@@ -123,26 +123,30 @@ def convolve(
     mixture: Tensor | None,
     kernels: Kernels,
     crop: tuple[int, int] | None = None,
+    lanes: int = 1,
 ) -> Sequence[Tensor]:
     """Applies one convolutional operation for all edges that leave one source.
 
     Args:
         operation: A separable or dilated convolution, or ``skip_connect`` at stride 2.
-        x: What it reads (n, C, h, w): the source after ReLU; for a dilated convolution sorted by
+        x: What it reads (n, L·C, h, w): the source after ReLU; for a dilated convolution sorted by
             ``to_phases`` (stride 1), or its even pixels (stride 2).
-        weights: The tensors named by ``shapes``, each stacked over E edges along dimension 0.
+        weights: The tensors named by ``shapes``, along dimension 0 stacked over E edges and, within
+            an edge, over L lanes.
         stride: 1 or 2.
         edges: E.
-        mixture: Weight of the operation on each edge (E,), or None for outputs without it.
+        mixture: Weight of the operation on each edge (E,), of each lane if there are several
+            (E, L), or None for outputs without it.
         kernels: How the edges are convolved.
         crop: Height and width of the source if these are odd and its phases are padded: the result
             is in the order of the source then.
+        lanes: L, the candidates that are computed side by side.
 
     Returns:
-        The output times its mixture weight of each edge (n, C, h/stride, w/stride), in the order of
-        pixels of ``x``. The product costs nothing: it is the scale of the last BatchNorm.
+        The output times its mixture weight of each edge (n, L·C, h/stride, w/stride), in the order
+        of pixels of ``x``. The product costs nothing: it is the scale of the last BatchNorm.
     """
-    if edges > 1 and not kernels.stacks(x):
+    if edges > 1 and not kernels.stacks(x, lanes):
         pieces = {name: weight.chunk(edges) for name, weight in weights.items()}
         return [
             convolve(
@@ -154,21 +158,23 @@ def convolve(
                 mixture=None if mixture is None else mixture[edge : edge + 1],
                 kernels=kernels,
                 crop=crop,
+                lanes=lanes,
             )[0]
             for edge in range(edges)
         ]
     # A contiguous copy per channel: the gradient of batch_norm is wrong for an expanded scale.
-    scale = None if mixture is None else mixture.repeat_interleave(x.shape[1])
+    channels = x.shape[1] // lanes
+    scale = None if mixture is None else mixture.flatten().repeat_interleave(channels)
     if operation == "skip_connect":
-        y = factorized_reduce(x, weights["pointwise_0"], edges)
+        y = factorized_reduce(x, weights["pointwise_0"], edges, lanes)
         return batch_norm(y, scale).chunk(edges, dim=1)
     y = torch.cat([x] * edges, dim=1) if edges > 1 else x
     y = depthwise(y, weights["depthwise_0"], 1 if operation.startswith("dil") else stride, kernels)
     if crop:
         y = from_phases(y)[:, :, : crop[0], : crop[1]]
-    y = pointwise(y, weights["pointwise_0"], edges, kernels)
+    y = pointwise(y, weights["pointwise_0"], edges * lanes, kernels)
     if "depthwise_1" in weights:
         y = functional.relu(batch_norm(y), inplace=True)
         y = depthwise(y, weights["depthwise_1"], 1, kernels)
-        y = pointwise(y, weights["pointwise_1"], edges, kernels)
+        y = pointwise(y, weights["pointwise_1"], edges * lanes, kernels)
     return batch_norm(y, scale).chunk(edges, dim=1)

@@ -107,6 +107,30 @@ def test_many_are_each_as_if_alone(name, cells):
         torch.testing.assert_close(each, net(weights, row, images, 7), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("how", KERNELS)
+@pytest.mark.parametrize(("stem", "size"), STEMS.items())
+@pytest.mark.parametrize("name", SPACES)
+def test_candidates_side_by_side_equal_single_ones(name, stem, size, how):
+    """Logits and the gradients by α and ω, each candidate with an ω of its own."""
+    net = Supernet(SPACES[name], 4, 4 if stem == "cifar" else 3, 5, 2, stem, KERNELS[how])
+    alone = [sample(net, size, draw=draw) for draw in range(3)]
+    images = alone[0][2]
+    leaves = [(weights | {"alpha": alpha}) for weights, alpha, _ in alone]
+    leaves = [{n: value.requires_grad_() for n, value in one.items()} for one in leaves]
+    stack = {n: torch.stack([one[n] for one in leaves]).detach() for n in leaves[0]}
+    stack = {n: value.requires_grad_() for n, value in stack.items()}
+    together = net.each(stack, stack["alpha"], images, 7)
+    single = torch.stack([net(one, one["alpha"], images, 7) for one in leaves])
+    assert distance(together, single) < 1e-10
+
+    direction = torch.randn(single.shape, generator=generator(0, "direction"), dtype=single.dtype)
+    got = torch.autograd.grad(together, list(stack.values()), direction)
+    flat = [one[n] for n in stack for one in leaves]
+    expected = torch.autograd.grad(single, flat, direction)
+    joined = [torch.cat([grad.flatten() for grad in grads]) for grads in (got, expected)]
+    assert distance(*joined) < 1e-10
+
+
 def test_is_pure():
     net = Supernet(SPACES["s5"], 4, 3, 5, 1)
     weights, alpha, images = sample(net, (8, 8), torch.float32)
