@@ -113,8 +113,9 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     whose coordinates are lengths along the unit directions, so d = 2 in φ(d) and in σ√d. In full
     space it moves all of α and its path is projected; the share of the displacement outside the
     plane is recorded. Losses are those of the surfaces at the visited points, whatever the
-    optimizer itself saw; they are asked for at the end, all at once. The budget is all that the optimizer asked for, with the gradient (DARTS)
-    or the pilots (RS) that set a matched step length, and without the losses it is judged by.
+    optimizer itself saw; they are asked for at the end, all at once. The budget is all that the
+    optimizer asked for, with the gradient (DARTS) or the pilots (RS) that set a matched step
+    length, and without the losses it is judged by.
 
     Args:
         ground: Objective, plane and settings.

@@ -22,7 +22,7 @@ from landscape.work import Bundle, Losses, digest_of, do, ground_of, set_up
 from zarts.assembly import make_problem, val_batch_count
 from zarts.config import Config, ConfigError
 from zarts.execute import run as execute
-from zarts.parts import load_dataset
+from zarts.parts import lanes_of, load_dataset
 from zarts.provenance import provenance
 from zarts.recorder import (
     Snapshot,
@@ -195,6 +195,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
         "val_loss": snapshot.val_loss,
         "alpha_norm": length,
         "inner_learning_rate": rate,
+        "lanes": lanes_of(config),
         "epoch": snapshot.epoch,
         "dataset": dataset.name,
         "images": len(dataset.labels),

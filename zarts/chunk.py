@@ -79,7 +79,7 @@ def _one_by_one(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
 def _scores(problem: Problem[BatchT], weights: Weights, alphas: Tensor) -> list[float]:
     """L_val at fixed ω."""
     batches = problem.val_batches()
-    with torch.no_grad():
+    with torch.inference_mode():
         table = [_many(problem.val_loss, weights, alphas, batch).tolist() for batch in batches]
     return [_mean(column) for column in zip(*table, strict=True)]
 
@@ -121,12 +121,10 @@ def _stack(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
             problem.feed.inner_sgd(problem.iteration),
             _repeat(velocity, count) if velocity else None,
         )
-    with torch.no_grad():
+    batches = problem.val_batches()
+    with torch.inference_mode():
         table = torch.stack(
-            [
-                _each(problem.val_loss, weights, alphas, batch).double()
-                for batch in problem.val_batches()
-            ]
+            [_each(problem.val_loss, weights, alphas, batch).double() for batch in batches]
         )
     alive = alive & table.isfinite().all(0)
     return torch.where(alive, table.mean(0), math.nan).tolist()
@@ -135,10 +133,14 @@ def _stack(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
 def _each(loss: Loss[BatchT], weights: Weights, alphas: Tensor, batch: BatchT) -> Tensor:
     """Losses (n,) at the rows of ``alphas``, each with its own row of ω (n, ...)."""
     each = getattr(loss, "each", None)
-    if each is None:
-        # "same": what a batch draws is the same for every candidate (common random numbers)
-        each = torch.func.vmap(loss, in_dims=(0, 0, None), randomness="same")
-    found: Tensor = each(dict(weights), alphas, batch)
+    if each is None:  # a loss need not know how to take many
+        rows = (
+            {name: weight[row] for name, weight in weights.items()} for row in range(len(alphas))
+        )
+        return torch.stack(
+            [loss(own, alpha, batch) for own, alpha in zip(rows, alphas, strict=True)]
+        )
+    found: Tensor = each(weights, alphas, batch)
     return found
 
 

@@ -186,20 +186,35 @@ def descend_stacked(
         The weights (n, ...), and which candidates (n,) stayed finite; the rows of others mean
         nothing.
     """
-    alive: Tensor | None = None
+    shapes = {name: weight.shape[1:] for name, weight in weights.items()}
+    # one long row per candidate: the rule is a few calls then, not a few for every weight
+    rows = _rows(weights)
+    speed = {"": _rows(velocity)} if velocity else None
+    alive = rows.new_ones(len(rows), dtype=torch.bool)
     for batch in batches:
-        current = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+        leaf = rows.detach().requires_grad_()
         with torch.enable_grad():
-            values = losses(current, batch)
-        found = torch.autograd.grad(values.sum(), list(current.values()), materialize_grads=True)
-        gradients = dict(zip(current, found, strict=True))
+            values = losses(_by_name(leaf, shapes), batch)
+        (gradient,) = torch.autograd.grad(values.sum(), leaf)
         with torch.no_grad():
-            weights, speed = sgd.update(current, gradients, velocity or None, stacked=True)
-        velocity = speed or None
-        finite = values.detach().isfinite()
-        alive = finite if alive is None else alive & finite
-    sums = torch.stack([weight.detach().flatten(1).sum(1) for weight in weights.values()]).sum(0)
-    return weights, sums.isfinite() if alive is None else alive & sums.isfinite()
+            moved, found = sgd.update({"": leaf}, {"": gradient}, speed, stacked=True)
+        rows, speed = moved[""], found or None
+        alive = alive & values.detach().isfinite()
+    return _by_name(rows, shapes), alive & rows.sum(1).isfinite()
+
+
+def _rows(weights: Weights) -> Tensor:
+    """All the weights of each candidate, name to (n, ...), in one row: (n, size of ω)."""
+    return torch.cat([weight.flatten(1) for weight in weights.values()], dim=1)
+
+
+def _by_name(rows: Tensor, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """The inverse of ``_rows``: views of the weights (n, ...)."""
+    pieces = rows.split([shape.numel() for shape in shapes.values()], dim=1)
+    return {
+        name: piece.view(-1, *shape)
+        for (name, shape), piece in zip(shapes.items(), pieces, strict=True)
+    }
 
 
 @contextmanager

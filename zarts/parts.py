@@ -57,7 +57,7 @@ def lanes_for(config: Config, height: int, width: int) -> int:
         return config.supernet.lanes
     shrink = 4 if config.supernet.stem == "imagenet" else 1
     pixels = -(-height // shrink) * -(-width // shrink) * config.search.inner_batch_size
-    size = pixels * config.supernet.channels * getattr(torch, config.dtype).itemsize
+    size = pixels * config.supernet.channels * (8 if config.dtype == "float64" else 4)
     if torch.device(config.device).type == "cpu":
         return _CPU_LANES if size <= _CPU_BYTES else 1
     return max(1, min(_GPU_LANES, _GPU_BYTES // size))

@@ -10,7 +10,6 @@ from statistics import median
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from zarts.assembly import Problem, make_optimizer, make_problem
 from zarts.config import Config, ConfigError
@@ -149,7 +148,7 @@ def memory_needed(
     network, lanes = network_of(config, classes, image[0]), lanes_for(config, *image[1:])
     search = config.search
     size = max(config.data.batch_size, config.landscape.val_batch_size, search.inner_batch_size)
-    dtype = getattr(torch, config.dtype)
+    dtype: torch.dtype = getattr(torch, config.dtype)
     kept = _kept(network, (size, *image), dtype)
     own = network.parameters * dtype.itemsize
     # a second derivative keeps the first backward pass too
@@ -170,15 +169,16 @@ def _kept(network: Supernet, shape: tuple[int, ...], dtype: torch.dtype) -> int:
         alive.append(tensor)  # a freed storage could lend its address to the next
         return tensor
 
-    with FakeTensorMode(), single_thread():
+    unpack: Callable[[Tensor], Tensor] = lambda tensor: tensor  # noqa: E731 - the hook's shape
+    with torch.device("meta"):  # no storage, and quicker to import than FakeTensorMode
         weights = {
             name: torch.empty(size, dtype=dtype, requires_grad=True)
             for name, size in network.shapes().items()
         }
         alpha = torch.empty(network.space.dim, dtype=dtype)
-        unpack: Callable[[Tensor], Tensor] = lambda tensor: tensor  # noqa: E731 - the hook's shape
-        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-            network(weights, alpha, torch.empty(shape, dtype=dtype), 0)
+        images = torch.empty(shape, dtype=dtype)
+    with single_thread(), torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        network(weights, alpha, images, 0)
     return sum(kept.values())
 
 

@@ -274,6 +274,10 @@ def test_a_path_is_told_while_it_grows() -> None:
         states = list(walk(toy(updates=3), method))
         assert [len(state.xy) for state in states] == [1, 2, 3, 4]
         np.testing.assert_allclose(states[1].xy, states[-1].xy[:2], rtol=1e-12)
+        # it is judged once it is whole
+        for state in states[:-1]:
+            assert np.isnan([state.loss, state.target_loss]).all()
+        assert np.isfinite([states[-1].loss, states[-1].target_loss]).all()
 
 
 def test_no_updates_are_a_path_of_one_point() -> None:

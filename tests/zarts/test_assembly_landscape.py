@@ -99,7 +99,8 @@ def test_a_landscape_tunes_on_one_half_and_scores_on_the_other(method: str) -> N
     tuned_on: dict[int, list[int]] = {}
     for steps in (1, 10):
         land = {"steps": steps, "val_batches": 2, "val_batch_size": 32}
-        config, seen = tiny(method, {"landscape": land}), dict[str, list[int]]()
+        config = tiny(method, {"landscape": land, "supernet": {"lanes": 1}})
+        seen: dict[str, list[int]] = {}
         feed = asked(config, seen)
         assert feed.inner is not None
         half = len(load_dataset(config).labels) // 2

@@ -33,9 +33,7 @@ def test_toys_equal_the_closed_form(steps: int, lanes: int) -> None:
 
 @pytest.mark.parametrize("clip", [None, 0.1], ids=["free", "clipped"])
 @pytest.mark.parametrize("inherit", [False, True])
-def test_every_lane_has_a_clip_and_a_momentum_of_its_own(
-    clip: float | None, inherit: bool
-) -> None:
+def test_every_lane_has_a_clip_and_a_momentum_of_its_own(clip: float | None, inherit: bool) -> None:
     feed = TensorFeed(inner=replace(MOVING, clip=clip), scored=2)
     problem = replace(smooth(feed, 3), inherit_velocity=inherit).advance(POINT)
     alphas = POINT + torch.randn(4, 4, generator=generator(1, "alphas"), dtype=torch.float64)

@@ -38,6 +38,7 @@ CHANGED: dict[str, Any] = {
         "stem": "imagenet",
         "stack_below": 0,
         "matmul_from": 8,
+        "lanes": 3,
     },
     "search": {
         "method": "zarts-rs",

@@ -79,9 +79,15 @@ def test_workers_fit_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_largest_batch_of_all_counts() -> None:
-    plain = bytes_of()
-    assert bytes_of(landscape={"val_batch_size": 64}) > 1.8 * plain
-    assert bytes_of(search={"inner_batch_size": 64}) > 1.8 * plain
+    one = {"lanes": 1}
+    plain = bytes_of(supernet=one)
+    assert bytes_of(supernet=one, landscape={"val_batch_size": 64}) > 1.8 * plain
+    assert bytes_of(supernet=one, search={"inner_batch_size": 64}) > 1.8 * plain
+
+
+def test_candidates_side_by_side_need_more() -> None:
+    five, ten = (bytes_of(supernet={"lanes": lanes}) for lanes in (5, 10))
+    assert ten == pytest.approx(2 * five, rel=0.01)
 
 
 # Peak of one training step: the high-water mark of the process above what it held before. A small
@@ -102,8 +108,12 @@ config = tiny(method, changes)
 problem = make_problem(config)
 problem.feed.train_batches(0)
 held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-step = problem.objective.grad if method == "darts-2" else problem.objective.advance
-step(problem.alpha)
+if method == "zarts-mgs":
+    problem.objective.evaluate(problem.alpha.expand(problem.objective.lanes, -1))
+elif method == "darts-2":
+    problem.objective.grad(problem.alpha)
+else:
+    problem.objective.advance(problem.alpha)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held
 needed = memory_needed(config, 10, tuple(load_dataset(config).images.shape[1:]))
 print(json.dumps({"peak": peak, "needed": needed}))
@@ -112,14 +122,19 @@ print(json.dumps({"peak": peak, "needed": needed}))
 
 @pytest.mark.parametrize(
     ("method", "batch"),
-    [("darts-1", 256), pytest.param("darts-2", 96, marks=pytest.mark.slow)],
+    [
+        ("darts-1", 256),
+        ("zarts-mgs", 64),  # the inner steps, four candidates side by side
+        pytest.param("darts-2", 96, marks=pytest.mark.slow),
+    ],
 )
 def test_memory_is_within_a_factor_of_two_of_the_measured_peak(
     root: Path, method: str, batch: int
 ) -> None:
     changes = {
         "data": {"subset": 512, "downscale": 1, "batch_size": batch},
-        "supernet": {"channels": 8, "cells": 2},
+        "supernet": {"channels": 8, "cells": 2, "lanes": 4 if method == "zarts-mgs" else 1},
+        "search": {"inner_batch_size": batch},
     }
     answer = subprocess.run(
         [sys.executable, "-c", _MEASURE, method, json.dumps(changes)],

@@ -59,7 +59,7 @@ class ImageLoss:
         some = next(iter(weights.values()))
         point = alpha.to(device=some.device, dtype=some.dtype)
         total, hits, count = 0.0, 0, 0
-        with torch.no_grad(), single_thread():
+        with torch.inference_mode(), single_thread():
             for batch in batches:
                 logits = self.network(weights, point, batch.images, batch.key)
                 total += float(functional.cross_entropy(logits, batch.labels, reduction="sum"))

@@ -43,7 +43,7 @@ def places(plan: Plan, columns: int) -> list[int]:
 
 
 def scales(mixture: Tensor, plan: Plan) -> Scales:
-    """Cuts mixture weights (n,) or (n, lanes) in the order of ``places`` by source and operation."""
+    """Cuts mixture weights (n,) or (n, lanes), in the order of ``places``, by source, operation."""
     pieces = iter(mixture.split([len(uses) for source in plan for uses in source.values()]))
     return [{operation: next(pieces) for operation in source} for source in plan]
 
@@ -133,7 +133,7 @@ class CellPass:
         """One mixture weight, of each lane for its channels."""
         if self.lanes == 1:
             return scale
-        return scale.repeat_interleave(self.cell.channels).view(-1, 1, 1)
+        return scale.unsqueeze(-1).expand(-1, self.cell.channels).reshape(-1, 1, 1)
 
     def read(self, source: int, x: Tensor) -> Tensor:
         """Brings input 0 or 1 (n, B, h, w), after ReLU, to the channels and size of this cell."""
@@ -172,7 +172,7 @@ class CellPass:
             if dilated and thinned is None:
                 height, width = x.shape[2:]
                 crop = (height, width) if stride == 1 and (height % 2 or width % 2) else None
-                # a pool of one pixel picks the even ones, and knows its gradient better than a slice
+                # a pool of one pixel picks the even ones; its gradient is faster than a slice's
                 thinned = (
                     functional.avg_pool2d(active, 1, 2)
                     if stride == 2
@@ -204,7 +204,8 @@ class CellPass:
         """Weights with the lanes within the edges: (L, E·C, ...) -> (E·L·C, ...)."""
         if self.lanes == 1:
             return weight
-        return weight.unflatten(1, (edges, -1)).transpose(0, 1).flatten(0, 2)
+        stacked: Tensor = weight.unflatten(1, (edges, -1)).transpose(0, 1)
+        return stacked.flatten(0, 2)
 
 
 class _Sums(dict[int, Tensor]):

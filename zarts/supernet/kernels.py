@@ -30,10 +30,11 @@ class Kernels:
     """From which size on which way of computing is taken.
 
     Attributes:
-        stack_below: Bytes of one edge's image up to which all edges that leave a source are
-            convolved in one call: the calls cost more than the arithmetic there. Above, one edge
-            after the other stays in the cache, which is up to four times as fast. A depthwise
-            convolution of an image larger than this has its gradient by the turned kernel.
+        stack_below: Bytes of one edge's image, of one candidate, up to which all edges that leave a
+            source are convolved in one call: the calls cost more than the arithmetic there. Above,
+            one edge after the other stays in the cache, which is up to four times as fast. A
+            depthwise convolution of an image larger than this has its gradient by the turned
+            kernel.
         matmul_from: Channels from which a stacked pointwise convolution is a batched matrix product
             instead of a grouped convolution.
     """
@@ -77,10 +78,10 @@ def _products(rows: Tensor, weight: Tensor) -> Tensor:
     return product.reshape(*rows.shape[:3], groups * outputs)
 
 
-def depthwise(x: Tensor, weight: Tensor, stride: int, kernels: Kernels) -> Tensor:
+def depthwise(x: Tensor, weight: Tensor, stride: int, kernels: Kernels, lanes: int = 1) -> Tensor:
     """Convolves each channel of (n, C, h, w) with its own kernel (C, 1, k, k), k odd."""
     wide = weight.shape[-1] == 5
-    if x.device.type == "cpu" and (wide or (stride == 1 and not kernels.stacks(x))):
+    if x.device.type == "cpu" and (wide or (stride == 1 and not kernels.stacks(x, lanes))):
         y: Tensor = _Depthwise.apply(x, weight, stride)
         return y
     return _depthwise(x, weight, stride)

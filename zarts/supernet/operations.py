@@ -164,17 +164,20 @@ def convolve(
         ]
     # A contiguous copy per channel: the gradient of batch_norm is wrong for an expanded scale.
     channels = x.shape[1] // lanes
-    scale = None if mixture is None else mixture.flatten().repeat_interleave(channels)
+    scale = None
+    if mixture is not None:
+        scale = mixture.unsqueeze(-1).expand(*mixture.shape, channels).contiguous().flatten()
     if operation == "skip_connect":
         y = factorized_reduce(x, weights["pointwise_0"], edges, lanes)
         return batch_norm(y, scale).chunk(edges, dim=1)
     y = torch.cat([x] * edges, dim=1) if edges > 1 else x
-    y = depthwise(y, weights["depthwise_0"], 1 if operation.startswith("dil") else stride, kernels)
+    first = 1 if operation.startswith("dil") else stride
+    y = depthwise(y, weights["depthwise_0"], first, kernels, lanes)
     if crop:
         y = from_phases(y)[:, :, : crop[0], : crop[1]]
     y = pointwise(y, weights["pointwise_0"], edges * lanes, kernels)
     if "depthwise_1" in weights:
         y = functional.relu(batch_norm(y), inplace=True)
-        y = depthwise(y, weights["depthwise_1"], 1, kernels)
+        y = depthwise(y, weights["depthwise_1"], 1, kernels, lanes)
         y = pointwise(y, weights["pointwise_1"], edges * lanes, kernels)
     return batch_norm(y, scale).chunk(edges, dim=1)
