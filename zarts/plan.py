@@ -113,7 +113,7 @@ def plan_search(config: Config) -> SearchPlan:
 def measure(objective: Bilevel[Batch], alpha: Tensor, repeats: int = 3) -> Timing:
     """Measures the pieces of an evaluation on this device; medians of a few repeats."""
 
-    def seconds(steps: int, lanes: int) -> float:
+    def seconds(steps: int, lanes: int, repeats: int) -> float:
         problem, alphas = replace(objective, lanes=lanes).at(steps), alpha.expand(lanes, -1)
         times = []
         for _ in range(repeats):
@@ -122,12 +122,15 @@ def measure(objective: Bilevel[Batch], alpha: Tensor, repeats: int = 3) -> Timin
             times.append(time.perf_counter() - start)
         return median(times) / lanes
 
-    seconds(1, objective.lanes)  # makes the batches and warms the kernels up
-    val = seconds(0, 1)
-    alone = max(seconds(1, 1) - val, 1e-6)
-    if objective.lanes == 1:
+    lanes = objective.lanes
+    for warm in {1, lanes}:
+        seconds(1, warm, 1)  # makes the batches and prepares the kernels
+    val = seconds(0, 1, repeats)
+    alone = max(seconds(1, 1, repeats) - val, 1e-6)
+    if lanes == 1:
         return Timing(inner=alone, val=val)
-    inner = max(seconds(2, objective.lanes) - seconds(1, objective.lanes), 1e-6)
+    few = 3  # several steps instead of several repeats: a stack takes long enough to be timed once
+    inner = max((seconds(few, lanes, 1) - val) / few, 1e-6)
     return Timing(inner=inner, val=val, alone=alone / inner)
 
 

@@ -223,7 +223,10 @@ class _Sums(dict[int, Tensor]):
             if scale is None:
                 return
         elif scale is not None:
-            self[node] = torch.addcmul(total, value, scale)
+            if node in self._own:
+                total.addcmul_(value, scale)
+            else:
+                self[node] = torch.addcmul(total, value, scale)
         elif node in self._own:
             total.add_(value)
         else:
