@@ -9,6 +9,7 @@ only.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -58,7 +59,8 @@ def main() -> None:
         command = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
         while command.poll() is None:
             peak = max(peak, memory(command.pid))
-            time.sleep(3)  # looking stops the processes for a moment
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                command.wait(timeout=3)  # not more often: looking stops the processes for a moment
         seconds = time.perf_counter() - start
         if command.returncode:
             sys.exit(f"the command ended with {command.returncode}")

@@ -129,7 +129,9 @@ class Bilevel(Generic[BatchT]):
             point = self._place(alpha.detach()).requires_grad_()
             tuned = self.tuned(point, differentiable=True)
             names = list(tuned)
-            leaves = {name: tuned[name].detach().requires_grad_() for name in names}
+            # at M = 0 nothing passes through ω, so nobody need take its gradients
+            through_omega = self.inner_steps > 0
+            leaves = {name: tuned[name].detach().requires_grad_(through_omega) for name in names}
             batches = self.val_batches()
             direct = torch.zeros_like(point)
             through: list[Tensor] = []
@@ -137,7 +139,9 @@ class Bilevel(Generic[BatchT]):
                 loss = self.val_loss(leaves, point, batch) / len(batches)
                 if not math.isfinite(float(loss.detach())):
                     raise Diverged("the validation loss", self.inner_steps)
-                wanted = [point, *(leaves.values() if self.inner_steps else ())]
+                if not loss.requires_grad:  # a loss that does not read α
+                    continue
+                wanted = [point, *(leaves.values() if through_omega else ())]
                 first, *rest = torch.autograd.grad(loss, wanted, materialize_grads=True)
                 direct = direct + first
                 through = [a + b for a, b in zip(through, rest, strict=True)] if through else rest

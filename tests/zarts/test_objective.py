@@ -274,3 +274,9 @@ def test_bad_shapes_and_settings_are_refused() -> None:
             use(torch.zeros(4))
     with pytest.raises(ValueError, match="M >= 0"):
         problem.at(-1)
+
+
+def test_a_loss_that_does_not_read_alpha_has_no_gradient() -> None:
+    toy = Quadratic.random(dim=3, weights=2)
+    blind = replace(toy.problem(0), val_loss=lambda weights, alpha, batch: weights["omega"].sum())
+    assert torch.equal(blind.grad(torch.ones(3, dtype=torch.float64)), torch.zeros(3).double())
