@@ -19,7 +19,7 @@ from landscape.plan import Item, surfaces_of
 from landscape.plane import Plane
 from landscape.record import Path, Status, Surface
 from zarts.assembly import landscape_objective
-from zarts.config import Config, ConfigError
+from zarts.config import Config, ConfigError, merge
 from zarts.parts import load_dataset
 from zarts.recorder import read_snapshot
 from zarts.runfile import JSON, Run
@@ -60,7 +60,7 @@ class Bundle:
     """All that a worker needs of a run, so that it needs no folder in common with the caller.
 
     Attributes:
-        config: The settings, nested.
+        config: The settings, nested, with the number of lanes that the run began with.
         plane: Origin, basis, scale and rate of the M steps, as stored.
         weights: ω of the origin.
         digest: SHA-256 of ω (``digest_of``).
@@ -84,7 +84,11 @@ class Bundle:
         snapshot = read_snapshot(run, int(str(record.attributes["epoch"])))
         weights = {name: weight.numpy() for name, weight in snapshot.weights.items()}
         fingerprint = str(run.provenance.get("data_fingerprint", ""))
-        return cls(run.config, dict(record.arrays), weights, digest_of(weights), fingerprint)
+        # as many candidates side by side as when the run began, whatever would be chosen today;
+        # runs that do not tell are from before there were several
+        lanes = int(str(record.attributes.get("lanes", 1)))
+        config = merge(run.config, {"supernet": {"lanes": lanes}})
+        return cls(config, dict(record.arrays), weights, digest_of(weights), fingerprint)
 
     def ground(self) -> Ground:
         """Objective and plane, from what is in here and from nothing else.

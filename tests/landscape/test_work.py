@@ -20,6 +20,7 @@ from landscape.record import Status, load
 from landscape.work import Bundle, do, set_up
 from tests.landscape.conftest import Finished
 from tests.tiny import tiny
+from zarts import parts
 from zarts.config import Config, ConfigError
 from zarts.runfile import Run
 
@@ -76,6 +77,19 @@ def test_when_all_points_fail_the_work_stops_early(
     with pytest.raises(ChildProcessError, match=r"4 of 4 points failed.*RuntimeError: broken"):
         compute(run, Config.from_table(run.config))
     assert (load(run).surfaces[0].status == Status.FAILED).sum() == 4  # kept, and tried again
+
+
+def test_a_landscape_goes_on_with_the_lanes_it_began_with(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another number would be chosen today: the last digits stay what they were."""
+    assert finished.run.read("plane").attributes["lanes"] == 4
+    run = without_figure(finished, tmp_path)
+    monkeypatch.setattr(parts, "_CPU_LANES", 3)
+    assert parts.lanes_of(Config.from_table(run.config)) == 3
+    assert Bundle.of(run).ground().objective.lanes == 4
+    compute(run, Config.from_table(run.config))
+    assert run.content_hash() == finished.run.content_hash()
 
 
 def test_a_worker_gets_all_it_needs_and_checks_it(finished: Finished) -> None:
