@@ -16,6 +16,7 @@ from zarts.supernet.kernels import (
     Kernels,
     factorized_reduce,
     from_phases,
+    join,
     pad_to_even,
     pointwise,
     to_phases,
@@ -124,10 +125,7 @@ class CellPass:
                 if node in phases:
                     sums.add(node, from_phases(phases.pop(node)))
                 states.append(sums.pop(node))
-        if self.lanes == 1:
-            return torch.cat(states, dim=1)
-        apart = [state.permute(0, 2, 3, 1).unflatten(3, (self.lanes, -1)) for state in states]
-        return torch.cat(apart, dim=4).flatten(3).permute(0, 3, 1, 2)
+        return join(states, self.lanes)
 
     def _per_channel(self, scale: Tensor) -> Tensor:
         """One mixture weight, of each lane for its channels."""

@@ -7,6 +7,7 @@ quoted here are from one thread of an AVX2 CPU with oneDNN; ``benchmarks/`` meas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ __all__ = [
     "depthwise",
     "factorized_reduce",
     "from_phases",
+    "join",
     "pad_to_even",
     "pointwise",
     "to_phases",
@@ -193,6 +195,40 @@ def _gradient(
         [by_x, not by_x, False],
     )
     return found[0] if by_x else found[1]
+
+
+def join(images: Sequence[Tensor], lanes: int = 1) -> Tensor:
+    """The channels of S images (n, lanes·C, h, w) one after the other: (n, lanes·S·C, h, w)."""
+    if lanes == 1:
+        joined: Tensor = _Join.apply(*images)
+        return joined
+    apart = [image.permute(0, 2, 3, 1).unflatten(3, (lanes, -1)) for image in images]
+    return torch.cat(apart, dim=4).flatten(3).permute(0, 3, 1, 2)
+
+
+class _Join(torch.autograd.Function):
+    """Joins images whose gradients are dense again.
+
+    Autograd would hand out parts of one gradient, and everything that reads a part would copy it.
+    """
+
+    @staticmethod
+    def forward(*images: Tensor) -> Tensor:
+        return torch.cat(images, dim=1)
+
+    @staticmethod
+    def setup_context(ctx: _Count, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.count = len(inputs)
+
+    @staticmethod
+    def backward(ctx: _Count, gradient: Tensor) -> tuple[Tensor, ...]:
+        return tuple(channels_last(part) for part in gradient.chunk(ctx.count, dim=1))
+
+
+class _Count(torch.autograd.function.FunctionCtx):
+    """What autograd keeps of a call of ``_Join``, for the type checker."""
+
+    count: int
 
 
 def pad_to_even(x: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ def convolve(
         scale = mixture.unsqueeze(-1).expand(*mixture.shape, channels).contiguous().flatten()
     if operation == "skip_connect":
         y = factorized_reduce(x, weights["pointwise_0"], edges, lanes)
-        return batch_norm(y, scale).chunk(edges, dim=1)
+        return _apart(batch_norm(y, scale), edges)
     y = torch.cat([x] * edges, dim=1) if edges > 1 else x
     first = 1 if operation.startswith("dil") else stride
     y = depthwise(y, weights["depthwise_0"], first, kernels, lanes)
@@ -180,4 +180,9 @@ def convolve(
         y = functional.relu(batch_norm(y), inplace=True)
         y = depthwise(y, weights["depthwise_1"], 1, kernels, lanes)
         y = pointwise(y, weights["pointwise_1"], edges * lanes, kernels)
-    return batch_norm(y, scale).chunk(edges, dim=1)
+    return _apart(batch_norm(y, scale), edges)
+
+
+def _apart(y: Tensor, edges: int) -> Sequence[Tensor]:
+    """The image of each edge; of one alone it is no part, whose gradient would be copied."""
+    return y.chunk(edges, dim=1) if edges > 1 else (y,)
