@@ -137,19 +137,35 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """The gradient by a 5x5 kernel: its left and its right three columns, which share the middle.
+    """The gradient by a 5x5 kernel, from those by two kernels of width 3.
 
-    The former see the image padded on its left, the latter on its right.
+    Of an even width, one is that of the middle columns; the other, of pixels two apart, is that of
+    the outer ones. Else they are that of the left three columns, which see the image padded on its
+    left, and of the right three, which see it padded on its right.
     """
     missing = 5 - gradient.shape[2]
     if missing > 0:  # rows of no gradient make the result as high as the kernel
         gradient = functional.pad(gradient, (0, 0, 0, missing))
         x = functional.pad(x, (0, 0, 0, stride * missing))
+    if stride == 1 and x.shape[3] % 2 == 0:
+        three, border = weight[..., :3], (2, 1)
+        middle = _gradient(gradient, x, three, 1, border, by_x=False)
+        twice = torch.cat([three, three])
+        outer = _gradient(_pairs(gradient), _pairs(x), twice, 1, border, by_x=False)
+        outer = outer.view(2, *middle.shape).sum(0)
+        return torch.cat([outer[..., :1], middle, outer[..., 2:]], dim=-1)
     left, right = (
         _gradient(gradient, padded, weight[..., :3], stride, (2, 0), by_x=False)
         for padded in _padded(x)
     )
     return torch.cat([left, right[..., 1:]], dim=-1)
+
+
+def _pairs(x: Tensor) -> Tensor:
+    """Two neighbours in a row as one pixel: (n, C, h, w) -> (n, 2C, h, w/2), channels-last."""
+    images, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(images, height, width // 2, 2 * channels)
+    return rows.permute(0, 3, 1, 2)
 
 
 def _padded(x: Tensor) -> tuple[Tensor, Tensor]:
