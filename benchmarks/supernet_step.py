@@ -27,7 +27,7 @@ from zarts.supernet.spaces import SPACES
 # name, network, images (n, c, h, w), repetitions, least ratio
 CASES = (
     ("quick", Supernet(SPACES["s3"], 8, 3, image_channels=1), (32, 1, 9, 9), 25, 3.0),
-    ("s6_16x8", Supernet(SPACES["s6"]), (64, 3, 32, 32), 3, 4.0),
+    ("s6_16x8", Supernet(SPACES["s6"]), (64, 3, 32, 32), 5, 4.0),
 )
 LEAST_SHARE_OF_PEAK = 0.1  # the field's reference network reaches 0.02 to 0.1
 

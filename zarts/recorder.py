@@ -69,8 +69,10 @@ def iterations_done(run: Run) -> int:
     Raises:
         RunError: If the checkpoint is damaged.
     """
-    record = _checkpoint(run, Config.from_table(run.config))
-    return int(str(record.attributes["iteration"])) if record else 0
+    record = _checkpoint(run)
+    if record is None or not _goes_on(record, run, Config.from_table(run.config)):
+        return 0
+    return int(str(record.attributes["iteration"]))
 
 
 def read_snapshot(run: Run, epoch: int) -> Snapshot:
@@ -140,7 +142,7 @@ def record_search(
     if search_finished(run, config):
         return read_snapshot(run, search_config.epochs)
     problem = make_problem(config)
-    state = _restore(_checkpoint(run, config), problem)
+    state = _restore(run, config, problem)
     size = problem.feed.iterations_per_epoch
     steps = search(
         state.objective,
@@ -228,7 +230,8 @@ def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> s
         "skip_share": genotype.skip_share,
     }
     arrays = state.arrays() | {f"epoch/{name}": np.array(value) for name, value in facts.items()}
-    run.write(f"search/epoch-{epoch:04d}", arrays, {"epoch": epoch, "genotype": str(genotype)})
+    about = {"epoch": epoch, "genotype": str(genotype), "lanes": state.objective.lanes}
+    run.write(f"search/epoch-{epoch:04d}", arrays, about)
     state.rows.clear()
     if epoch == config.search.epochs or epoch in config.search.snapshots:
         cpu = {name: weight.detach().cpu() for name, weight in weights.items()}
@@ -244,12 +247,13 @@ def _holds(run: Run, config: Config, epochs: int) -> bool:
     return all(name in run for name in names)
 
 
-def _checkpoint(run: Run, config: Config) -> Record | None:
-    """The record to go on from; None to start over, so that what is missing is written again."""
-    if "checkpoint" not in run:
-        return None
-    record = run.read("checkpoint")
-    return record if _holds(run, config, int(str(record.attributes["epochs"]))) else None
+def _checkpoint(run: Run) -> Record | None:
+    return run.read("checkpoint") if "checkpoint" in run else None
+
+
+def _goes_on(record: Record, run: Run, config: Config) -> bool:
+    """Whether a search goes on from a checkpoint, or starts over to write again what is missing."""
+    return _holds(run, config, int(str(record.attributes["epochs"])))
 
 
 def _save(run: Run, state: _State, iterations_per_epoch: int) -> None:
@@ -260,12 +264,18 @@ def _save(run: Run, state: _State, iterations_per_epoch: int) -> None:
     arrays |= {f"rows/{name}": array for name, array in state.arrays().items()}
     arrays["alpha"] = state.alpha.numpy()
     epochs = state.iteration // iterations_per_epoch
-    run.write("checkpoint", arrays, {"iteration": state.iteration, "epochs": epochs})
+    facts = {"iteration": state.iteration, "epochs": epochs, "lanes": state.objective.lanes}
+    run.write("checkpoint", arrays, facts)
 
 
-def _restore(record: Record | None, problem: Problem) -> _State:
-    state = _State(problem)
+def _restore(run: Run, config: Config, problem: Problem) -> _State:
+    """Where a search stands, with the number of lanes it began with, whatever is chosen today."""
+    state, record = _State(problem), _checkpoint(run)
     if record is None:
+        return state
+    lanes = int(str(record.attributes.get("lanes", 1)))
+    state.objective = replace(state.objective, lanes=lanes)
+    if not _goes_on(record, run, config):
         return state
     like = next(iter(problem.objective.weights.values()))
 
@@ -276,7 +286,7 @@ def _restore(record: Record | None, problem: Problem) -> _State:
         return {name: stored[name].to(like) for name in names}
 
     state.objective = replace(
-        problem.objective,
+        state.objective,
         weights=placed("weights/"),
         velocity=placed("velocity/") or None,
         iteration=int(str(record.attributes["iteration"])),

@@ -219,6 +219,8 @@ def _checkpoint(name: str, record: Record, config: Config) -> Problems:
         yield f"alpha is {record.arrays['alpha'].shape}"
     for key in ("iteration", "epochs"):
         int(str(record.attributes[key]))
+    if int(str(record.attributes.get("lanes", 1))) < 1:
+        yield f"has {record.attributes['lanes']} lanes, expected at least 1"
 
 
 def _exactly(arrays: Arrays, wanted: Mapping[str, tuple[str, Shape]]) -> Problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from tests.tiny import Crash, crash_after, create, tiny
-from zarts import recorder
+from zarts import parts, recorder
 from zarts.assembly import make_problem
 from zarts.config import Config
 from zarts.inner import Diverged
@@ -88,7 +89,8 @@ def test_a_record_describes_its_epoch(finished: dict[str, Run]) -> None:
                 if name.startswith("epoch/")
             }
             genotype = derive(space, alpha)
-            assert record.attributes == {"epoch": epoch, "genotype": str(genotype)}
+            about = {"epoch": epoch, "genotype": str(genotype), "lanes": 4}
+            assert record.attributes == about
             assert facts["skip_share"] == pytest.approx(genotype.skip_share)
             assert facts["alpha_entropy"] == pytest.approx(entropy(space, alpha))
             assert 0 <= facts["val_accuracy"] <= 1
@@ -243,9 +245,31 @@ def test_a_resumed_search_clips_by_the_same_norm(tmp_path: Path) -> None:
     record_search(run, config)
     assert run.content_hash() == whole.content_hash()
     problem = make_problem(config)
-    restored = recorder._restore(run.read("checkpoint"), problem)
+    restored = recorder._restore(run, config, problem)
     assert list(restored.objective.weights) == list(problem.objective.weights)
     assert list(restored.objective.velocity or {}) == list(problem.objective.weights)
+
+
+@pytest.mark.parametrize("lost", [(), ("search/epoch-0001",)], ids=["goes on", "starts over"])
+def test_a_search_goes_on_with_the_lanes_it_began_with(
+    lost: Sequence[str], finished: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another number would be chosen today: the last digits stay what they were."""
+    run, left = create(tmp_path / "run", MGS), iter([True, True, False])
+
+    def stop_third() -> None:
+        if not next(left):
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        record_search(run, MGS, check=stop_third)
+    assert run.read("checkpoint").attributes["lanes"] == 4
+    for name in lost:
+        (run.path / f"{name}.h5").unlink()
+    monkeypatch.setattr(parts, "_CPU_LANES", 3)
+    assert make_problem(MGS).objective.lanes == 3
+    record_search(Run.open(run.path), MGS)
+    assert run.content_hash() == finished["zarts-mgs"].content_hash()
 
 
 def test_in_the_middle_of_an_epoch_there_is_a_checkpoint_and_no_record(tmp_path: Path) -> None:
