@@ -14,7 +14,7 @@ from torch import Tensor
 from zarts.assembly import Problem, make_optimizer, make_problem, sigma_schedule
 from zarts.config import Config
 from zarts.inner import Diverged, Weights
-from zarts.runfile import Array, Record, Run
+from zarts.runfile import JSON, Array, Record, Run
 from zarts.search import Memory, Step, search
 from zarts.supernet.genotype import derive, entropy
 
@@ -230,8 +230,9 @@ def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> s
         "skip_share": genotype.skip_share,
     }
     arrays = state.arrays() | {f"epoch/{name}": np.array(value) for name, value in facts.items()}
-    about = {"epoch": epoch, "genotype": str(genotype), "lanes": state.objective.lanes}
-    run.write(f"search/epoch-{epoch:04d}", arrays, about)
+    lanes = state.objective.lanes
+    notes: dict[str, JSON] = {"epoch": epoch, "genotype": str(genotype), "lanes": lanes}
+    run.write(f"search/epoch-{epoch:04d}", arrays, notes)
     state.rows.clear()
     if epoch == config.search.epochs or epoch in config.search.snapshots:
         cpu = {name: weight.detach().cpu() for name, weight in weights.items()}
