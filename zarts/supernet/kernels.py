@@ -110,13 +110,10 @@ class _Depthwise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-        return _depthwise(x, weight, stride)
-
-    @staticmethod
-    def setup_context(ctx: _Context, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
-        x, weight, ctx.stride = inputs
+    def forward(ctx: _Context, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+        ctx.stride = stride
         ctx.save_for_backward(x, weight)
+        return _depthwise(x, weight, stride)
 
     @staticmethod
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -229,12 +226,9 @@ class _Join(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(*images: Tensor) -> Tensor:
+    def forward(ctx: _Count, *images: Tensor) -> Tensor:
+        ctx.count = len(images)
         return torch.cat(images, dim=1)
-
-    @staticmethod
-    def setup_context(ctx: _Count, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.count = len(inputs)
 
     @staticmethod
     def backward(ctx: _Count, gradient: Tensor) -> tuple[Tensor, ...]:
@@ -316,17 +310,14 @@ class _Parities(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
+    def forward(ctx: _Size, x: Tensor) -> Tensor:
+        ctx.size = x.shape
         images, height, width, lanes, channels = x.shape
         shape = (images, -(-height // 2), -(-width // 2), lanes, 2 * channels)
         joined = x.new_zeros(shape) if height % 2 or width % 2 else x.new_empty(shape)
         joined[..., :channels] = x[:, ::2, ::2]
         joined[:, : height // 2, : width // 2, :, channels:] = x[:, 1::2, 1::2]
         return joined
-
-    @staticmethod
-    def setup_context(ctx: _Size, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.size = inputs[0].shape
 
     @staticmethod
     def backward(ctx: _Size, gradient: Tensor) -> Tensor:
