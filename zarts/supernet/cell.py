@@ -125,7 +125,7 @@ class CellPass:
                 if node in phases:
                     sums.add(node, from_phases(phases.pop(node)))
                 states.append(sums.pop(node))
-        return join(states, self.lanes)
+        return join(states, self.kernels, self.lanes)
 
     def _per_channel(self, scale: Tensor) -> Tensor:
         """One mixture weight, of each lane for its channels."""

@@ -48,6 +48,13 @@ class Kernels:
         """Tells whether the edges that read ``x`` (n, lanes·C, h, w) are convolved in one call."""
         return x.numel() * x.element_size() <= self.stack_below * lanes
 
+    def joins_dense(self, x: Tensor, lanes: int = 1) -> bool:
+        """Tells whether images like ``x`` are joined so that the gradient of each is dense.
+
+        Not where edges are stacked, as their gradients are copied into one anyway.
+        """
+        return lanes == 1 and not self.stacks(x)
+
 
 def channels_last(x: Tensor) -> Tensor:
     """The same image (n, C, h, w), its channels next to each other in memory."""
@@ -210,11 +217,13 @@ def _gradient(
     return found[0] if by_x else found[1]
 
 
-def join(images: Sequence[Tensor], lanes: int = 1) -> Tensor:
+def join(images: Sequence[Tensor], kernels: Kernels, lanes: int = 1) -> Tensor:
     """The channels of S images (n, lanes·C, h, w) one after the other: (n, lanes·S·C, h, w)."""
-    if lanes == 1:
+    if kernels.joins_dense(images[0], lanes):
         joined: Tensor = _Join.apply(*images)
         return joined
+    if lanes == 1:
+        return torch.cat(list(images), dim=1)
     apart = [image.permute(0, 2, 3, 1).unflatten(3, (lanes, -1)) for image in images]
     return torch.cat(apart, dim=4).flatten(3).permute(0, 3, 1, 2)
 

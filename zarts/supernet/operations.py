@@ -169,7 +169,7 @@ def convolve(
         scale = mixture.unsqueeze(-1).expand(*mixture.shape, channels).contiguous().flatten()
     if operation == "skip_connect":
         y = factorized_reduce(x, weights["pointwise_0"], edges, lanes)
-        return _apart(batch_norm(y, scale), edges)
+        return _apart(batch_norm(y, scale), edges, kernels, lanes)
     y = torch.cat([x] * edges, dim=1) if edges > 1 else x
     first = 1 if operation.startswith("dil") else stride
     y = depthwise(y, weights["depthwise_0"], first, kernels, lanes)
@@ -180,9 +180,13 @@ def convolve(
         y = functional.relu(batch_norm(y), inplace=True)
         y = depthwise(y, weights["depthwise_1"], 1, kernels, lanes)
         y = pointwise(y, weights["pointwise_1"], edges * lanes, kernels)
-    return _apart(batch_norm(y, scale), edges)
+    return _apart(batch_norm(y, scale), edges, kernels, lanes)
 
 
-def _apart(y: Tensor, edges: int) -> Sequence[Tensor]:
-    """The image of each edge; of one alone it is no part, whose gradient would be copied."""
-    return y.chunk(edges, dim=1) if edges > 1 else (y,)
+def _apart(y: Tensor, edges: int, kernels: Kernels, lanes: int) -> Sequence[Tensor]:
+    """The image of each edge.
+
+    Of an edge that is convolved alone it is no part, as the gradient of a part is a copy; but the
+    copy is what makes the gradient dense where ``kernels.join`` does not.
+    """
+    return (y,) if edges == 1 and kernels.joins_dense(y, lanes) else y.chunk(edges, dim=1)
