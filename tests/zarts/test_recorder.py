@@ -49,6 +49,18 @@ def run_once(path: Path, config: Config) -> Run:
     return run
 
 
+def stop_after(iterations: int, run: Run, config: Config) -> None:
+    """Searches until so many iterations are done."""
+    done = count(1)
+
+    def check() -> None:
+        if next(done) == iterations:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        record_search(run, config, check=check)
+
+
 def test_a_record_holds_every_update_of_an_epoch(finished: dict[str, Run]) -> None:
     run = finished["zarts-mgs"]
     space = make_problem(MGS).objective.space
@@ -89,8 +101,7 @@ def test_a_record_describes_its_epoch(finished: dict[str, Run]) -> None:
                 if name.startswith("epoch/")
             }
             genotype = derive(space, alpha)
-            about = {"epoch": epoch, "genotype": str(genotype), "lanes": 4}
-            assert record.attributes == about
+            assert record.attributes == {"epoch": epoch, "genotype": str(genotype), "lanes": 4}
             assert facts["skip_share"] == pytest.approx(genotype.skip_share)
             assert facts["alpha_entropy"] == pytest.approx(entropy(space, alpha))
             assert 0 <= facts["val_accuracy"] <= 1
@@ -255,14 +266,8 @@ def test_a_search_goes_on_with_the_lanes_it_began_with(
     lost: Sequence[str], finished: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where another number would be chosen today: the last digits stay what they were."""
-    run, left = create(tmp_path / "run", MGS), iter([True, True, False])
-
-    def stop_third() -> None:
-        if not next(left):
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        record_search(run, MGS, check=stop_third)
+    run = create(tmp_path / "run", MGS)
+    stop_after(3, run, MGS)
     assert run.read("checkpoint").attributes["lanes"] == 4
     for name in lost:
         (run.path / f"{name}.h5").unlink()
@@ -274,14 +279,7 @@ def test_a_search_goes_on_with_the_lanes_it_began_with(
 
 def test_in_the_middle_of_an_epoch_there_is_a_checkpoint_and_no_record(tmp_path: Path) -> None:
     run = create(tmp_path / "run", DARTS)
-    left = iter([True, False])
-
-    def stop_second() -> None:
-        if not next(left):
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        record_search(run, DARTS, check=stop_second)
+    stop_after(2, run, DARTS)
     assert run.names() == ["checkpoint"]
     assert run.read("checkpoint").arrays["rows/alpha"].shape[0] == 2
 
@@ -301,14 +299,7 @@ def test_every_part_of_the_checkpoint_matters(
 ) -> None:
     """The comparison of hashes can fail: without Adam's moments, or ω's momentum, it does."""
     run = create(tmp_path / "run", DARTS)
-    left = iter([True, True, False])
-
-    def stop_third() -> None:
-        if not next(left):
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        record_search(run, DARTS, check=stop_third)
+    stop_after(3, run, DARTS)
     record = run.read("checkpoint")
     arrays = {
         name: np.zeros_like(array) if name.startswith(lost) else array
