@@ -38,7 +38,9 @@ class Kernels:
             depthwise convolution of an image larger than this has its gradient by the turned
             kernel.
         matmul_from: Channels from which a stacked pointwise convolution is a batched matrix product
-            instead of a grouped convolution.
+            instead of a grouped convolution. Of one edge's large image, four times as many: a
+            product fills its result with zeros first, which costs more than the arithmetic where
+            the result is no longer in the cache.
     """
 
     stack_below: int = 1 << 19
@@ -72,9 +74,9 @@ def pointwise(x: Tensor, weight: Tensor, groups: int, kernels: Kernels) -> Tenso
     """
     inputs = weight.shape[1]
     rows = x.permute(0, 2, 3, 1)  # (n, h, w, G·B): a matrix, as the image is channels-last
-    if groups == 1:
+    if groups == 1 and (kernels.stacks(x) or len(weight) >= 4 * kernels.matmul_from):
         return functional.linear(rows, weight.view(-1, inputs)).permute(0, 3, 1, 2)
-    if inputs < kernels.matmul_from:
+    if groups == 1 or inputs < kernels.matmul_from:
         return functional.conv2d(x, weight, groups=groups)
     return _products(rows, weight.view(groups, -1, inputs)).permute(0, 3, 1, 2)
 
@@ -125,22 +127,22 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        half = weight.shape[-1] // 2
+        size = weight.shape[-1]
         by_x = by_weight = None
         if ctx.needs_input_grad[0]:
             if ctx.stride == 1:
                 by_x = _depthwise(gradient, weight.flip(2, 3), 1)
             else:
-                by_x = _gradient(gradient, x, weight, ctx.stride, (half, half), by_x=True)
+                by_x = _gradients(gradient, x, weight, ctx.stride, (size // 2,) * 2)[0]
         if ctx.needs_input_grad[1]:
-            if half == 1:
-                by_weight = _gradient(gradient, x, weight, ctx.stride, (1, 1), by_x=False)
+            if size == 5:
+                by_weight = _by_wide(gradient, x, ctx.stride)
             else:
-                by_weight = _weight_gradient(gradient, x, weight, ctx.stride)
+                by_weight = _by_weight(gradient, x, (3, 3), ctx.stride, (1, 1))
         return by_x, by_weight, None
 
 
-def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+def _by_wide(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
     """The gradient by a 5x5 kernel, from those by two kernels of width 3.
 
     Of an even width, one is that of the middle columns; the other, of pixels two apart, is that of
@@ -152,16 +154,11 @@ def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) -
         gradient = functional.pad(gradient, (0, 0, 0, missing))
         x = functional.pad(x, (0, 0, 0, stride * missing))
     if stride == 1 and x.shape[3] % 2 == 0:
-        three, border = weight[..., :3], (2, 1)
-        middle = _gradient(gradient, x, three, 1, border, by_x=False)
-        twice = torch.cat([three, three])
-        outer = _gradient(_pairs(gradient), _pairs(x), twice, 1, border, by_x=False)
+        middle = _by_weight(gradient, x, (5, 3), 1, (2, 1))
+        outer = _by_weight(_pairs(gradient), _pairs(x), (5, 3), 1, (2, 1))
         outer = outer.view(2, *middle.shape).sum(0)
         return torch.cat([outer[..., :1], middle, outer[..., 2:]], dim=-1)
-    left, right = (
-        _gradient(gradient, padded, weight[..., :3], stride, (2, 0), by_x=False)
-        for padded in _padded(x)
-    )
+    left, right = (_by_weight(gradient, padded, (5, 3), stride, (2, 0)) for padded in _padded(x))
     return torch.cat([left, right[..., 1:]], dim=-1)
 
 
@@ -191,16 +188,27 @@ def _padded(x: Tensor) -> tuple[Tensor, Tensor]:
     return left, right
 
 
-def _gradient(
+def _by_weight(
+    gradient: Tensor, x: Tensor, size: tuple[int, int], stride: int, padding: tuple[int, int]
+) -> Tensor:
+    """The gradient of a depthwise convolution by its kernels, which have this height and width.
+
+    Their values do not matter, so these are any: kernels cut to size would be copied.
+    """
+    kernels = x.new_empty(x.shape[1], 1, *size)
+    return _gradients(gradient, x, kernels, stride, padding, by_x=False)[1]
+
+
+def _gradients(
     gradient: Tensor,
     x: Tensor,
     weight: Tensor,
     stride: int,
-    padding: tuple[int, int],
+    padding: tuple[int, ...],
     *,
-    by_x: bool,
-) -> Tensor:
-    """The gradient of a depthwise convolution by its images or by its weights."""
+    by_x: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """The gradient of a depthwise convolution by its images, or else by its weights."""
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
         gradient,
         x,
@@ -214,7 +222,7 @@ def _gradient(
         x.shape[1],
         [by_x, not by_x, False],
     )
-    return found[0] if by_x else found[1]
+    return found[:2]
 
 
 def join(images: Sequence[Tensor], kernels: Kernels, lanes: int = 1) -> Tensor:

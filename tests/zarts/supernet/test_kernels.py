@@ -53,6 +53,20 @@ def test_depthwise_is_torchs(height, width, stride, kernel, how):
     agree(lambda x, weight: kernels.depthwise(x, weight, stride, how), plain, inputs)
 
 
+@pytest.mark.parametrize("width", [6, 7])
+def test_depthwise_reads_no_memory_it_has_not_written(width, monkeypatch):
+    def dirty(x, *size):
+        return x.new_full(size, float("nan"))
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", dirty)
+    inputs = tensors((2, 3, 7, width), (3, 1, 5, 5))
+    agree(
+        lambda x, weight: kernels.depthwise(x, weight, 1, Kernels()),
+        lambda x, weight: functional.conv2d(x, weight, None, 1, 2, groups=3),
+        inputs,
+    )
+
+
 @pytest.mark.parametrize("size", [(4, 3), (8, 8), (32, 32)])
 def test_depthwise_of_width_5_in_single_precision(size):
     x, weight = tensors((4, 16, *size), (16, 1, 5, 5), dtype=torch.float32)
@@ -74,14 +88,13 @@ def test_depthwise_of_width_5_in_single_precision(size):
     inputs=st.integers(1, 6),
     outputs=st.integers(1, 6),
     size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    matmul_from=st.sampled_from([1, 100]),
+    how=st.builds(Kernels, st.sampled_from([0, 1 << 30]), st.sampled_from([1, 100])),
     channels_last=st.booleans(),
 )
-def test_pointwise_is_torchs(edges, inputs, outputs, size, matmul_from, channels_last):
+def test_pointwise_is_torchs(edges, inputs, outputs, size, how, channels_last):
     x, weight = tensors((2, edges * inputs, *size), (edges * outputs, inputs, 1, 1))
     if channels_last:
         x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-    how = Kernels(matmul_from=matmul_from)
     agree(
         lambda x, weight: kernels.pointwise(x, weight, edges, how),
         lambda x, weight: functional.conv2d(x, weight, groups=edges),
