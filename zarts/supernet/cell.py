@@ -162,7 +162,7 @@ class CellPass:
                     yield Candidate(use, place, operation, y, mixed=False, phased=False)
                 continue
             if operations.is_shared(operation, stride):
-                y = operations.share(operation, x, stride)
+                y = operations.share(operation, x, stride, self.kernels, self.lanes)
                 for place, use in enumerate(uses):
                     yield Candidate(use, place, operation, y, mixed=False, phased=False)
                 continue

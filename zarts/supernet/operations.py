@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zarts.supernet.depthwise import average_pool, depthwise
 from zarts.supernet.kernels import (
     Kernels,
     channels_last,
-    depthwise,
     factorized_reduce,
     from_phases,
     pointwise,
@@ -84,11 +84,11 @@ def batch_norm(x: Tensor, scale: Tensor | None = None, shift: Tensor | None = No
     return functional.batch_norm(x, None, None, scale, shift, training=True)
 
 
-def _pool(operation: str, x: Tensor, stride: int) -> Tensor:
+def _pool(operation: str, x: Tensor, stride: int, kernels: Kernels, lanes: int) -> Tensor:
     if operation == "max_pool_3x3":
         pooled = functional.max_pool2d(x, 3, stride, padding=1)
     else:
-        pooled = functional.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
+        pooled = average_pool(x, stride, kernels, lanes)
     return batch_norm(pooled)
 
 
@@ -97,9 +97,9 @@ def is_shared(operation: str, stride: int) -> bool:
     return operation in _POOLS or (operation == "skip_connect" and stride == 1)
 
 
-def share(operation: str, x: Tensor, stride: int) -> Tensor:
+def share(operation: str, x: Tensor, stride: int, kernels: Kernels, lanes: int = 1) -> Tensor:
     """Applies a shared operation: (n, C, h, w) -> (n, C, h/stride, w/stride), rounded up."""
-    return x if operation == "skip_connect" else _pool(operation, x, stride)
+    return x if operation == "skip_connect" else _pool(operation, x, stride, kernels, lanes)
 
 
 def noise(x: Tensor, stride: int, rng: torch.Generator, lanes: int = 1) -> Tensor:

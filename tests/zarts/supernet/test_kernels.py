@@ -1,85 +1,14 @@
 """The fast kernels against PyTorch's plain convolutions: values, gradients, second derivatives."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from tests.zarts.supernet.agree import agree, tensors
 from zarts.config import SupernetConfig
-from zarts.rng import generator
 from zarts.supernet import kernels
 from zarts.supernet.kernels import Kernels
-
-
-def tensors(*shapes, dtype=torch.float64):
-    rng = generator(0, "kernels", str(shapes))
-    return [torch.randn(shape, generator=rng, dtype=dtype).requires_grad_() for shape in shapes]
-
-
-def agree(fast, plain, inputs, tolerance=1e-10):
-    """Values, gradients and a second derivative of two functions of the same tensors."""
-    values = fast(*inputs), plain(*inputs)
-    torch.testing.assert_close(*values, rtol=tolerance, atol=tolerance)
-    direction = torch.randn(
-        values[0].shape, generator=generator(1, "direction"), dtype=values[0].dtype
-    )
-    firsts = [
-        torch.autograd.grad(value.square(), inputs, direction, create_graph=True)
-        for value in values
-    ]
-    seconds = [
-        torch.autograd.grad(sum(grad.square().sum() for grad in first), inputs) for first in firsts
-    ]
-    for one, other in (*zip(*firsts, strict=True), *zip(*seconds, strict=True)):
-        scale = float(other.detach().abs().max()) + 1
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * scale)
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    height=st.integers(1, 9),
-    width=st.integers(1, 9),
-    stride=st.sampled_from([1, 2]),
-    kernel=st.sampled_from([3, 5]),
-    how=st.sampled_from([Kernels(0), Kernels(1 << 30)]),
-)
-def test_depthwise_is_torchs(height, width, stride, kernel, how):
-    inputs = tensors((2, 3, height, width), (3, 1, kernel, kernel))
-
-    def plain(x, weight):
-        return functional.conv2d(x, weight, None, stride, kernel // 2, groups=3)
-
-    agree(lambda x, weight: kernels.depthwise(x, weight, stride, how), plain, inputs)
-
-
-@pytest.mark.parametrize("width", [6, 7])
-def test_depthwise_reads_no_memory_it_has_not_written(width, monkeypatch):
-    def dirty(x, *size):
-        return x.new_full(size, float("nan"))
-
-    monkeypatch.setattr(torch.Tensor, "new_empty", dirty)
-    inputs = tensors((2, 3, 7, width), (3, 1, 5, 5))
-    agree(
-        lambda x, weight: kernels.depthwise(x, weight, 1, Kernels()),
-        lambda x, weight: functional.conv2d(x, weight, None, 1, 2, groups=3),
-        inputs,
-    )
-
-
-@pytest.mark.parametrize("size", [(4, 3), (8, 8), (32, 32)])
-def test_depthwise_of_width_5_in_single_precision(size):
-    x, weight = tensors((4, 16, *size), (16, 1, 5, 5), dtype=torch.float32)
-    x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-    gradients = [
-        torch.autograd.grad(run(x, weight).square().sum(), [x, weight])
-        for run in (
-            lambda x, weight: kernels.depthwise(x, weight, 1, Kernels()),
-            lambda x, weight: functional.conv2d(x, weight, None, 1, 2, groups=16),
-        )
-    ]
-    for fast, plain in zip(*gradients, strict=True):
-        assert float((fast - plain).abs().max() / plain.abs().max()) < 1e-5
 
 
 @settings(max_examples=40, deadline=None)

@@ -61,7 +61,7 @@ def test_noise_ignores_its_input_and_is_strided():
 def test_pools_are_normalised_and_do_not_count_the_padding():
     x = torch.ones(2, 2, 4, 4) + torch.arange(2.0)[:, None, None, None]
     for operation in ("max_pool_3x3", "avg_pool_3x3"):
-        y = operations.share(operation, x, 2)
+        y = operations.share(operation, x, 2, kernels.Kernels())
         assert y.shape == (2, 2, 2, 2)
         torch.testing.assert_close(y[0], -torch.ones(2, 2, 2), rtol=1e-4, atol=0)
 
