@@ -14,13 +14,30 @@ from zarts.supernet.kernels import Kernels, channels_last
 __all__ = ["average_pool", "depthwise"]
 
 
-def depthwise(x: Tensor, weight: Tensor, stride: int, kernels: Kernels, lanes: int = 1) -> Tensor:
-    """Convolves each channel of (n, C, h, w) with its own kernel (C, 1, k, k), k odd."""
+def depthwise(
+    x: Tensor,
+    weight: Tensor,
+    stride: int,
+    kernels: Kernels,
+    lanes: int = 1,
+    *,
+    rectify: bool = False,
+) -> Tensor:
+    """Convolves each channel of (n, C, h, w) with its own kernel (C, 1, k, k), k odd.
+
+    Args:
+        x: Images.
+        weight: Kernels.
+        stride: 1 or 2.
+        kernels: How.
+        lanes: How many candidates share the image.
+        rectify: Whether ReLU comes first. ``x`` is overwritten then, so nothing else may need it.
+    """
     wide = weight.shape[-1] == 5
     if x.device.type == "cpu" and (wide or (stride == 1 and not kernels.stacks(x, lanes))):
-        y: Tensor = _Depthwise.apply(x, weight, stride)
+        y: Tensor = _Depthwise.apply(x, weight, stride, rectify)
         return y
-    return _depthwise(x, weight, stride)
+    return _depthwise(functional.relu(x, inplace=True) if rectify else x, weight, stride)
 
 
 def _depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -31,27 +48,36 @@ class _Context(torch.autograd.function.FunctionCtx):
     """What autograd keeps of a call, for the type checker."""
 
     stride: int
+    rectify: bool
     saved_tensors: tuple[Tensor, Tensor]
-    needs_input_grad: tuple[bool, bool, bool]
+    needs_input_grad: tuple[bool, bool, bool, bool]
 
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution whose gradients take the fast ones of oneDNN's kernels.
+    """A depthwise convolution, maybe after ReLU, whose gradients take the fast kernels of oneDNN.
 
     The gradient by the image is a convolution by the turned kernel, which takes three quarters of
     the time of what oneDNN has for it. For the gradient by the weights it has a fast kernel of
     width 3 and of a height up to that of the result; beyond, it takes five to forty times as long.
+    That kernel reads the image in an order which is slow if it is no longer in the cache; ReLU's
+    gradient comes before it, which reads it in a fast one.
     """
 
     @staticmethod
-    def forward(ctx: _Context, x: Tensor, weight: Tensor, stride: int) -> Tensor:
-        ctx.stride = stride
+    def forward(ctx: _Context, x: Tensor, weight: Tensor, stride: int, rectify: bool) -> Tensor:
+        ctx.stride, ctx.rectify = stride, rectify
+        if rectify:
+            x.relu_()
         ctx.save_for_backward(x, weight)
         return _depthwise(x, weight, stride)
 
     @staticmethod
-    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(
+        ctx: _Context, gradient: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
+        if ctx.rectify and torch.is_grad_enabled():
+            x = functional.relu(x)  # changes no number, but is part of the second derivative
         size = weight.shape[-1]
         by_x = by_weight = None
         if ctx.needs_input_grad[0]:
@@ -59,12 +85,22 @@ class _Depthwise(torch.autograd.Function):
                 by_x = _depthwise(gradient, weight.flip(2, 3), 1)
             else:
                 by_x = _gradients(gradient, x, weight, ctx.stride, (size // 2,) * 2)[0]
+            if ctx.rectify:
+                by_x = _by_relu(by_x, x)
         if ctx.needs_input_grad[1]:
             if size == 5:
                 by_weight = _by_wide(gradient, x, ctx.stride)
             else:
                 by_weight = _by_weight(gradient, x, (3, 3), ctx.stride, (1, 1))
-        return by_x, by_weight, None
+        return by_x, by_weight, None, None
+
+
+def _by_relu(gradient: Tensor, y: Tensor) -> Tensor:
+    """The gradient by what ReLU made ``y`` of; in place, if no second derivative is asked for."""
+    if torch.is_grad_enabled():
+        masked: Tensor = torch.ops.aten.threshold_backward(gradient, y, 0)
+        return masked
+    return torch.ops.aten.threshold_backward.grad_input(gradient, y, 0, grad_input=gradient)
 
 
 def _by_wide(gradient: Tensor, x: Tensor, stride: int) -> Tensor:

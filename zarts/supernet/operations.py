@@ -177,8 +177,7 @@ def convolve(
         y = from_phases(y)[:, :, : crop[0], : crop[1]]
     y = pointwise(y, weights["pointwise_0"], edges * lanes, kernels)
     if "depthwise_1" in weights:
-        y = functional.relu(batch_norm(y), inplace=True)
-        y = depthwise(y, weights["depthwise_1"], 1, kernels, lanes)
+        y = depthwise(batch_norm(y), weights["depthwise_1"], 1, kernels, lanes, rectify=True)
         y = pointwise(y, weights["pointwise_1"], edges * lanes, kernels)
     return _apart(batch_norm(y, scale), edges, kernels, lanes)
 

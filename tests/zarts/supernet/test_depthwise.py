@@ -18,14 +18,19 @@ from zarts.supernet.kernels import Kernels
     stride=st.sampled_from([1, 2]),
     kernel=st.sampled_from([3, 5]),
     how=st.sampled_from([Kernels(0), Kernels(1 << 30)]),
+    rectify=st.booleans(),
 )
-def test_depthwise_is_torchs(height, width, stride, kernel, how):
+def test_depthwise_is_torchs(height, width, stride, kernel, how, rectify):
     inputs = tensors((2, 3, height, width), (3, 1, kernel, kernel))
 
+    def fast(x, weight):
+        return depthwise(2 * x, weight, stride, how, rectify=rectify)
+
     def plain(x, weight):
+        x = functional.relu(2 * x) if rectify else 2 * x
         return functional.conv2d(x, weight, None, stride, kernel // 2, groups=3)
 
-    agree(lambda x, weight: depthwise(x, weight, stride, how), plain, inputs)
+    agree(fast, plain, inputs)
 
 
 @pytest.mark.parametrize("width", [6, 7])
