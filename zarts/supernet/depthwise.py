@@ -100,7 +100,8 @@ def _by_relu(gradient: Tensor, y: Tensor) -> Tensor:
     if torch.is_grad_enabled():
         masked: Tensor = torch.ops.aten.threshold_backward(gradient, y, 0)
         return masked
-    return torch.ops.aten.threshold_backward.grad_input(gradient, y, 0, grad_input=gradient)
+    torch.ops.aten.threshold_backward.grad_input(gradient, y, 0, grad_input=gradient)
+    return gradient
 
 
 def _by_wide(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
