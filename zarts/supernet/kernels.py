@@ -38,8 +38,8 @@ class Kernels:
             kernel.
         matmul_from: Channels from which a stacked pointwise convolution is a batched matrix product
             instead of a grouped convolution. Where the result is one image of more than
-            ``stack_below``, four times as many: a product fills it with zeros first, which costs
-            more than the arithmetic where memory is no longer in the cache.
+            ``stack_below`` on a CPU, four times as many: a product fills it with zeros first, which
+            costs more than the arithmetic where memory is no longer in the cache.
     """
 
     stack_below: int = 1 << 19
@@ -74,8 +74,8 @@ def pointwise(x: Tensor, weight: Tensor, groups: int, kernels: Kernels) -> Tenso
     inputs = weight.shape[1]
     rows = x.permute(0, 2, 3, 1)  # (n, h, w, G·B): a matrix, as the image is channels-last
     size = x.numel() // inputs * len(weight) * x.element_size()  # bytes of the result, if G is 1
-    small = size <= kernels.stack_below
-    if groups == 1 and (small or len(weight) >= 4 * kernels.matmul_from):
+    hot = x.device.type != "cpu" or size <= kernels.stack_below
+    if groups == 1 and (hot or len(weight) >= 4 * kernels.matmul_from):
         return functional.linear(rows, weight.view(-1, inputs)).permute(0, 3, 1, 2)
     if groups == 1 or inputs < kernels.matmul_from:
         return functional.conv2d(x, weight, groups=groups)
