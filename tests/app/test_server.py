@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -59,11 +60,12 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def listening(pid: int) -> set[str]:
     """Addresses, as hexadecimal text, of the sockets a process listens on."""
-    inodes = {
-        match[1]
-        for link in Path(f"/proc/{pid}/fd").iterdir()
-        if (match := re.fullmatch(r"socket:\[(\d+)\]", link.readlink().name))
-    }
+    inodes = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        # A file the server has closed since is not a socket it listens on.
+        with contextlib.suppress(FileNotFoundError):
+            if match := re.fullmatch(r"socket:\[(\d+)\]", link.readlink().name):
+                inodes.add(match[1])
     lines = [
         line.split()
         for table in ("tcp", "tcp6")
