@@ -57,8 +57,9 @@ class SupernetConfig:
         stem: ``cifar`` or ``imagenet`` (two more halvings).
         stack_below: Bytes of an edge's image up to which all edges of a source are convolved in one
             call, and ...
-        matmul_from: ... channels from which that is a matrix product (``supernet.kernels``). Kept
-            with the run, so that a resumed one has the same last digits.
+        matmul_from: ... channels from which that is a matrix product; beyond that size on a CPU,
+            four times as many (``supernet.kernels``). Kept with the run, so that a resumed one has
+            the same last digits.
         lanes: How many candidates with an ω of their own (M >= 1) are computed side by side; 0:
             four on a CPU where images are small, else one; up to eight on a GPU, by their size. A
             run keeps the number it began with.

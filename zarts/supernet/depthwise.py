@@ -84,7 +84,7 @@ class _Depthwise(torch.autograd.Function):
             if ctx.stride == 1:
                 by_x = _depthwise(gradient, weight.flip(2, 3), 1)
             else:
-                by_x = _gradients(gradient, x, weight, ctx.stride, (size // 2,) * 2)[0]
+                by_x = _gradient(gradient, x, weight, ctx.stride, (size // 2,) * 2, by_x=True)
             if ctx.rectify:
                 by_x = _by_relu(by_x, x)
         if ctx.needs_input_grad[1]:
@@ -158,19 +158,19 @@ def _by_weight(
     Their values do not matter, so these are any: kernels cut to size would be copied.
     """
     kernels = x.new_empty(x.shape[1], 1, *size)
-    return _gradients(gradient, x, kernels, stride, padding, by_x=False)[1]
+    return _gradient(gradient, x, kernels, stride, padding, by_x=False)
 
 
-def _gradients(
+def _gradient(
     gradient: Tensor,
     x: Tensor,
     weight: Tensor,
     stride: int,
     padding: tuple[int, ...],
     *,
-    by_x: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """The gradient of a depthwise convolution by its images, or else by its weights."""
+    by_x: bool,
+) -> Tensor:
+    """The gradient of a depthwise convolution by its images or by its weights."""
     found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
         gradient,
         x,
@@ -184,7 +184,7 @@ def _gradients(
         x.shape[1],
         [by_x, not by_x, False],
     )
-    return found[:2]
+    return found[0] if by_x else found[1]
 
 
 def average_pool(x: Tensor, stride: int, kernels: Kernels, lanes: int = 1) -> Tensor:

@@ -1,9 +1,11 @@
 """The fast kernels against PyTorch's plain convolutions: values, gradients, second derivatives."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.zarts.supernet.agree import agree, tensors
 from zarts.config import SupernetConfig
@@ -64,3 +66,34 @@ def test_which_edges_are_stacked_depends_on_the_bytes_of_one():
     x = torch.empty(2, 4, 8, 8)
     assert Kernels(stack_below=2048).stacks(x)
     assert not Kernels(stack_below=2047).stacks(x)
+
+
+class Calls(TorchDispatchMode):
+    """Names of the operations that are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(function.overloadpacket.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("device", "outputs", "stack_below", "product"),
+    [
+        ("cpu", 7, 2 * 7 * 16 * 4, True),  # a small result
+        ("cpu", 7, 2 * 7 * 16 * 4 - 1, False),  # what is read is larger, and does not count
+        ("cpu", 8, 0, True),  # many channels
+        ("meta", 7, 0, True),  # not a CPU
+    ],
+)
+def test_when_one_pointwise_convolution_is_a_product(device, outputs, stack_below, product):
+    x = kernels.channels_last(torch.zeros(2, 9, 4, 4, device=device))
+    with Calls() as calls:
+        kernels.pointwise(
+            x, torch.zeros(outputs, 9, 1, 1, device=device), 1, Kernels(stack_below, matmul_from=2)
+        )
+    assert ("mm" in calls.names) is product
+    assert ("convolution" in calls.names) is not product
