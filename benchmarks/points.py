@@ -202,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     workers = parser.parse_args(arguments).workers
-    against_the_twin(0, workers, 24)
+    against_the_twin(0, workers, 96)  # about as long as the next: two chunks more or less are 2 %
     against_the_twin(10, workers, 24)
     growth()
 
