@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from landscape.record import Status, Surface, save_surface, surface_from
 from zarts import cli
 from zarts.config import Config, ConfigError
-from zarts.runfile import ConfigMismatch, Record, Run, RunError, differences
+from zarts.runfile import ConfigMismatch, ForeignFile, Record, Run, RunError, differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,44 +37,88 @@ def merge(shards: Sequence[Run], target: Path, command: Sequence[str], *, partia
 
     Args:
         shards: Runs of the same plan, each with a share of its points and paths, finished or not.
-        target: The folder of the whole; one that holds a part already is completed.
+        target: The folder of the whole; what one that is there holds already counts as a shard.
         command: For the provenance.
         partial: Write what there is, even with holes.
 
     Raises:
         ConfigMismatch: If the shards are of different plans.
         Holes: If points or paths are missing and ``partial`` is not set; nothing is written.
-        NotTheSame: If two shards differ in ω, in the plane, or in a value both hold.
+        NotTheSame: If two shards differ in data set, ω or plane, or in a value both hold.
         RunError: If a shard cannot be read or the target not be written.
     """
+    if os.path.lexists(target / "run.h5"):
+        whole = Run.open(target)
+        with whole.lock():  # before it is read, so that nothing is added to it meanwhile
+            _write(whole, _union([*shards, whole], partial=partial))
+        return whole
+    found = _union(shards, partial=partial)
+    from zarts.provenance import provenance
+
+    first = shards[0]
+    facts = {key: first.provenance[key] for key in _KEPT if key in first.provenance}
+    made = provenance(command) | facts | {"shards": [shard.name for shard in shards]}
+    toml = Config.from_table(first.config).to_toml()
+    run = Run.create(target, first.config, made, toml=toml)
+    with run.lock():
+        if run.names():
+            raise RunError(f"{target}: appeared in the meantime; run the same command again")
+        _write(run, found)
+    return run
+
+
+_KEPT = ("seed", "device", "data_fingerprint")
+
+
+class _Content(NamedTuple):
+    """The records of all shards: surfaces, and what is the same in all that have it."""
+
+    same: dict[str, Record]
+    surfaces: list[Surface]
+
+
+def _write(run: Run, content: _Content) -> None:
+    for name, record in content.same.items():
+        run.write(name, record.arrays, record.attributes)
+    for surface in content.surfaces:
+        save_surface(run, surface)
+
+
+def _union(shards: Sequence[Run], *, partial: bool) -> _Content:
     first = shards[0]
     for other in shards[1:]:
         if found := differences(first.config, other.config):
             raise ConfigMismatch(other.path, found)
+        data = [str(run.provenance.get("data_fingerprint", "none")) for run in (first, other)]
+        if data[0] != data[1]:
+            raise NotTheSame(
+                f"{other.path}: its data set has fingerprint {data[1]}, that of {first.name} "
+                f"{data[0]}; shards must be computed on the same images"
+            )
     names = sorted({name for shard in shards for name in shard.names()} - {"checkpoint"})
     same = {name: _one(shards, name) for name in names if not name.startswith("grid/")}
-    surfaces = [_union(shards, name) for name in names if name.startswith("grid/")]
-    config = Config.from_table(first.config)
-    missing = _missing(config, same, surfaces)
+    surfaces = [_surface(shards, name) for name in names if name.startswith("grid/")]
+    missing = _missing(Config.from_table(first.config), same, surfaces)
     if missing and not partial:
         raise Holes(
             f"{len(shards)} shards leave out {', '.join(missing)}; finish or add the shards that "
             "have them, or merge what there is with --partial"
         )
-    from zarts.provenance import provenance
-
-    facts = {key: first.provenance[key] for key in _KEPT if key in first.provenance}
-    made = provenance(command) | facts | {"shards": [shard.name for shard in shards]}
-    run = Run.create(target, first.config, made, toml=config.to_toml())
-    with run.lock():
-        for name, record in same.items():
-            run.write(name, record.arrays, record.attributes)
-        for surface in surfaces:
-            save_surface(run, surface)
-    return run
+    return _Content(same, surfaces)
 
 
-_KEPT = ("seed", "device", "data_fingerprint")
+def _read(shard: Run, name: str) -> Record:
+    """A record that is as this project writes it, so that what is merged need not be doubted.
+
+    Raises:
+        ForeignFile: If it is not.
+    """
+    from landscape.schema import problems
+
+    record = shard.read(name)
+    if found := problems(name, record, Config.from_table(shard.config)):
+        raise ForeignFile(f"{shard.path}: {name} {found[0]}; delete that file and run it again")
+    return record
 
 
 def _one(shards: Iterable[Run], name: str) -> Record:
@@ -82,7 +127,7 @@ def _one(shards: Iterable[Run], name: str) -> Record:
     for shard in shards:
         if name not in shard:
             continue
-        record = shard.read(name)
+        record = _read(shard, name)
         if found is None:
             found = shard, record
         elif not _agree(found[1], record):
@@ -104,7 +149,7 @@ def _agree(one: Record, other: Record) -> bool:
     )
 
 
-def _union(shards: Iterable[Run], name: str) -> Surface:
+def _surface(shards: Iterable[Run], name: str) -> Surface:
     """One surface with the points of all shards.
 
     Where nobody has a result, a failure is better than nothing.
@@ -116,18 +161,17 @@ def _union(shards: Iterable[Run], name: str) -> Surface:
     for shard in shards:
         if name not in shard:
             continue
-        part = surface_from(shard.read(name))
+        part = surface_from(_read(shard, name))
         if whole is None:
             whole = part
             continue
+        if not (np.array_equal(part.x, whole.x) and np.array_equal(part.y, whole.y)):
+            raise NotTheSame(f"{shard.path}: {name} has other coordinates than another shard")
         has, had = (np.isin(s.status, (Status.OK, Status.DIVERGED)) for s in (part, whole))
-        both = has & had
-        if not np.array_equal(part.loss[both], whole.loss[both], equal_nan=True) or np.any(
-            part.status[both] != whole.status[both]
-        ):
-            row, col = np.argwhere(
-                both & ~((part.loss == whole.loss) | (np.isnan(part.loss) & np.isnan(whole.loss)))
-            )[0]
+        alike = (part.loss == whole.loss) | (np.isnan(part.loss) & np.isnan(whole.loss))
+        alike &= part.status == whole.status
+        if len(odd := np.argwhere(has & had & ~alike)):
+            row, col = odd[0]
             raise NotTheSame(
                 f"{shard.path}: {name} has {part.loss[row, col]!r} at row {row}, column {col}, "
                 f"another shard {whole.loss[row, col]!r}; values of different devices do not mix"
@@ -180,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _merge(args: argparse.Namespace, command: list[str]) -> int:
     shards = [Run.open(_existing(folder)) for folder in args.shards]
     target = args.out or shards[0].path.with_name(shards[0].name.partition("-shard-")[0])
-    if target in [shard.path for shard in shards]:
+    if target.exists() and any(target.samefile(shard.path) for shard in shards):
         raise ConfigError(f"{target} is one of the shards; name the whole with --out")
     try:
         run = merge(shards, target, command, partial=args.partial)

@@ -81,6 +81,7 @@ MAY_IMPORT |= {
     },
     "landscape.paths": COMPUTING,
     "landscape.plan": {*COMPUTING, "landscape.levels", "landscape.paths"},
+    "landscape.schema": {*COMPUTING, "landscape.plan", "zarts.runfile"},
     "landscape.patience": {"landscape.plan", "zarts.config"},
     "landscape.work": {*COMPUTING, "landscape.grid", "landscape.paths", "landscape.plan"},
     "landscape.board": {*COMPUTING, "landscape.grid", "landscape.plan", "landscape.work"},
@@ -95,6 +96,7 @@ MAY_IMPORT |= {
 }
 MAY_IMPORT["landscape.compute"] = set(MAY_IMPORT)
 MAY_IMPORT["landscape.merge"] = {
+    "landscape.schema",
     "landscape.plan",
     "landscape.record",
     "zarts.cli",

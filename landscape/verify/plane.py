@@ -11,8 +11,8 @@ from torch import Tensor
 from landscape.grid import empty_surface, fill
 from landscape.pipeline import origin_of
 from landscape.plane import Plane
+from landscape.schema import problems
 from landscape.verify.report import Finding, judged
-from landscape.verify.schema import problems
 from zarts.alpha import flat_space
 from zarts.config import Config
 from zarts.inner import Weights

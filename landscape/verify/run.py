@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
+from landscape import schema
 from landscape.paths import Ground
 from landscape.pipeline import ground_of
 from landscape.record import path_from, surface_from
-from landscape.verify import origin, schema
+from landscape.verify import origin
 from landscape.verify.files import content, loose_files, sealed
 from landscape.verify.plane import check_orientation_of_code, check_plane, check_weights
 from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck

@@ -19,7 +19,8 @@ from tests.landscape.conftest import Finished
 from tests.tiny import create, tiny
 from zarts.config import Config
 from zarts.recorder import record_search
-from zarts.runfile import ConfigMismatch, Run
+from zarts.runfile import ConfigMismatch, ForeignFile, Run, RunLocked
+from zarts.runfile.record import write_record
 
 COUNT = 4
 
@@ -168,3 +169,73 @@ def test_array_jobs_count_from_their_first_task(
     assert command.main(names) == 0
     whole = load(Run.open(Path(capsys.readouterr().out.strip())))
     assert [surface.done for surface in whole.surfaces] == [4, 4]
+
+
+def test_what_the_whole_holds_already_stays(
+    finished: Finished, shards: list[Run], tmp_path: Path
+) -> None:
+    target = tmp_path / "whole"
+    done = []
+    for run in shards[:-1]:
+        part = merge([run], target, [], partial=True)
+        done.append(sum(surface.done for surface in load(part).surfaces))
+        merge([run], target, [], partial=True)  # again: nothing is lost, nothing is new
+    assert done == sorted(set(done))
+    whole = merge([shards[-1]], target, [], partial=False)
+    assert whole.content_hash() == finished.run.content_hash()
+
+
+def test_a_whole_that_is_being_written_waits(shards: list[Run], tmp_path: Path) -> None:
+    whole = merge(shards[:1], tmp_path / "whole", [], partial=True)
+    with whole.lock(), pytest.raises(RunLocked):
+        merge(shards[1:2], whole.path, [], partial=True)
+
+
+def test_a_shard_by_another_name_is_no_target(
+    shards: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = shards[0].content_hash()
+    linked = tmp_path / "linked"
+    linked.symlink_to(shards[0].path)
+    words = [str(shards[0].path), str(shards[1].path), "--partial", "--out", str(linked)]
+    assert command.main(words) == 2
+    assert "is one of the shards" in capsys.readouterr().err
+    assert shards[0].content_hash() == before
+
+
+def copied(run: Run, folder: Path) -> Run:
+    shutil.copytree(run.path, folder)
+    return Run.open(folder)
+
+
+def test_other_images_are_refused(shards: list[Run], tmp_path: Path) -> None:
+    run = copied(shards[0], tmp_path / "other-data")
+    facts = {"config": run.config, "provenance": {**run.provenance, "data_fingerprint": "0" * 64}}
+    write_record(run.path / "run.h5", {}, facts)
+    with pytest.raises(NotTheSame, match="shards must be computed on the same images"):
+        merge([Run.open(run.path), shards[1]], tmp_path / "whole", [], partial=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("status", np.uint8(77), r"status has \[77\]"),
+        ("timing_seconds", np.float64(-1), "no duration"),
+        ("x", None, "has no array x"),
+    ],
+)
+def test_records_that_nobody_writes_are_refused(
+    shards: list[Run], tmp_path: Path, key: str, value: np.generic | None, message: str
+) -> None:
+    run = copied(shards[0], tmp_path / "odd")
+    name = next(name for name in run.names() if name.startswith("grid/"))
+    record = run.read(name)
+    arrays = dict(record.arrays)
+    if value is None:
+        del arrays[key]
+    else:
+        arrays[key] = np.full_like(arrays[key], value)
+    run.write(name, arrays, record.attributes)
+    with pytest.raises(ForeignFile, match=message):
+        merge([run, shards[1]], tmp_path / "whole", [], partial=True)
+    assert not (tmp_path / "whole").exists()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from landscape import schema
 from landscape.record import Status
-from landscape.verify import schema
 from tests.landscape.conftest import Finished
 from zarts.config import Config, merge
 from zarts.runfile import Record
