@@ -153,6 +153,7 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
     from landscape.pipeline import compute, open_run
     from landscape.plan import plan_landscape
+    from zarts.recorder import check_data
 
     if args.workers is not None and args.workers < 1:
         raise ConfigError(f"got --workers {args.workers}, expected 1 or more")
@@ -162,6 +163,8 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
         cli.say(args, [f"run        {folder} (finished before)"])
         with done.lock():
             return _deliver(args, done)
+    if source:  # whose D_val was not among the images its ω was trained on
+        check_data(source, config)
     with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
         plan = plan_landscape(
             config, 1 if args.cluster else args.workers, searched=_searched(folder, config)

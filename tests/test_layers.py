@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.parts": OBJECTS,
     "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
     "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.parts"},
-    "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly"},
+    "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly", "zarts.parts"},
     "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.presets"},
     "zarts.sweep": {
         *OBJECTS,

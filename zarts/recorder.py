@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from zarts.assembly import Problem, make_optimizer, make_problem, sigma_schedule
-from zarts.config import Config
+from zarts.config import Config, ConfigError
 from zarts.inner import Diverged, Weights
+from zarts.parts import load_dataset
 from zarts.runfile import JSON, Array, Record, Run
 from zarts.search import Memory, Step, search
 from zarts.supernet.genotype import derive, entropy
 
 __all__ = [
     "Snapshot",
+    "check_data",
     "iterations_done",
     "last_snapshot",
     "read_snapshot",
@@ -73,6 +75,22 @@ def iterations_done(run: Run) -> int:
     if record is None or not _goes_on(record, run, Config.from_table(run.config)):
         return 0
     return int(str(record.attributes["iteration"]))
+
+
+def check_data(run: Run, config: Config) -> None:
+    """Checks that the data set here is the one a run was computed with, as far as the run tells.
+
+    Raises:
+        ConfigError: If it is another one.
+        MissingData: If it is not here.
+    """
+    said = run.provenance.get("data_fingerprint")
+    found = load_dataset(config).fingerprint
+    if said and said != found:
+        raise ConfigError(
+            f"data set {config.data.name} has fingerprint {found} here, that of {run.path} is "
+            f"{said}; install the same data, or begin a new run"
+        )
 
 
 def read_snapshot(run: Run, epoch: int) -> Snapshot:
@@ -135,12 +153,14 @@ def record_search(
         The snapshot of the last epoch.
 
     Raises:
+        ConfigError: If the data set here is not that of the run.
         Diverged: If the training loss of ω, or the loss over D_val, is not finite.
         RunError: If the folder cannot be written, or the checkpoint is damaged.
     """
     search_config = config.search
     if search_finished(run, config):
         return read_snapshot(run, search_config.epochs)
+    check_data(run, config)
     problem = make_problem(config)
     state = _restore(run, config, problem)
     size = problem.feed.iterations_per_epoch

@@ -12,6 +12,7 @@ from landscape.compute import main
 from tests.tiny import TINY, call, words
 from zarts.__main__ import main as search
 from zarts.runfile import Run
+from zarts.runfile.record import write_record
 
 
 def content(folder: Path) -> str:
@@ -93,3 +94,17 @@ def test_a_search_that_has_no_omega_yet_is_refused(
     answer = call(main, *LOOK, "--run", "mgs")
     assert answer.code == 2
     assert "none yet" in answer.error
+
+
+def test_an_omega_of_other_images_is_refused(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
+    shutil.copytree(source, tmp_path / "mgs")
+    run = Run.open(source)
+    facts = {"config": run.config, "provenance": {**run.provenance, "data_fingerprint": "0" * 64}}
+    write_record(tmp_path / "mgs" / "run.h5", {}, facts)
+    answer = call(main, *LOOK, "--run", "mgs")
+    assert answer.code == 2
+    assert "install the same data" in answer.error
+    assert [folder.name for folder in tmp_path.iterdir()] == ["mgs"]  # nothing was begun

@@ -14,7 +14,7 @@ import torch
 from tests.tiny import Crash, crash_after, create, tiny
 from zarts import parts, recorder
 from zarts.assembly import make_problem
-from zarts.config import Config
+from zarts.config import Config, ConfigError
 from zarts.inner import Diverged
 from zarts.recorder import (
     Snapshot,
@@ -344,3 +344,16 @@ def test_a_search_that_diverges_leaves_no_number(tmp_path: Path, rate: float, si
         for key, array in run.read(name).arrays.items():
             assert np.isfinite(array).all(), key
     assert last_snapshot(run) == 0
+
+
+def test_a_search_goes_on_with_its_own_images_only(tmp_path: Path) -> None:
+    fingerprint = parts.load_dataset(DARTS).fingerprint
+    for name, said in (("same", fingerprint), ("other", "0" * 64)):
+        facts = {"data_fingerprint": said}
+        run = Run.create(tmp_path / name, DARTS.to_table(), facts)
+        if name == "same":
+            record_search(run, DARTS)
+            continue
+        with pytest.raises(ConfigError, match="install the same data, or begin a new run"):
+            record_search(run, DARTS)
+        assert not run.names()
