@@ -66,9 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         "--workers",
         type=int,
         metavar="N",
-        help="processes for surfaces and paths (default: one per core as far as "
-        "memory goes; one for a GPU); "
-        "the values do not depend on it",
+        help="processes for surfaces and paths (default: one per core, or per GPU, as far as "
+        "memory goes); the values do not depend on it",
     )
     parser.add_argument(
         "--cluster",
@@ -88,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="SECONDS",
         help="give up a point of the exact surface after this long, three times at most (default: "
-        "10 times the median of the finished ones, at least 60 s)",
+        "10 times the median of the finished ones, at least 60 s, if there are several workers)",
     )
     cli.add_options(parser, default_preset="quick")
     return parser
@@ -153,6 +152,7 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
     from landscape.pipeline import compute, open_run
     from landscape.plan import plan_landscape
+    from zarts.execute import reach
     from zarts.recorder import check_data
 
     if args.workers is not None and args.workers < 1:
@@ -165,9 +165,12 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
             return _deliver(args, done)
     if source:  # whose D_val was not among the images its ω was trained on
         check_data(source, config)
+    elsewhere = args.cluster not in (None, "local")  # with memory of its own
+    if args.cluster and not args.dry_run:
+        reach(args.cluster)
     with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
         plan = plan_landscape(
-            config, 1 if args.cluster else args.workers, searched=_searched(folder, config)
+            config, 1 if elsewhere else args.workers, searched=_searched(folder, config)
         )
         cli.say(args, _headlines(config, plan, folder))
         if args.dry_run:
@@ -180,7 +183,7 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
                 run,
                 config,
                 source=source,
-                workers=args.workers if args.cluster else plan.workers,
+                workers=args.workers if elsewhere else plan.workers,
                 cluster=args.cluster,
                 shard=shard,
                 timeout=args.timeout,

@@ -22,7 +22,7 @@ from landscape.work import Bundle, Losses, digest_of, do, ground_of, set_up
 from zarts.assembly import make_problem, val_batch_count
 from zarts.config import Config, ConfigError
 from zarts.execute import run as execute
-from zarts.parts import lanes_of, load_dataset
+from zarts.parts import gpus_of, lanes_of, load_dataset
 from zarts.provenance import provenance
 from zarts.recorder import (
     Snapshot,
@@ -244,7 +244,8 @@ def _surfaces_and_paths(run: Run, config: Config, how: How, begin: Begin) -> Non
     todo = _todo(run, config, surfaces, how.shard)
     if not todo:
         return
-    everything, left = units(config, all_items(config)), units(config, todo)
+    whole = share_of(config, how.shard) if how.shard else all_items(config)
+    everything, left = units(config, whole), units(config, todo)
     board = Board(
         run, config, surfaces, partial(begin, "surfaces and paths", everything, everything - left)
     )
@@ -256,6 +257,8 @@ def _surfaces_and_paths(run: Run, config: Config, how: How, begin: Begin) -> Non
         workers=how.workers,
         cluster=how.cluster,
         gpus=0 if config.device == "cpu" else 1,
+        devices=gpus_of(config),
+        apart=how.timeout is not None,
         limit=patience,
         split=split,
         check=how.check,

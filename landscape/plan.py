@@ -15,10 +15,16 @@ from zarts.assembly import (
     val_batch_count,
 )
 from zarts.config import Config, ConfigError
-from zarts.execute import default_workers
 from zarts.optimizers import METHODS
 from zarts.parts import lanes_of, load_dataset
-from zarts.plan import Timing, check_memory, measure, plan_search, workers_that_fit
+from zarts.plan import (
+    Timing,
+    check_memory,
+    measure,
+    plan_search,
+    workers_by_default,
+    workers_that_fit,
+)
 
 __all__ = [
     "Item",
@@ -173,17 +179,17 @@ def plan_landscape(
 
     Args:
         config: Settings.
-        workers: Processes; None: one per core, as far as memory goes.
+        workers: Processes; None: one per core, or per GPU, as far as memory goes.
         searched: Whether the search is done, so that it costs nothing.
 
     Raises:
         ConfigError: If the settings cannot be used, or need more memory than there is.
     """
     memory = check_memory(config, config.paths.methods)
-    fit = workers_that_fit(config, config.paths.methods)
+    fit = max(1, workers_that_fit(config, config.paths.methods))
     if workers is None:
-        workers = max(1, min(default_workers(config.device), fit))
-    elif workers > max(1, fit):
+        workers = workers_by_default(config, config.paths.methods)
+    elif workers > fit:
         raise ConfigError(
             f"{workers} workers need more memory than {config.device} has; --workers {fit} fit"
         )

@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.presets": SETTINGS,
     "zarts.parts": OBJECTS,
     "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
-    "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.parts"},
+    "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.execute", "zarts.parts"},
     "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly", "zarts.parts"},
     "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.presets"},
     "zarts.sweep": {
@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "zarts.assembly",
         "zarts.cli",
         "zarts.execute",
+        "zarts.parts",
         "zarts.plan",
         "zarts.presets",
         "zarts.recorder",

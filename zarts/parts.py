@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from functools import lru_cache
 
 import torch
@@ -17,7 +18,15 @@ from zarts.supernet.kernels import Kernels
 from zarts.supernet.network import Supernet
 from zarts.supernet.spaces import SPACES
 
-__all__ = ["halves_of", "lanes_for", "lanes_of", "load_dataset", "network_of", "parts_of"]
+__all__ = [
+    "gpus_of",
+    "halves_of",
+    "lanes_for",
+    "lanes_of",
+    "load_dataset",
+    "network_of",
+    "parts_of",
+]
 
 # Candidates side by side. On a CPU four of them take 0.6 to 0.8 of the time up to so many bytes of
 # the image of one edge, and save nothing beyond. A GPU is kept busy by larger ones: as many
@@ -61,6 +70,18 @@ def lanes_for(config: Config, height: int, width: int) -> int:
     if torch.device(config.device).type == "cpu":
         return _CPU_LANES if size <= _CPU_BYTES else 1
     return max(1, min(_GPU_LANES, _GPU_BYTES // size))
+
+
+def gpus_of(config: Config) -> tuple[str, ...]:
+    """The GPUs that worker processes may share out, named as in CUDA_VISIBLE_DEVICES.
+
+    None for the device ``cpu``, and none for one GPU that is asked for by its number.
+    """
+    if config.device != "cuda":
+        return ()
+    count = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return tuple(named[:count]) if named[0] else tuple(map(str, range(count)))
 
 
 def load_dataset(config: Config) -> Dataset:

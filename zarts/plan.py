@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -14,9 +16,10 @@ from torch import Tensor
 from zarts.assembly import Problem, make_optimizer, make_problem
 from zarts.config import Config, ConfigError
 from zarts.data.stream import Batch
+from zarts.execute import default_workers
 from zarts.inner import single_thread
 from zarts.objective import Bilevel
-from zarts.parts import lanes_for, load_dataset, network_of
+from zarts.parts import gpus_of, lanes_for, load_dataset, network_of
 from zarts.supernet.network import Supernet
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "measure",
     "memory_needed",
     "plan_search",
+    "workers_by_default",
     "workers_that_fit",
 ]
 
@@ -206,10 +210,17 @@ def check_memory(config: Config, methods: Sequence[str] = ()) -> int:
 
 
 def workers_that_fit(config: Config, methods: Sequence[str] = ()) -> int:
-    """How many processes the memory holds, one of them on the costliest of ``methods``."""
+    """How many processes the memory holds, one per device on the costliest of ``methods``."""
     plain, peak = _memory(config, ()), _memory(config, methods)
     room = _available(config.device) - peak - BASE_BYTES
-    return max(0, 1 + int(room // (plain + BASE_BYTES)))
+    each = max(0, 1 + int(room // (plain + BASE_BYTES)))
+    return each * max(1, len(gpus_of(config)))
+
+
+def workers_by_default(config: Config, methods: Sequence[str] = ()) -> int:
+    """One process per core, or per GPU, as far as memory goes; at least one."""
+    useful = len(gpus_of(config)) or default_workers(config.device)
+    return max(1, min(useful, workers_that_fit(config, methods)))
 
 
 def _memory(config: Config, methods: Sequence[str]) -> int:
@@ -221,4 +232,25 @@ def _memory(config: Config, methods: Sequence[str]) -> int:
 def _available(device: str) -> int:
     if torch.device(device).type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([physical, *_limits_of_groups()])
+
+
+def _limits_of_groups(root: Path = Path("/")) -> Iterator[int]:
+    """Bytes that containers and batch systems let this process have (Linux control groups)."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # another system
+        return
+    for line in lines:
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        base = root / ("sys/fs/cgroup/memory" if kinds else "sys/fs/cgroup")
+        name = "memory.limit_in_bytes" if kinds else "memory.max"  # of version 1, of version 2
+        inner = base / path.strip("/")
+        # a container may see its own group as the root, whatever its path is outside
+        for group in {base, inner, *inner.parents}:
+            with suppress(OSError, ValueError):  # "max" is no number
+                if group.is_relative_to(base):
+                    yield int((group / name).read_text())

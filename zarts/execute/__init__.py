@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from zarts.execute.cluster import Cluster
-from zarts.execute.connect import ClusterError
+from zarts.execute.connect import ClusterError, reach
 from zarts.execute.crew import Backlog, Crew, Engine
 from zarts.execute.messages import marked
 from zarts.execute.outcome import ATTEMPTS, Failure, ItemT, Outcome, StateT, ValueT
 from zarts.execute.processes import Processes, default_workers
 
-__all__ = ["ATTEMPTS", "ClusterError", "Failure", "Outcome", "default_workers", "run"]
+__all__ = ["ATTEMPTS", "ClusterError", "Failure", "Outcome", "default_workers", "reach", "run"]
 
 
 def run(
@@ -26,6 +26,8 @@ def run(
     workers: int | None = 1,
     cluster: str | None = None,
     gpus: int = 0,
+    devices: Sequence[str] = (),
+    apart: bool = False,
     limit: Callable[[ItemT], float] | None = None,
     split: Callable[[ItemT], Sequence[ItemT]] | None = None,
     check: Callable[[], None] = lambda: None,
@@ -43,6 +45,9 @@ def run(
         cluster: ``"local"`` for a Ray cluster of this machine that lives as long as the run, or
             HOST:PORT of one that this machine is part of. Needs ``pip install zarts[cluster]``.
         gpus: GPUs a worker on a cluster gets for itself; it always gets one core.
+        devices: GPUs of this machine, named as in CUDA_VISIBLE_DEVICES; each process sees one.
+        apart: Whether one worker is a process too, so that ``limit`` holds and what ends it does
+            not end the caller.
         limit: Seconds the work of an item may take, not counting the setup; asked again at each
             poll. A worker that takes longer is killed and replaced, which is a failed attempt. Not
             enforced when the work is done here.
@@ -71,12 +76,12 @@ def run(
     engine: Engine[ItemT]
     if cluster is not None:
         engine = Cluster(setup, work, cluster, workers, gpus)
-    elif workers == 1:
+    elif workers == 1 and not apart:
         yield from _here(setup, work, backlog, check)
         return
     else:
         assert workers is not None
-        engine = Processes(setup, work, workers)
+        engine = Processes(setup, work, workers, devices)
     crew = Crew(engine, backlog, limit or (lambda item: float("inf")))
     try:
         yield from crew.do(check)

@@ -17,7 +17,7 @@ from types import ModuleType
 
 from zarts.execute.processes import default_workers
 
-__all__ = ["ClusterError", "connected"]
+__all__ = ["ClusterError", "connected", "reach"]
 
 CONNECT_SECONDS = 5.0
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -30,6 +30,25 @@ SETTINGS = 4  # the type of the frame that must come back first, its fourth byte
 
 class ClusterError(Exception):
     """The cluster cannot be used; the text says why and what to do."""
+
+
+def reach(address: str) -> None:
+    """Tells at once what ``connected`` would, before there is anything to lose by waiting for it.
+
+    Args:
+        address: As there.
+
+    Raises:
+        ClusterError: If there is nothing to connect to, or no token where one is needed.
+        ModuleNotFoundError: If Ray is not installed.
+    """
+    if address == "local":
+        _ray()
+        return
+    host, port = _parsed(address)
+    _variables(own=False, host=host)
+    ray = _ray()
+    _knock(ray.util.get_node_ip_address() if _loopback(host) else host, port)
 
 
 @contextmanager

@@ -146,9 +146,9 @@ class Crew(Generic[ItemT]):
             if self._error is None:
                 self._deal()  # before the outcomes, over which the caller may take its time
             yield from outcomes  # before an error: what is done must reach the caller
+            check()  # first: what stops this process may have ended the workers of its group too
             if self._error is not None:
                 raise self._error
-            check()
 
     def dismiss(self) -> None:
         """Ends all workers, at once."""

@@ -6,8 +6,10 @@ import contextlib
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from multiprocessing import connection, get_context, parent_process
+from contextlib import contextmanager
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, cast, final
 
@@ -18,6 +20,7 @@ from zarts.execute.outcome import ATTEMPTS, ItemT, StateT
 __all__ = ["Processes", "default_workers"]
 
 GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # the other end of the pipe
+VISIBLE = "CUDA_VISIBLE_DEVICES"  # read by CUDA when it starts: a process sees these GPUs only
 
 
 def default_workers(device: str) -> int:
@@ -37,6 +40,7 @@ class Processes(Engine[ItemT], Generic[StateT, ItemT]):
         setup: Makes what ``work`` needs; called once in each.
         work: Yields the values of an item.
         size: How many.
+        devices: GPUs by the names CUDA knows them by; each process sees the one that fewest have.
     """
 
     def __init__(
@@ -44,10 +48,12 @@ class Processes(Engine[ItemT], Generic[StateT, ItemT]):
         setup: Callable[[], StateT],
         work: Callable[[StateT, ItemT], Iterator[object]],
         size: int,
+        devices: Sequence[str] = (),
     ) -> None:
         self._job = (setup, work)
         self._size = size
-        self._started: list[SpawnProcess] = []
+        self._devices = tuple(devices)
+        self._started: list[tuple[SpawnProcess, str]] = []
         self._alive = False  # whether any process came as far as our code
 
     def size(self) -> int:
@@ -56,8 +62,11 @@ class Processes(Engine[ItemT], Generic[StateT, ItemT]):
 
     def hire(self) -> Worker[ItemT]:
         """Starts a process."""
-        worker = _Process[ItemT](self._job, self._came_alive)
-        self._started.append(worker.process)
+        alive = Counter(device for process, device in self._started if process.is_alive())
+        device = min(self._devices, key=lambda name: alive[name], default="")
+        with _sees(device):
+            worker = _Process[ItemT](self._job, self._came_alive)
+        self._started.append((worker.process, device))
         return worker
 
     def wait(self, workers: Sequence[Worker[ItemT]], seconds: float) -> Collection[Worker[ItemT]]:
@@ -70,7 +79,8 @@ class Processes(Engine[ItemT], Generic[StateT, ItemT]):
         if not self._alive:
             return ChildProcessError(
                 f"a worker process ended {how} before it could work; "
-                "in a script, start the work below `if __name__ == '__main__':`, or use one worker"
+                "in a script, start the work below `if __name__ == '__main__':`, or use one worker "
+                "without a time limit"
             )
         if misses < ATTEMPTS:
             return None
@@ -81,7 +91,7 @@ class Processes(Engine[ItemT], Generic[StateT, ItemT]):
 
     def close(self) -> None:
         """Waits for the ends of all processes, which were dismissed."""
-        for process in self._started:
+        for process, _ in self._started:
             process.join()
 
     def _came_alive(self) -> None:
@@ -99,7 +109,9 @@ class _Process(Worker[ItemT]):
         self.pipe, other = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_serve, args=(other, *job), daemon=True)
         # Ctrl-C reaches the whole group, and must not print a traceback per worker that still
-        # imports; the worker inherits the mask, then ignores the signal.
+        # imports; the worker inherits the mask, then ignores the signal. The tracker would start
+        # with the first process otherwise, and lift the mask when it has.
+        resource_tracker.ensure_running()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process.start()
@@ -132,6 +144,21 @@ class _Process(Worker[ItemT]):
         """Kills the process."""
         self.pipe.close()
         self.process.kill()
+
+
+@contextmanager
+def _sees(device: str) -> Iterator[None]:
+    """What starts meanwhile sees this GPU only; an empty name changes nothing."""
+    before = os.environ.get(VISIBLE)
+    if device:
+        os.environ[VISIBLE] = device
+    try:
+        yield
+    finally:
+        if device:
+            os.environ.pop(VISIBLE)
+            if before is not None:
+                os.environ[VISIBLE] = before
 
 
 def _ending(code: int | None) -> str:

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--workers",
         type=int,
         metavar="N",
-        help="searches at a time (default: one per core as far as memory goes; one for a GPU; "
+        help="searches at a time (default: one per core, or per GPU, as far as memory goes; "
         "with --cluster, what it offers); the values do not depend on it",
     )
     parser.add_argument(
@@ -96,13 +96,17 @@ def _sweep(args: argparse.Namespace, command: list[str]) -> int:
         raise ConfigError(f"got --workers {args.workers}, expected 1 or more")
     sweep = read_sweep(args.file, args.out)
     # torch is imported from here on, so that --help and mistakes in the file answer at once
+    from zarts.execute import reach
     from zarts.sweep.running import finished, make_run, plan_searches, run_searches, workers_for
 
+    if args.cluster and not args.dry_run:
+        reach(args.cluster)
     with cli.interruptible() as stop:
         todo = [search for search in sweep.searches if not finished(search)]
         # the machine that hands out the work may lack the device of those that do it
         plans = plan_searches(todo, stop.check, device="cpu" if args.cluster else None)
-        workers = (args.workers or 0) if args.cluster else workers_for(todo, args.workers)
+        elsewhere = args.cluster not in (None, "local")  # with memory of its own
+        workers = (args.workers or 0) if elsewhere else workers_for(todo, args.workers)
         costs = {search.name: _seconds_left(search, plans[search.name]) for search in todo}
         cli.say(args, _headlines(args, sweep, plans, costs, workers))
         if args.dry_run:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from zarts.cli import Stopped
 from zarts.config import Config, ConfigError, Table
-from zarts.execute import Failure, default_workers
+from zarts.execute import Failure
 from zarts.execute import run as execute
-from zarts.plan import SearchPlan, plan_search, workers_that_fit
+from zarts.parts import gpus_of
+from zarts.plan import SearchPlan, plan_search, workers_by_default, workers_that_fit
 from zarts.provenance import provenance
 from zarts.recorder import record_search, search_finished
 from zarts.runfile import ConfigMismatch, Run, RunError, RunLocked
@@ -69,7 +70,7 @@ def workers_for(searches: Sequence[Search], asked: int | None) -> int:
 
     Args:
         searches: Those to do.
-        asked: By the user; None: one per core (one for a GPU), as far as memory goes.
+        asked: By the user; None: one per core, or per GPU, as far as memory goes.
 
     Raises:
         ConfigError: If the memory holds fewer than asked for.
@@ -78,10 +79,9 @@ def workers_for(searches: Sequence[Search], asked: int | None) -> int:
     if asked is not None and min(asked, useful) == 1:
         return 1
     configs = {search.experiment: search.config for search in searches}
-    fit = max(1, min(map(workers_that_fit, configs.values()), default=1))
     if asked is None:
-        cores = min((default_workers(config.device) for config in configs.values()), default=1)
-        return min(useful, cores, fit)
+        return min([useful, *map(workers_by_default, configs.values())])
+    fit = max(1, min(map(workers_that_fit, configs.values()), default=1))
     if min(asked, useful) > fit:
         raise ConfigError(f"{asked} workers need more memory than there is; --workers {fit} fit")
     return min(asked, useful)
@@ -138,6 +138,7 @@ def run_searches(
         workers=1 if here else workers,
         cluster=cluster,
         gpus=int(any(search.config.device != "cpu" for search in searches)),
+        devices=max((gpus_of(search.config) for search in searches), default=(), key=len),
         check=check,
     )
     with closing(outcomes):

@@ -17,6 +17,16 @@ def setup(base: int = 10) -> int:
     return base
 
 
+def visible() -> str:
+    """The GPUs that CUDA would find."""
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def holding_visible(state: str, item: int) -> Iterator[str]:
+    time.sleep(0.1)  # so that every worker gets some
+    yield state
+
+
 def square(state: int, item: int) -> Iterator[int]:
     yield from range(item % 3)  # progress
     yield state + item**2

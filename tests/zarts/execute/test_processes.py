@@ -21,11 +21,13 @@ from tests.zarts.execute.chores import (
     finals,
     folder_of,
     holding_one,
+    holding_visible,
     nap,
     poison,
     setup,
     slow_setup,
     squares,
+    visible,
 )
 from zarts.execute import ATTEMPTS, Failure, run
 
@@ -52,6 +54,33 @@ def test_an_item_that_takes_too_long_is_ended(bad: int) -> None:
     assert "after more than the 0.3 s it may take" in failure.reason
     assert found == {0: 10, 9: 91}
     assert 3 * 0.3 < time.monotonic() - start < 30
+
+
+def test_one_worker_is_ended_too_if_it_is_a_process() -> None:
+    found = finals(run(setup, nap, [0, 8], workers=1, apart=True, limit=lambda item: 0.3))
+    assert found[8].timeout
+    assert found[0] == 10
+
+
+def test_processes_share_out_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    seen = finals(run(visible, holding_visible, range(9), workers=3, devices=["5", "GPU-ab"]))
+    assert set(seen.values()) == {"5", "GPU-ab"}
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    assert set(finals(run(visible, holding_visible, range(2), workers=2)).values()) == {"7"}
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
+
+
+def test_a_stop_that_also_ends_workers_is_a_stop() -> None:
+    class Stop(Exception):
+        pass
+
+    def check() -> None:
+        raise Stop
+
+    with pytest.raises(Stop):  # not that a worker ended, which is what is heard first
+        list(run(deadly_setup, squares, [(0,)] * 2, workers=2, check=check))
 
 
 def test_the_time_limit_is_asked_for_each_item_and_may_grow() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.tiny import call, tiny
 from tests.zarts.sweep.sweeps import NAMES, sweep_file
+from zarts import plan
 from zarts.execute import Failure, Outcome
 from zarts.runfile import Run
 from zarts.sweep import running
@@ -64,8 +65,9 @@ def test_workers_are_as_many_as_is_useful(
     asked: int | None, cores: int, fit: int, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searches = [Search("x", tiny(), Path(str(seed))) for seed in range(4)]
-    monkeypatch.setattr(running, "default_workers", lambda device: cores)
-    monkeypatch.setattr(running, "workers_that_fit", lambda config: fit)
+    monkeypatch.setattr(plan, "default_workers", lambda device: cores)
+    for module in (plan, running):
+        monkeypatch.setattr(module, "workers_that_fit", lambda config, methods=(): fit)
     if isinstance(expected, int):
         assert running.workers_for(searches, asked) == expected
         assert running.workers_for([], asked) == 1
@@ -85,8 +87,23 @@ def test_the_cluster_is_asked_for_what_it_offers(
         yield from (Outcome(item, Problem("away"), final=True) for item in items)
 
     monkeypatch.setattr(running, "execute", execute)
-    for extra in ([], ["--workers", "1"]):
-        answer = call(main, sweep_file(tmp_path), "--cluster", "local", *extra)
-        assert answer.code == 1
-        assert "on cluster local" in answer.err
-    assert asked == [("local", 0, True), ("local", 1, True)]
+    monkeypatch.setattr("zarts.execute.reach", lambda address: None)
+    monkeypatch.setattr(plan, "default_workers", lambda device: 3)
+    for address in ("local", "head:6379"):
+        for extra in ([], ["--workers", "1"]):
+            answer = call(main, sweep_file(tmp_path), "--cluster", address, *extra)
+            assert answer.code == 1
+            assert f"on cluster {address}" in answer.err
+    # of this machine no more than its memory holds; what another one offers is not known here
+    assert asked == [("local", 3, True), ("local", 1, True), ("head:6379", 0, True),
+                     ("head:6379", 1, True)]  # fmt: skip
+
+
+def test_a_cluster_is_looked_for_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path / "runs"))
+    answer = call(main, sweep_file(tmp_path), "--cluster", "127.0.0.1:9")
+    assert answer.code == 2
+    assert "nobody answers at" in answer.error
+    assert not (tmp_path / "runs").exists()
