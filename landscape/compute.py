@@ -153,7 +153,7 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     from landscape.pipeline import compute, open_run
     from landscape.plan import plan_landscape
     from zarts.execute import reach
-    from zarts.recorder import check_data
+    from zarts.stored import check_data
 
     if args.workers is not None and args.workers < 1:
         raise ConfigError(f"got --workers {args.workers}, expected 1 or more")

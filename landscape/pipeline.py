@@ -18,7 +18,7 @@ from landscape.patience import Patience
 from landscape.plan import Item, Shard, all_items, order, share_of, split, surfaces_of, units
 from landscape.plane import Plane
 from landscape.record import Figure1, Surface, load, surface_from
-from landscape.work import Bundle, Losses, digest_of, do, ground_of, set_up
+from landscape.work import Bundle, Losses, digest_of, do, epoch_of, ground_of, set_up
 from zarts.assembly import make_problem, val_batch_count
 from zarts.config import Config, ConfigError
 from zarts.execute import run as execute
@@ -129,7 +129,7 @@ def finished(run: Run, config: Config, shard: Shard | None = None) -> bool:
     """Whether nothing is left to compute, of the whole or of a shard."""
     if "plane" not in run or not (config.source or search_finished(run, config)):
         return False
-    held = f"snapshot/epoch-{int(str(run.read('plane').attributes['epoch'])):04d}" in run
+    held = f"snapshot/epoch-{run.parse('plane', epoch_of):04d}" in run
     return held and not _todo(run, config, _surfaces(run, config), shard)
 
 
@@ -216,7 +216,7 @@ def _surfaces(run: Run, config: Config) -> dict[int, Surface]:
     for steps in surfaces_of(config):
         name = f"grid/m{steps:02d}"
         known[steps] = (
-            surface_from(run.read(name))
+            run.parse(name, surface_from)
             if name in run
             else empty_surface(steps, land.rows, land.cols, land.range)
         )

@@ -5,21 +5,19 @@ Rows are y, columns are x, everywhere: ``loss[row, col]`` is the loss at (x[col]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zarts.optimizers import METHODS
-from zarts.runfile import JSON, ForeignFile, Record, Run
+from zarts.runfile import JSON, Record, Run
 
 __all__ = ["Figure1", "Path", "Status", "Surface", "load", "save_path", "save_surface"]
 
 Floats = NDArray[np.float64]
-T = TypeVar("T")
 
 
 class Status(IntEnum):
@@ -60,6 +58,8 @@ class Surface:
                 f"loss is {self.loss.shape} and status {self.status.shape}, "
                 f"expected (rows, cols) = {shape}"
             )
+        if not np.isin(self.status, tuple(Status)).all():
+            raise ValueError(f"status has a value beyond {max(Status):d}")
 
     @property
     def done(self) -> int:
@@ -189,29 +189,18 @@ def path_from(record: Record) -> Path:
     )
 
 
-def _parsed(run: Run, name: str, parse: Callable[[Record], T]) -> T:
-    record = run.read(name)
-    try:
-        return parse(record)
-    except (LookupError, TypeError, ValueError) as error:
-        raise ForeignFile(
-            f"{run.path / name}.h5: is not a record of a landscape as this version knows it "
-            f"({type(error).__name__}: {error})"
-        ) from error
-
-
 def load(run: Run) -> Figure1:
     """Reads whatever of Fig. 1 a run holds so far; safe while another process computes it.
 
     Raises:
         RunError: If the run holds no landscape, or a file is damaged or foreign.
     """
-    scale, facts = _parsed(
-        run, "plane", lambda record: (float(record.arrays["scale"]), record.attributes)
+    scale, facts = run.parse(
+        "plane", lambda record: (float(record.arrays["scale"]), record.attributes)
     )
     names = run.names()
-    surfaces = [_parsed(run, name, surface_from) for name in names if name.startswith("grid/")]
-    paths = [_parsed(run, name, path_from) for name in names if name.startswith("paths/")]
+    surfaces = [run.parse(name, surface_from) for name in names if name.startswith("grid/")]
+    paths = [run.parse(name, path_from) for name in names if name.startswith("paths/")]
     return Figure1(
         name=run.name,
         surfaces=tuple(sorted(surfaces, key=lambda surface: surface.inner_steps)),

@@ -12,6 +12,7 @@ from landscape.record import Status
 from zarts.config import Config
 from zarts.optimizers import METHODS
 from zarts.runfile import Array, Record
+from zarts.stored import lanes_stored
 from zarts.supernet.spaces import SPACES
 
 __all__ = ["missing", "problems", "unknown"]
@@ -93,6 +94,7 @@ def _plane(name: str, record: Record, config: Config) -> Problems:
     yield from _exactly(record.arrays, {key: ("<f8", shape) for key, shape in wanted.items()})
     yield from _finite(record.arrays, wanted)
     int(str(record.attributes["epoch"]))
+    lanes_stored(record)
 
 
 def _surface(name: str, record: Record, config: Config) -> Problems:
@@ -219,8 +221,7 @@ def _checkpoint(name: str, record: Record, config: Config) -> Problems:
         yield f"alpha is {record.arrays['alpha'].shape}"
     for key in ("iteration", "epochs"):
         int(str(record.attributes[key]))
-    if int(str(record.attributes.get("lanes", 1))) < 1:
-        yield f"has {record.attributes['lanes']} lanes, expected at least 1"
+    lanes_stored(record)
 
 
 def _exactly(arrays: Arrays, wanted: Mapping[str, tuple[str, Shape]]) -> Problems:

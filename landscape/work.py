@@ -22,9 +22,20 @@ from zarts.assembly import landscape_objective
 from zarts.config import Config, ConfigError, merge
 from zarts.parts import load_dataset
 from zarts.recorder import read_snapshot
-from zarts.runfile import JSON, Run
+from zarts.runfile import JSON, Record, Run
+from zarts.stored import lanes_stored
 
-__all__ = ["Bench", "Bundle", "Losses", "Value", "digest_of", "do", "ground_of", "set_up"]
+__all__ = [
+    "Bench",
+    "Bundle",
+    "Losses",
+    "Value",
+    "digest_of",
+    "do",
+    "epoch_of",
+    "ground_of",
+    "set_up",
+]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -81,12 +92,12 @@ class Bundle:
             RunError: If it holds no plane or no ω yet.
         """
         record = run.read("plane")
-        snapshot = read_snapshot(run, int(str(record.attributes["epoch"])))
+        snapshot = read_snapshot(run, run.parse("plane", epoch_of))
         weights = {name: weight.numpy() for name, weight in snapshot.weights.items()}
         fingerprint = str(run.provenance.get("data_fingerprint", ""))
         # as many candidates side by side as when the run began, whatever would be chosen today;
         # runs that do not tell are from before there were several
-        lanes = int(str(record.attributes.get("lanes", 1)))
+        lanes = run.parse("plane", lanes_stored)
         config = merge(run.config, {"supernet": {"lanes": lanes}})
         return cls(config, dict(record.arrays), weights, digest_of(weights), fingerprint)
 
@@ -117,6 +128,11 @@ class Bundle:
             config.paths,
             config.seed,
         )
+
+
+def epoch_of(plane: Record) -> int:
+    """The epoch of the ω under a plane."""
+    return int(str(plane.attributes["epoch"]))
 
 
 def ground_of(run: Run) -> Ground:

@@ -49,7 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.parts": OBJECTS,
     "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
     "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.execute", "zarts.parts"},
-    "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly", "zarts.parts"},
+    "zarts.stored": {*OBJECTS, *FILES, "zarts.parts"},
+    "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly", "zarts.stored"},
     "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.presets"},
     "zarts.sweep": {
         *OBJECTS,

@@ -104,6 +104,7 @@ class Config:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+MOST_LANES = 64  # far beyond what is of use; a larger number in a file would fill the memory
 _AT_LEAST = {
     "seed": 0,
     "data.subset": 0,
@@ -152,6 +153,11 @@ def _check_ranges(config: Config) -> None:
     for key in _ABOVE_ZERO:
         if (value := operator.attrgetter(key)(config)) <= 0:
             raise ConfigError(f"{key} is {value}, expected a number > 0")
+    if config.supernet.lanes > MOST_LANES:
+        raise ConfigError(
+            f"supernet.lanes is {config.supernet.lanes}, expected at most {MOST_LANES}; "
+            "0 chooses what is fastest"
+        )
     if config.data.portion >= 1:
         raise ConfigError(
             f"data.portion is {config.data.portion}, expected a share below 1 such as 0.5"

@@ -6,22 +6,22 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from zarts.assembly import Problem, make_optimizer, make_problem, sigma_schedule
-from zarts.config import Config, ConfigError
+from zarts.config import Config
 from zarts.inner import Diverged, Weights
-from zarts.parts import load_dataset
-from zarts.runfile import JSON, Array, Record, Run
+from zarts.runfile import JSON, Array, ForeignFile, Record, Run
 from zarts.search import Memory, Step, search
+from zarts.stored import check_data, lanes_stored
 from zarts.supernet.genotype import derive, entropy
 
 __all__ = [
     "Snapshot",
-    "check_data",
     "iterations_done",
     "last_snapshot",
     "read_snapshot",
@@ -74,23 +74,7 @@ def iterations_done(run: Run) -> int:
     record = _checkpoint(run)
     if record is None or not _goes_on(record, run, Config.from_table(run.config)):
         return 0
-    return int(str(record.attributes["iteration"]))
-
-
-def check_data(run: Run, config: Config) -> None:
-    """Checks that the data set here is the one a run was computed with, as far as the run tells.
-
-    Raises:
-        ConfigError: If it is another one.
-        MissingData: If it is not here.
-    """
-    said = run.provenance.get("data_fingerprint")
-    found = load_dataset(config).fingerprint
-    if said and said != found:
-        raise ConfigError(
-            f"data set {config.data.name} has fingerprint {found} here, that of {run.path} is "
-            f"{said}; install the same data, or begin a new run"
-        )
+    return run.parse("checkpoint", lambda record: int(str(record.attributes["iteration"])))
 
 
 def read_snapshot(run: Run, epoch: int) -> Snapshot:
@@ -99,16 +83,19 @@ def read_snapshot(run: Run, epoch: int) -> Snapshot:
     Raises:
         RunError: If the run has none, or it is damaged.
     """
-    record = run.read(f"snapshot/epoch-{epoch:04d}")
-    facts = {name: float(value) for name, value in record.arrays.items() if value.ndim == 0}
-    return Snapshot(
-        weights=_tensors(record, "weights/"),
-        alpha=torch.from_numpy(record.arrays["alpha"]),
-        epoch=epoch,
-        learning_rate=facts["learning_rate"],
-        val_loss=facts["val_loss"],
-        val_accuracy=facts["val_accuracy"],
-    )
+
+    def parse(record: Record) -> Snapshot:
+        facts = {name: float(value) for name, value in record.arrays.items() if value.ndim == 0}
+        return Snapshot(
+            weights=_tensors(record, "weights/"),
+            alpha=torch.from_numpy(record.arrays["alpha"]),
+            epoch=epoch,
+            learning_rate=facts["learning_rate"],
+            val_loss=facts["val_loss"],
+            val_accuracy=facts["val_accuracy"],
+        )
+
+    return run.parse(f"snapshot/epoch-{epoch:04d}", parse)
 
 
 def write_snapshot(run: Run, snapshot: Snapshot) -> None:
@@ -274,7 +261,13 @@ def _checkpoint(run: Run) -> Record | None:
 
 def _goes_on(record: Record, run: Run, config: Config) -> bool:
     """Whether a search goes on from a checkpoint, or starts over to write again what is missing."""
-    return _holds(run, config, int(str(record.attributes["epochs"])))
+    try:
+        epochs = int(str(record.attributes["epochs"]))
+    except (LookupError, ValueError) as error:
+        raise ForeignFile(
+            f"{run.path}: checkpoint does not say its epochs; delete checkpoint.h5 to start over"
+        ) from error
+    return _holds(run, config, epochs)
 
 
 def _save(run: Run, state: _State, iterations_per_epoch: int) -> None:
@@ -294,10 +287,15 @@ def _restore(run: Run, config: Config, problem: Problem) -> _State:
     state, record = _State(problem), _checkpoint(run)
     if record is None:
         return state
-    lanes = int(str(record.attributes.get("lanes", 1)))
+    lanes = run.parse("checkpoint", lanes_stored)
     state.objective = replace(state.objective, lanes=lanes)
     if not _goes_on(record, run, config):
         return state
+    return run.parse("checkpoint", partial(_restored, state, problem))
+
+
+def _restored(state: _State, problem: Problem, record: Record) -> _State:
+    """The state as a checkpoint holds it."""
     like = next(iter(problem.objective.weights.values()))
 
     def placed(prefix: str) -> Weights:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from landscape import schema
-from landscape.record import Status
+from landscape.pipeline import compute
+from landscape.record import Status, load
+from landscape.work import ground_of
 from tests.landscape.conftest import Finished
 from zarts.config import Config, merge
-from zarts.runfile import Record
+from zarts.runfile import ForeignFile, Record, Run
 
 Arrays = dict[str, Any]
 Change = Callable[[Arrays], None]
@@ -146,3 +150,31 @@ def test_what_is_missing_is_told_apart_from_what_is_lost(finished: Finished) -> 
     assert schema.missing([], config) == (["2 of 2 search epochs"], [])
     still, lost = schema.missing([name for name in names if name != "plane"], config)
     assert (still, lost) == ([], ["plane, which grid/m00 lies on"])
+
+
+@pytest.mark.parametrize("lanes", [0, 10**6, True, "4"])
+def test_lanes_that_nobody_chose_are_told_and_refused(
+    finished: Finished, lanes: object, tmp_path: Path
+) -> None:
+    for name in ("plane", "checkpoint"):
+        told = problems(finished, name, nothing, lanes=lanes)
+        assert any("expected 1 to 64" in text for text in told)
+    shutil.copytree(finished.run.path, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    record = run.read("plane")
+    run.write("plane", record.arrays, {**record.attributes, "lanes": lanes})  # type: ignore[dict-item]
+    with pytest.raises(ForeignFile, match="expected 1 to 64"):
+        ground_of(run)
+
+
+@pytest.mark.parametrize("key", ["x", "status", "timing_seconds"])
+def test_a_surface_without_an_array_is_named(finished: Finished, key: str, tmp_path: Path) -> None:
+    shutil.copytree(finished.run.path, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    record = run.read("grid/m00")
+    arrays = {name: array for name, array in record.arrays.items() if name != key}
+    run.write("grid/m00", arrays, record.attributes)
+    with pytest.raises(ForeignFile, match="grid/m00"):
+        compute(run, Config.from_table(run.config))
+    with pytest.raises(ForeignFile, match="grid/m00"):
+        load(run)

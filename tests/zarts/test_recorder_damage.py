@@ -10,7 +10,7 @@ import pytest
 
 from tests.tiny import create, tiny
 from zarts.recorder import iterations_done, read_snapshot, record_search, search_finished
-from zarts.runfile import Run, RunError
+from zarts.runfile import JSON, ForeignFile, Run, RunError
 
 # two iterations per epoch, of them one epoch is warm-up
 MGS = tiny("zarts-mgs", {"search": {"epochs": 3, "warmup": 1, "period": 2, "snapshots": [1]}})
@@ -165,3 +165,37 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, harm: Callable[[bytes], b
     delete(run, "checkpoint")
     record_search(run, DARTS)
     assert search_finished(run, DARTS)
+
+
+class Stop(Exception):
+    """What ends a search after its first iteration."""
+
+
+def begun(folder: Path) -> Run:
+    def check() -> None:
+        raise Stop
+
+    run = create(folder, DARTS)
+    with pytest.raises(Stop):
+        record_search(run, DARTS, check=check)
+    return run
+
+
+@pytest.mark.parametrize("lanes", [0, -1, 65, 10**6, True, 2.0, "4", None, [1]])
+def test_a_number_of_lanes_that_nobody_chose_is_refused(tmp_path: Path, lanes: JSON) -> None:
+    run = begun(tmp_path / "run")
+    record = run.read("checkpoint")
+    run.write("checkpoint", record.arrays, {**record.attributes, "lanes": lanes})
+    with pytest.raises(ForeignFile, match=r"lanes is .*expected 1 to 64"):
+        record_search(run, DARTS)
+
+
+@pytest.mark.parametrize("key", ["iteration", "epochs", "alpha"])
+def test_a_checkpoint_that_lacks_something_is_named(tmp_path: Path, key: str) -> None:
+    run = begun(tmp_path / "run")
+    record = run.read("checkpoint")
+    arrays = {name: array for name, array in record.arrays.items() if name != key}
+    facts = {name: value for name, value in record.attributes.items() if name != key}
+    run.write("checkpoint", arrays, facts)
+    with pytest.raises(ForeignFile, match="checkpoint"):
+        record_search(run, DARTS)

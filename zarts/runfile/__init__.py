@@ -1,17 +1,12 @@
-"""What a run leaves on disk: `disk` is bytes, `record` one HDF5 file, `folder` one run.
+"""What a run leaves on disk.
 
+`disk` is bytes, `record` one HDF5 file, `folder` one run, `listing` all runs of a folder.
 Only `record` imports h5py.
 """
 
 from zarts.runfile.disk import ConfigMismatch, CorruptFile, ForeignFile, RunError, RunLocked
-from zarts.runfile.folder import (
-    ListedRun,
-    Run,
-    differences,
-    list_runs,
-    runs_root,
-    valid_name,
-)
+from zarts.runfile.folder import Run, differences, runs_root, valid_name
+from zarts.runfile.listing import ListedRun, list_runs
 from zarts.runfile.record import FORMAT, JSON, Array, Record, read_record, write_record
 
 __all__ = [

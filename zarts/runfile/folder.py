@@ -9,10 +9,11 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy.typing as npt
 
@@ -35,9 +36,11 @@ from zarts.runfile.record import (
     write_record,
 )
 
-__all__ = ["ListedRun", "Run", "differences", "list_runs", "runs_root", "valid_name"]
+__all__ = ["NAME_RULE", "RUN_FILE", "Run", "differences", "runs_root", "valid_name"]
 
-_RUN_FILE = "run.h5"
+T = TypeVar("T")
+
+RUN_FILE = "run.h5"
 _RUN_FILE_BYTES = 4 << 20  # run.h5 holds text only, so listing runs is cheap whatever lies there
 _MAX_PARTS = 4
 _TEMPORARY = re.compile(r"\..+\.tmp\.(\d{1,9})\.[0-9a-f]{8}")
@@ -89,10 +92,10 @@ class Run:
             RunError: If the name is not a run's name, or the folder cannot be written.
         """
         if not valid_name(path.name):
-            raise RunError(f"{path}: {path.name!r} cannot name a run; {_NAME_RULE}")
+            raise RunError(f"{path}: {path.name!r} cannot name a run; {NAME_RULE}")
         content: dict[str, JSON] = {"config": dict(config), "provenance": dict(provenance)}
         asked = json.loads(canonical(content))
-        file = path / _RUN_FILE
+        file = path / RUN_FILE
         if not os.path.lexists(file):
             make_folder(path)
             with cls(path, asked["config"], asked["provenance"]).lock():
@@ -113,9 +116,9 @@ class Run:
             RunError: If there is no run, or its file cannot be read (see ``read_record``).
             ForeignFile: If the file is a record but not that of a run.
         """
-        file = path / _RUN_FILE
+        file = path / RUN_FILE
         if not os.path.lexists(file):
-            raise RunError(f"{path}: holds no run ({_RUN_FILE} is missing); check the name")
+            raise RunError(f"{path}: holds no run ({RUN_FILE} is missing); check the name")
         attributes = read_record(file, _RUN_FILE_BYTES).attributes
         config, provenance = attributes.get("config"), attributes.get("provenance")
         if not isinstance(config, dict) or not isinstance(provenance, dict):
@@ -187,6 +190,22 @@ class Run:
             raise RunError(f"{self.path}: has no record {name!r}; it has {known}")
         return read_record(file)
 
+    def parse(self, name: str, parse: Callable[[Record], T]) -> T:
+        """Reads a record and makes something of it.
+
+        Raises:
+            ForeignFile: If it lacks what ``parse`` looks for, or has it in another form.
+            RunError: As ``read``.
+        """
+        record = self.read(name)
+        try:
+            return parse(record)
+        except (LookupError, TypeError, ValueError) as error:
+            raise ForeignFile(
+                f"{self._file(name)}: is not a record as this version knows it "
+                f"({type(error).__name__}: {one_line(error)}); restore or delete it"
+            ) from error
+
     def __contains__(self, name: str) -> bool:
         return _is_regular(self._file(name))
 
@@ -220,31 +239,15 @@ class Run:
 
     def _file(self, name: str) -> Path:
         if not _record_name(name):
-            raise ValueError(f"record name {name!r} cannot be 'run'; in each part {_NAME_RULE}")
-        return self.path / f"{name}.h5"
+            raise ValueError(f"record name {name!r} cannot be 'run'; in each part {NAME_RULE}")
+        file = self.path / f"{name}.h5"
+        for folder in file.parents[: name.count("/")]:
+            if folder.is_symlink():  # listed by nothing, so not to be written or read either
+                raise RunError(f"{folder}: is a symbolic link, which is not followed; remove it")
+        return file
 
 
-@dataclass(frozen=True)
-class ListedRun:
-    """A folder that is a run or should be one.
-
-    Attributes:
-        path: The folder; its name is the run's.
-        run: The run, or None if it cannot be read.
-        problem: Why not; empty if it can.
-    """
-
-    path: Path
-    run: Run | None
-    problem: str
-
-    @property
-    def name(self) -> str:
-        """The folder's name, which is the run's."""
-        return self.path.name
-
-
-_NAME_RULE = "use 1 to 80 letters, digits, '.', '_' or '-', the first not '.'"
+NAME_RULE = "use 1 to 80 letters, digits, '.', '_' or '-', the first not '.'"
 
 
 def valid_name(name: str) -> bool:
@@ -255,37 +258,6 @@ def valid_name(name: str) -> bool:
 def runs_root() -> Path:
     """The folder of all runs: $ZARTS_RUNS, else ``runs`` in the current folder."""
     return Path(os.environ.get("ZARTS_RUNS") or "runs")
-
-
-def list_runs(root: Path) -> list[ListedRun]:
-    """Lists the runs inside a folder by name; reads only each ``run.h5`` and follows no link.
-
-    Raises:
-        RunError: If the folder exists and cannot be listed.
-    """
-    try:
-        folders = sorted(root.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RunError(f"{root}: cannot be listed ({one_line(error)})") from error
-    return [_listed(folder) for folder in folders if _may_be_run(folder)]
-
-
-def _may_be_run(folder: Path) -> bool:
-    # A linked folder is reported, not looked into: it may lead out of the root.
-    return folder.is_symlink() or os.path.lexists(folder / _RUN_FILE)
-
-
-def _listed(folder: Path) -> ListedRun:
-    if folder.is_symlink():
-        return ListedRun(folder, None, f"{folder}: is a symbolic link, which is not followed")
-    if not valid_name(folder.name):
-        return ListedRun(folder, None, f"{folder}: {folder.name!r} is no run name; {_NAME_RULE}")
-    try:
-        return ListedRun(folder, Run.open(folder), "")
-    except RunError as error:
-        return ListedRun(folder, None, str(error))
 
 
 def _record_name(name: str) -> bool:

@@ -53,12 +53,16 @@ def read_result(folder: Path) -> Result:
     """
     run = Run.open(folder)
     epochs = Config.from_table(run.config).search.epochs
-    records = [run.read(f"search/epoch-{epoch:04d}").arrays for epoch in range(1, epochs + 1)]
-    return Result(
-        val_accuracy=float(records[-1]["epoch/val_accuracy"]),
-        val_loss=float(records[-1]["epoch/val_loss"]),
-        seconds=sum(float(arrays["timing_seconds"].sum()) for arrays in records),
+    names = [f"search/epoch-{epoch:04d}" for epoch in range(1, epochs + 1)]
+    seconds = [
+        run.parse(name, lambda record: float(record.arrays["timing_seconds"].sum()))
+        for name in names
+    ]
+    loss, accuracy = (
+        run.parse(names[-1], lambda record, key=key: float(record.arrays[f"epoch/{key}"]))  # type: ignore[misc]
+        for key in ("val_loss", "val_accuracy")
     )
+    return Result(val_accuracy=accuracy, val_loss=loss, seconds=sum(seconds))
 
 
 def as_table(sweep: Sweep, found: Found) -> str:
