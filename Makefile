@@ -53,7 +53,7 @@ format: .venv/.dev ## apply the formatter and the safe lint fixes
 	$(PY) -m ruff format .
 
 bench: .venv/.dev ## run every benchmark
-	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; \
+	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do echo "# $$script"; \
 	  $(PY) -m "benchmarks.$$(basename "$$script" .py)" $(ARGS); done
 
 notebooks: .venv/.dev ## execute every notebook, small (FAST=1); the files stay as they are

@@ -25,5 +25,6 @@ def medians(timed: Mapping[str, Callable[[], object]], repeat: int) -> dict[str,
 
 
 def show(name: str, value: float, target: float | None = None) -> None:
-    """Prints ``name value target``: passed when value >= target; ``-``: for information."""
-    print(f"{name} {value:.3g} {'-' if target is None else f'>={target:g}'}", flush=True)
+    """Prints ``name value target``, passed when value >= target; without one, a comment."""
+    line = f"# {name} {value:.3g}" if target is None else f"{name} {value:.3g} {target:g}"
+    print(line, flush=True)

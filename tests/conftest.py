@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -31,13 +34,29 @@ def root() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+def without(what: str) -> NoReturn:
+    """Ends a test that lacks something: it is skipped, and in CI it fails."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def lonely_ray() -> None:
+    """Ray, and the right to give it a network of its own."""
+    if find_spec("ray") is None:
+        without("Ray is not installed: pip install 'zarts[cluster]'")
+    try:
+        subprocess.run(["unshare", "--net", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        without(f"no network namespace can be made here, which takes root: {error}")
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium. Without one a test is skipped; in CI it fails."""
     names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
     found = [path for name in names if name and (path := shutil.which(name))]
-    if not found and os.environ.get("CI"):
-        pytest.fail("no Chromium on this machine; `make browser` installs one on Debian")
     if not found:
-        pytest.skip("no Chromium; `make browser` installs one on Debian, or set CHROMIUM")
+        without("no Chromium; `make browser` installs one on Debian, or set CHROMIUM")
     return found[0]

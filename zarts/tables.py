@@ -87,15 +87,22 @@ def parse_assignment(text: str) -> Table:
     return table
 
 
+_MOST_BYTES = 1 << 20  # of a file of settings
+
+
 def read_toml(path: Path) -> Table:
     """Reads nested tables from a TOML file.
 
     Raises:
-        ConfigError: If the file cannot be read or is not TOML.
-    """
+        ConfigError: If the file cannot be read, is too large or is not TOML.
+    """  # noqa: DOC501 - an OSError becomes one
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe may never end
+            raise OSError("it is no file")
+        if path.stat().st_size > _MOST_BYTES:
+            raise OSError(f"it has more than {_MOST_BYTES:,} bytes")
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # not there, not UTF-8, not TOML
+    except (OSError, ValueError, RecursionError) as error:  # not there, not UTF-8, not TOML
         raise ConfigError(f"cannot read the config {path}: {error}") from error
 
 

@@ -20,12 +20,8 @@ ALONE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("lonely_ray")
 def test_machines_may_come_and_go(finished: Finished, root: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'zarts[cluster]'")
-    try:
-        subprocess.run([*ALONE, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no network namespace can be made here, which takes root: {error}")
     run = tmp_path / "run"
     shutil.copytree(finished.run.path, run)
     for part in ("grid", "paths"):

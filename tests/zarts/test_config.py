@@ -471,3 +471,17 @@ def test_an_unreadable_file_is_named(content: bytes | None, tmp_path: Path) -> N
 def test_the_methods_are_those_of_the_optimizers() -> None:
     assert tuple(METHODS) == METHOD_NAMES
     assert Config().paths.methods == METHOD_NAMES
+
+
+@pytest.mark.parametrize("text", ["a = " + 100_000 * "[", "# " + (1 << 20) * "x"])
+def test_a_file_that_nobody_writes_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="cannot read the config"):
+        read_toml(file)
+
+
+@pytest.mark.parametrize("file", ["/dev/zero", "/dev", "."])
+def test_what_is_no_file_is_not_read(file: str) -> None:
+    with pytest.raises(ConfigError, match="it is no file"):
+        read_toml(Path(file))

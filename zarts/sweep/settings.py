@@ -155,11 +155,14 @@ def _axes(table: object, prefix: str = "") -> dict[str, list[Any]]:
         key = prefix + name
         _refuse_unknown([key.partition(".")[0]], _SETTINGS, " in axes")
         if isinstance(values, Mapping):
-            axes |= _axes(values, f"{key}.")
+            found = _axes(values, f"{key}.")
         elif isinstance(values, list) and values:
-            axes["search.method" if key == "method" else key] = values
+            found = {"search.method" if key == "method" else key: values}
         else:
             raise ConfigError(f"axis {key} is {values!r}, expected a list of its values")
+        if twice := axes.keys() & found.keys():
+            raise ConfigError(f"axis {min(twice)} is there under two names; take one out")
+        axes |= found
     return axes
 
 

@@ -26,14 +26,9 @@ NETWORK = (
 
 
 @pytest.fixture(scope="module")
-def found(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def found(root: Path, lonely_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Found:
     """One cluster for all drills, in a network in which it reaches nothing but itself."""
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'zarts[cluster]'")
     alone = ["unshare", "--net", "sh", "-c", f'{NETWORK} && exec "$@"', "sh"]
-    try:
-        subprocess.run([*alone, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no network namespace can be made here, which takes root: {error}")
     folder = tmp_path_factory.mktemp("drill")
     # sockets have short names, so not below the folder of the test
     with tempfile.TemporaryDirectory(

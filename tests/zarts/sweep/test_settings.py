@@ -133,6 +133,10 @@ B = '[[experiment]]\nname = "b"\n'
         ("seeds = [0]\naxes.search.epochs = 3\n" + A, "axis search.epochs is 3, expected a list"),
         ("seeds = [0]\naxes.search.epochs = []\n" + A, "axis search.epochs is []"),
         ("seeds = [0]\naxes.serach.epochs = [1]\n" + A, "'serach' in axes; did you mean 'search'?"),
+        (
+            'seeds = [0]\n[axes]\nmethod = ["zarts-rs"]\nsearch.method = ["zarts-mgs"]\n' + A,
+            "axis search.method is there under two names",
+        ),
         ("seeds = [0]\naxes.seed = [1]\n" + A, "got seed in axes"),
         ("seeds = [0]\naxes.search.epoch = [1]\n" + A, "'a-epoch-1': unknown setting"),
         ("seeds = [0]\naxes.search.epochs = [3, 3]\n" + A, "are called 'a-epochs-3'"),
