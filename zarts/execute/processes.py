@@ -104,10 +104,12 @@ class _Process(Worker[ItemT]):
 
     def __init__(self, job: tuple[object, object], came_alive: Callable[[], None]) -> None:
         super().__init__()
-        self._came_alive = came_alive
+        self._job, self._came_alive = job, came_alive
         context = get_context("spawn")  # a fork would copy the threads' locks and break CUDA
         self.pipe, other = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=_serve, args=(other, *job), daemon=True)
+        # The job is sent once it lives: what does not fit into the pipe by which a process starts
+        # holds up this one until it has imported all, and for ever if it dies before.
+        self.process: SpawnProcess = context.Process(target=_serve, args=(other,), daemon=True)
         # Ctrl-C reaches the whole group, and must not print a traceback per worker that still
         # imports; the worker inherits the mask, then ignores the signal. The tracker would start
         # with the first process otherwise, and lift the mask when it has.
@@ -138,6 +140,8 @@ class _Process(Worker[ItemT]):
             raise Lost(_ending(self.process.exitcode)) from None
         if message is None:
             self._came_alive()
+            with contextlib.suppress(*GONE):  # that it is dead is heard next
+                self.pipe.send(self._job)
         return message
 
     def dismiss(self) -> None:
@@ -168,18 +172,17 @@ def _ending(code: int | None) -> str:
     return f"by {name}"
 
 
-def _serve(
-    pipe: connection.Connection[Any, Any],
-    setup: Callable[[], StateT],
-    work: Callable[[StateT, ItemT], Iterator[object]],
-) -> None:
+def _serve(pipe: connection.Connection[Any, Any]) -> None:
     """A process's life: set up, then an item at a time until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what it means is up to the caller
     threading.Thread(target=_leave_with_caller, daemon=True).start()
     with contextlib.suppress(*GONE):
         pipe.send(None)  # alive
         try:
+            setup, work = pipe.recv()
             state = setup()
+        except GONE:
+            return
         except BaseException as error:  # noqa: BLE001 - raised again where the caller is
             pipe.send(("error", portable(error)))
             return

@@ -6,6 +6,8 @@ import math
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -81,6 +83,27 @@ def test_a_stop_that_also_ends_workers_is_a_stop() -> None:
 
     with pytest.raises(Stop):  # not that a worker ended, which is what is heard first
         list(run(deadly_setup, squares, [(0,)] * 2, workers=2, check=check))
+
+
+def test_a_worker_that_dies_while_it_starts_holds_nobody_up(tmp_path: Path, root: Path) -> None:
+    """However large the job is: more than fits into a pipe."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\n"
+        "from functools import partial\n"
+        "from tests.zarts.execute.chores import setup, square\n"
+        "from zarts.execute import run\n"
+        "if __name__ == '__main__':\n"
+        "    list(run(partial(setup, 1 << (1 << 23)), square, range(3), workers=2))\n"
+        "else:\n"
+        "    os.kill(os.getpid(), 15)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.returncode == 1
+    assert "a worker process ended by SIGTERM before it could work" in done.stderr
 
 
 def test_the_time_limit_is_asked_for_each_item_and_may_grow() -> None:
