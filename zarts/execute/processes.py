@@ -111,11 +111,13 @@ class _Process(Worker[ItemT]):
         # holds up this one until it has imported all, and for ever if it dies before.
         self.process: SpawnProcess = context.Process(target=_serve, args=(other,), daemon=True)
         # Ctrl-C reaches the whole group, and must not print a traceback per worker that still
-        # imports; the worker inherits the mask, then ignores the signal. The tracker would start
-        # with the first process otherwise, and lift the mask when it has.
-        resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # imports; the worker inherits the mask, then ignores the signal. The tracker of resources
+        # would start with the first process otherwise, and lift the mask of SIGINT when it has.
+        # SIGUSR1, with which batch systems warn, is the only one that would end the tracker.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         try:
+            resource_tracker.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
