@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.timing import show
 from landscape.record import load
 from zarts.runfile import Run
 
@@ -65,12 +66,12 @@ def main() -> None:
         if command.returncode:
             sys.exit(f"the command ended with {command.returncode}")
         accuracy = float(str(load(Run.open(out)).facts["val_accuracy"]))
-    print(f"figure_1_cores {len(os.sched_getaffinity(0))} -")
-    print(f"figure_1_seconds {seconds:.0f} -")
-    print(f"figure_1_time_to_spare {LIMIT_SECONDS / seconds:.2f} >=1")
-    print(f"figure_1_peak_mib {peak:.0f} -")
-    print(f"figure_1_memory_to_spare {LIMIT_MIB / peak:.2f} >=1")
-    print(f"figure_1_accuracy {accuracy:.3f} >={LEAST_ACCURACY}")
+    show("figure_1_cores", len(os.sched_getaffinity(0)))
+    show("figure_1_seconds", seconds)
+    show("figure_1_time_to_spare", LIMIT_SECONDS / seconds, 1)
+    show("figure_1_peak_mib", peak)
+    show("figure_1_memory_to_spare", LIMIT_MIB / peak, 1)
+    show("figure_1_accuracy", accuracy, LEAST_ACCURACY)
 
 
 if __name__ == "__main__":
