@@ -194,7 +194,7 @@ class CellPass:
                 )
 
     def _tensors(self, source: int, operation: str, edges: int) -> dict[str, Tensor]:
-        names = operations.shapes(operation, self.cell.channels, self.cell.stride(source))
+        names = operations.names(operation, self.cell.stride(source))
         prefix = f"cells.{self.index}.source.{source}.{operation}"
         return {name: self._stacked(self.weights[f"{prefix}.{name}"], edges) for name in names}
 

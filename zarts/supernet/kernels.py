@@ -71,12 +71,13 @@ def pointwise(x: Tensor, weight: Tensor, groups: int, kernels: Kernels) -> Tenso
         groups: G.
         kernels: How.
     """
-    inputs = weight.shape[1]
+    outputs, inputs = weight.shape[:2]
     rows = x.permute(0, 2, 3, 1)  # (n, h, w, G·B): a matrix, as the image is channels-last
-    size = x.numel() // inputs * len(weight) * x.element_size()  # bytes of the result, if G is 1
-    hot = x.device.type != "cpu" or size <= kernels.stack_below
-    if groups == 1 and (hot or len(weight) >= 4 * kernels.matmul_from):
-        return functional.linear(rows, weight.view(-1, inputs)).permute(0, 3, 1, 2)
+    if groups == 1:
+        size = x.numel() // inputs * outputs * x.element_size()  # bytes of the result
+        hot = x.device.type != "cpu" or size <= kernels.stack_below
+        if hot or outputs >= 4 * kernels.matmul_from:
+            return functional.linear(rows, weight.view(outputs, inputs)).permute(0, 3, 1, 2)
     if groups == 1 or inputs < kernels.matmul_from:
         return functional.conv2d(x, weight, groups=groups)
     return _products(rows, weight.view(groups, -1, inputs)).permute(0, 3, 1, 2)

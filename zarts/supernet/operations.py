@@ -9,6 +9,7 @@ twice. Source of the definitions: DARTS, ``operations.py``; ``noise``: RobustDAR
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ __all__ = [
     "batch_norm",
     "convolve",
     "is_shared",
+    "names",
     "noise",
     "shapes",
     "share",
@@ -79,9 +81,27 @@ def shapes(operation: str, channels: int, stride: int, *, affine: bool = False) 
     return found
 
 
+@cache
+def names(operation: str, stride: int) -> tuple[str, ...]:
+    """The names in ``shapes``, looked up at every call of the network."""
+    return tuple(shapes(operation, 1, stride))
+
+
 def batch_norm(x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-    """Normalises with the statistics of the batch, so that ω is the whole state of the network."""
-    return functional.batch_norm(x, None, None, scale, shift, training=True)
+    """Normalises with the statistics of the batch, so that ω is the whole state of the network.
+
+    Raises:
+        ValueError: If there is one value per channel.
+    """
+    if x.numel() == x.shape[1]:
+        raise ValueError(
+            f"got an image of shape {tuple(x.shape)}, expected at least 2 values per channel to "
+            "normalise; use larger images or batches"
+        )
+    # not functional.batch_norm, whose own check of this takes a third of the call for small images
+    return torch.batch_norm(
+        x, scale, shift, None, None, True, 0.1, 1e-5, torch.backends.cudnn.enabled
+    )
 
 
 def _pool(operation: str, x: Tensor, stride: int, kernels: Kernels, lanes: int) -> Tensor:

@@ -58,12 +58,30 @@ def test_noise_ignores_its_input_and_is_strided():
     assert abs(float(large.std()) - 1) < 0.02
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_batch_norm_is_torchs_and_refuses_one_value(scaled):
+    x = torch.randn(3, 4, 2, 1, generator=generator(0, "norm"), dtype=torch.float64)
+    scale = torch.arange(4.0, dtype=torch.float64) if scaled else None
+    expected = functional.batch_norm(x, None, None, scale, training=True)
+    assert torch.equal(operations.batch_norm(x, scale), expected)
+    with pytest.raises(
+        ValueError, match=r"shape \(1, 4, 1, 1\), expected at least 2 values per channel"
+    ):
+        operations.batch_norm(x[:1, :, :1])
+
+
 def test_pools_are_normalised_and_do_not_count_the_padding():
     x = torch.ones(2, 2, 4, 4) + torch.arange(2.0)[:, None, None, None]
     for operation in ("max_pool_3x3", "avg_pool_3x3"):
         y = operations.share(operation, x, 2, kernels.Kernels())
         assert y.shape == (2, 2, 2, 2)
         torch.testing.assert_close(y[0], -torch.ones(2, 2, 2), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_names_are_those_of_the_shapes(stride):
+    for operation in operations.OPERATIONS:
+        assert operations.names(operation, stride) == tuple(operations.shapes(operation, 6, stride))
 
 
 def test_shapes_are_those_of_the_definition():
