@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from landscape.grid import with_point
+from landscape.grid import copy_of, put_point
 from landscape.plan import Item, units
 from landscape.record import Path, Status, Surface, save_path, save_surface
 from landscape.work import Losses, Value
@@ -21,6 +21,7 @@ __all__ = ["FLUSH_SECONDS", "SAVES", "Board", "Report"]
 FLUSH_SECONDS = 10.0  # a kill costs about this much of a surface, plus the points under way
 SAVES = 20.0  # times as long as a save takes, at least, is the time to the next one
 Report = Callable[[int, str], None]
+_BAD = (Status.FAILED, Status.TIMEOUT, Status.OOM)
 
 
 class Board:
@@ -43,16 +44,25 @@ class Board:
         """
         self.failed: list[str] = []
         self._reason = ""
-        self._run, self._config, self._surfaces = run, config, surfaces
+        self._run, self._config = run, config
+        # copied once, not at every point, which would limit all workers together
+        self._surfaces = {steps: copy_of(surface) for steps, surface in surfaces.items()}
         for surface in surfaces.values():
             save_surface(run, surface)  # from here on a reader sees an honest, unfinished picture
         self._tell = begin()
         self._touched = set[int]()
         self._told = Counter[str]()
-        self._tally = Counter[bool]()  # points by whether they failed
+        # Points by whether they failed. Those that did before are tried again first, and are no
+        # sign of how the others will do: counted again, they would end every start.
+        self._tally = Counter[bool]()
+        self._failed_before = {
+            (steps, int(row), int(col))
+            for steps, surface in surfaces.items()
+            for row, col in np.argwhere(np.isin(surface.status, _BAD))
+        }
         self._saved, self._pause = time.monotonic(), FLUSH_SECONDS
 
-    def add(self, item: Item, value: Value | Failure, *, final: bool) -> None:
+    def add(self, item: Item, value: Value, *, final: bool) -> None:
         """Takes in an outcome."""
         cost = units(self._config, [item])
         if isinstance(item, str):
@@ -71,14 +81,10 @@ class Board:
             value = Losses([(np.nan, bad)] * len(points), 0.0, value.reason)
         assert isinstance(value, Losses)
         for point, (loss, status) in zip(points, value.of_points, strict=True):
-            self._surfaces[steps] = with_point(
-                self._surfaces[steps],
-                *point,
-                loss,
-                seconds=value.seconds / len(points),
-                status=status,
-            )
-            self._tally[status in (Status.FAILED, Status.TIMEOUT, Status.OOM)] += 1
+            seconds = value.seconds / len(points)
+            put_point(self._surfaces[steps], *point, loss, seconds=seconds, status=status)
+            if status not in _BAD or (steps, *point) not in self._failed_before:
+                self._tally[status in _BAD] += 1
         self._reason = value.reason or self._reason
         self._touched.add(steps)
         self._give_up_early()

@@ -14,7 +14,7 @@ from landscape.plane import Plane
 from landscape.record import Status, Surface
 from zarts.objective import Objective
 
-__all__ = ["empty_surface", "evaluate_at", "fill", "pending", "with_point"]
+__all__ = ["copy_of", "empty_surface", "evaluate_at", "fill", "pending", "put_point"]
 
 
 def empty_surface(inner_steps: int, rows: int, cols: int, extent: float = 1.0) -> Surface:
@@ -62,7 +62,7 @@ def evaluate_at(
     return found
 
 
-def with_point(
+def put_point(
     surface: Surface,
     row: int,
     col: int,
@@ -70,20 +70,23 @@ def with_point(
     *,
     seconds: float,
     status: Status | None = None,
-) -> Surface:
-    """The surface with one more point; the status follows from the loss unless it is given."""
-    surface = replace(
-        surface,
-        loss=surface.loss.copy(),
-        status=surface.status.copy(),
-        seconds=surface.seconds.copy(),
-    )
+) -> None:
+    """Enters one point in place; the status follows from the loss unless it is given."""
     if status is None:
         status = Status.OK if np.isfinite(loss) else Status.DIVERGED
     surface.loss[row, col] = loss if status == Status.OK else np.nan
     surface.status[row, col] = status
     surface.seconds[row, col] = seconds
-    return surface
+
+
+def copy_of(surface: Surface) -> Surface:
+    """A surface whose points may be changed without changing those of the other."""
+    return replace(
+        surface,
+        loss=surface.loss.copy(),
+        status=surface.status.copy(),
+        seconds=surface.seconds.copy(),
+    )
 
 
 def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surface]:
@@ -101,5 +104,6 @@ def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surfa
         for point in level:
             start = time.monotonic()
             (loss,) = evaluate_at(objective, plane, surface, [point])
-            surface = with_point(surface, *point, loss, seconds=time.monotonic() - start)
+            surface = copy_of(surface)
+            put_point(surface, *point, loss, seconds=time.monotonic() - start)
             yield surface

@@ -17,7 +17,7 @@ from landscape.grid import empty_surface, pending
 from landscape.patience import Patience
 from landscape.plan import Item, Shard, all_items, order, share_of, split, surfaces_of, units
 from landscape.plane import Plane
-from landscape.record import Figure1, Surface, load, surface_from
+from landscape.record import Figure1, Surface, load, save_surface, surface_from
 from landscape.work import Bundle, Losses, digest_of, do, epoch_of, ground_of, set_up
 from zarts.assembly import make_problem, val_batch_count
 from zarts.config import Config, ConfigError
@@ -105,7 +105,8 @@ def compute(
         ConfigError: If the settings do not fit the run.
         Diverged: If the training of ω diverges.
         RunError: If something cannot be read or written.
-        ChildProcessError: If no worker survived a path; all else is done then.
+        ChildProcessError: If a path failed, or no worker survived it (all else is done then); or if
+            so many points failed that going on would only burn time.
     """
     begin = report or (lambda phase, total, done: lambda count, note: None)
     snapshot = _snapshot(run, config, source, begin, check)
@@ -243,6 +244,9 @@ def _surfaces_and_paths(run: Run, config: Config, how: How, begin: Begin) -> Non
     surfaces = _surfaces(run, config)
     todo = _todo(run, config, surfaces, how.shard)
     if not todo:
+        for steps, surface in surfaces.items():  # a shard may be left without any work
+            if f"grid/m{steps:02d}" not in run:
+                save_surface(run, surface)
         return
     whole = share_of(config, how.shard) if how.shard else all_items(config)
     everything, left = units(config, whole), units(config, todo)

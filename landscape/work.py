@@ -20,9 +20,11 @@ from landscape.plane import Plane
 from landscape.record import Path, Status, Surface
 from zarts.assembly import landscape_objective
 from zarts.config import Config, ConfigError, merge
+from zarts.execute import Failure
 from zarts.parts import load_dataset
 from zarts.recorder import read_snapshot
 from zarts.runfile import JSON, Record, Run
+from zarts.runfile.disk import one_line
 from zarts.stored import lanes_stored
 
 __all__ = [
@@ -54,7 +56,7 @@ class Losses(NamedTuple):
     reason: str = ""
 
 
-Value = Losses | Path
+Value = Losses | Path | Failure
 
 
 def digest_of(arrays: Arrays) -> str:
@@ -169,9 +171,20 @@ def set_up(bundle: Bundle) -> Bench:
 
 
 def do(bench: Bench, item: Item) -> Iterator[Value]:
-    """Does one piece of work: yields the losses of a chunk, or a path after each of its updates."""
+    """Does one piece of work: yields the losses of a chunk, or a path after each of its updates.
+
+    What a point or a path dies of is part of its value: the others are not to blame.
+
+    Raises:
+        ConfigError: If the settings cannot be used, which no other item would survive either.
+    """
     if isinstance(item, str):
-        yield from walk(bench.ground, item)
+        try:
+            yield from walk(bench.ground, item)
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this path's
+            yield Failure(f"{type(error).__name__}: {one_line(error)}")
         return
     steps, points = item
     start, reason = time.monotonic(), ""
@@ -185,7 +198,7 @@ def do(bench: Bench, item: Item) -> Iterator[Value]:
             try:
                 found += _losses(bench, steps, (point,))
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this point's
-                reason = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {one_line(error)}"
                 found.append((np.nan, Status.OOM if _is_memory(error) else Status.FAILED))
     yield Losses(found, time.monotonic() - start, reason)
 

@@ -26,6 +26,10 @@ def sealed(folder: Path, only: str = "") -> Iterator[Sealed]:
     Yields:
         The name, and the record or one line about what is wrong; links are not followed.
     """
+    try:
+        run = Run.open(folder)
+    except RunError:  # is named like any other file
+        run = None
     on_plane = only.startswith(("grid/", "paths/", "plane"))
     needed = ("run", only, *(["plane"] if on_plane else []))
     for path in _below(folder):
@@ -41,6 +45,8 @@ def sealed(folder: Path, only: str = "") -> Iterator[Sealed]:
         else:
             try:
                 what = read_record(path)
+                if run and stem != "run":
+                    what = run.owned(path, what)
             except RunError as error:
                 what = str(error).replace(str(path), name)
         yield stem, what

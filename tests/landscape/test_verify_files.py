@@ -18,7 +18,7 @@ import pytest
 
 from tests.landscape.conftest import Finished
 from tests.landscape.verifying import copied, reseal, restate, say, verdict
-from zarts.runfile import FORMAT, Run
+from zarts.runfile import FORMAT, ForeignFile, Run
 
 
 @pytest.fixture
@@ -220,13 +220,28 @@ def test_a_folder_of_runs_has_a_table_for_each(run: Run) -> None:
     assert answer.out.count("FAIL") == 2
 
 
+@pytest.mark.parametrize("name", ["search/epoch-0001", "paths/zarts-mgs", "plane", "grid/m00"])
+def test_a_record_of_another_run_is_none_of_this_one(run: Run, name: str) -> None:
+    """Though its seal is whole and it fits the settings in shape."""
+    other = Run(run.path, run.config | {"seed": 1}, run.provenance)
+    record = run.read(name)
+    other.write(name, record.arrays, record.attributes)
+    found = verdict(run.path, points=0)
+    assert "is of a run of other settings or data" in found.why("seal")
+    with pytest.raises(ForeignFile, match="put back the one of this run"):
+        run.read(name)
+
+
 def test_a_failure_counts_more_than_what_could_not_be_checked(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ZARTS_DATA", raising=False)
     second = run.path.with_name("second")
     shutil.copytree(run.path, second)
-    (second / "config.toml").unlink()
+    for name in ("config.toml", "plane.h5", "checkpoint.h5"):
+        (second / name).unlink(missing_ok=True)
+    for name in ("grid", "paths", "search", "snapshot"):  # of the data set it was of
+        shutil.rmtree(second / name)
     restate(Run.open(second), "config", {"data.name": "cifar10"})
     assert say("-q", "-k", "0", run.path, second).code == 2  # no CIFAR-10 here
     flipped(run.path / "grid" / "m00.h5")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from landscape import patience, work
+from landscape import paths, patience, work
 from landscape.grid import evaluate_at
 from landscape.patience import Patience
 from landscape.pipeline import compute
 from landscape.plan import all_items, order, split, units
+from landscape.record import Path as Path2D
 from landscape.record import Status, load
 from landscape.work import Bundle, do, set_up
 from tests.landscape.conftest import Finished
@@ -77,6 +78,61 @@ def test_when_all_points_fail_the_work_stops_early(
     with pytest.raises(ChildProcessError, match=r"4 of 4 points failed.*RuntimeError: broken"):
         compute(run, Config.from_table(run.config))
     assert (load(run).surfaces[0].status == Status.FAILED).sum() == 4  # kept, and tried again
+
+
+def test_points_that_fail_at_every_start_do_not_hold_up_the_others(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = without_figure(finished, tmp_path)
+    config = Config.from_table(run.config)
+    corners = {(0, 0), (0, 2), (1, 0), (1, 2)}
+
+    def evaluate(objective, plane, surface, points: Sequence[tuple[int, int]]):  # type: ignore[no-untyped-def]
+        if surface.inner_steps == 0 and corners & set(points):
+            raise RuntimeError("always")
+        return evaluate_at(objective, plane, surface, points)
+
+    monkeypatch.setattr(work, "evaluate_at", evaluate)
+    with pytest.raises(ChildProcessError, match="4 of 4 points failed"):
+        compute(run, config)
+    first, *others = compute(run, config).surfaces  # they are tried first, and known to be bad
+    assert {tuple(at) for at in np.argwhere(first.status == Status.FAILED)} == corners
+    assert first.done == 2
+    assert [surface.done for surface in others] == [6] * len(others)
+
+
+def test_a_path_that_fails_does_not_hold_up_the_others(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = without_figure(finished, tmp_path)
+    config = Config.from_table(run.config)
+
+    def falls(ground: paths.Ground, method: str) -> Iterator[Path2D]:
+        for count, path in enumerate(paths.walk(ground, method)):
+            if method == "darts-2" and count:
+                raise RuntimeError("can't allocate memory\nat all")
+            yield path
+
+    monkeypatch.setattr(work, "walk", falls)
+    told = (
+        r"paths of darts-2 \(RuntimeError: can't allocate memory at all\) failed, all else is done"
+    )
+    with pytest.raises(ChildProcessError, match=told):
+        compute(run, config)
+    figure = load(run)
+    assert {path.method for path in figure.paths} == set(config.paths.methods) - {"darts-2"}
+    assert all(surface.done == 6 for surface in figure.surfaces)
+    monkeypatch.setattr(work, "walk", paths.walk)
+    compute(run, config)
+    assert run.content_hash() == finished.run.content_hash()
+
+
+def test_a_shard_may_be_left_without_work(finished: Finished, tmp_path: Path) -> None:
+    run = without_figure(finished, tmp_path)
+    config = Config.from_table(run.config)
+    figure = compute(run, config, shard=(400, 400))
+    assert [surface.done for surface in figure.surfaces] == [0, 0, 0]
+    assert not figure.paths
 
 
 def test_a_landscape_goes_on_with_the_lanes_it_began_with(

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,6 +45,7 @@ RUN_FILE = "run.h5"
 _RUN_FILE_BYTES = 4 << 20  # run.h5 holds text only, so listing runs is cheap whatever lies there
 _MAX_PARTS = 4
 _TEMPORARY = re.compile(r"\..+\.tmp\.(\d{1,9})\.[0-9a-f]{8}")
+_OWNER = "owner"  # attribute of each record: the run it is of
 _TRANSIENT_RECORD = "checkpoint"
 _TRANSIENT_ARRAYS = ("timing", "attempts")  # differ between equal runs
 
@@ -176,19 +178,44 @@ class Run:
         """
         file = self._file(name)
         make_folder(file.parent)
-        write_record(file, arrays, attributes)
+        write_record(file, arrays, {**(attributes or {}), _OWNER: self._identity})
 
     def read(self, name: str) -> Record:
         """Reads a record.
 
         Raises:
             RunError: If there is none of this name, or it is not readable; see ``read_record``.
+            ForeignFile: If it is of another run.
         """
         file = self._file(name)
         if not os.path.lexists(file):
             known = ", ".join(self.names()) or "none yet"
             raise RunError(f"{self.path}: has no record {name!r}; it has {known}")
-        return read_record(file)
+        return self.owned(file, read_record(file))
+
+    def owned(self, file: Path, record: Record) -> Record:
+        """The record as its writer gave it, if it is of this run; those of old say nothing of it.
+
+        A copy of a file into another run would have a whole seal, and mix what two runs found.
+
+        Raises:
+            ForeignFile: If it is of a run of other settings or other data.
+        """
+        attributes = dict(record.attributes)
+        if attributes.pop(_OWNER, self._identity) != self._identity:
+            raise ForeignFile(
+                f"{file}: is of a run of other settings or data; put back the one of this run, "
+                "or delete it"
+            )
+        return Record(record.arrays, attributes)
+
+    @cached_property
+    def _identity(self) -> str:
+        """What the runs whose records may be put together have in common; equal on all devices."""
+        config = {key: value for key, value in self.config.items() if key != "device"}
+        data = self.provenance.get("data_fingerprint")
+        text = canonical({"config": config, "data": data})
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def parse(self, name: str, parse: Callable[[Record], T]) -> T:
         """Reads a record and makes something of it.

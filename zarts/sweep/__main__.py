@@ -17,7 +17,7 @@ from zarts import cli
 from zarts.config import ConfigError
 from zarts.runfile import JSON, RunError
 from zarts.sweep.progress import Progress, epochs_done
-from zarts.sweep.results import Found, Problem, Result, as_json, as_table, read_result
+from zarts.sweep.results import Found, Problem, Result, as_json, as_table, hashed, read_result
 from zarts.sweep.settings import Search, Sweep, read_sweep
 
 if TYPE_CHECKING:
@@ -112,8 +112,14 @@ def _sweep(args: argparse.Namespace, command: list[str]) -> int:
         if args.dry_run:
             print(json.dumps(_plan(sweep, plans, costs)) if args.json else _listed(sweep, costs))
             return 0
-        for search in todo:
-            make_run(search, plans[search.name], command)
+        names = {search.name for search in todo}
+        found = {each.name: _read(each) for each in sweep.searches if each.name not in names}
+        made = {search.name: make_run(search, plans[search.name], command) for search in todo}
+        problems = {name: problem for name, problem in made.items() if problem}
+        if todo and len(problems) == len(todo) and not any(p.locked for p in problems.values()):
+            raise RunError(problems[todo[0].name].reason)  # not of one search: of the folder
+        found |= problems
+        todo = [search for search in todo if search.name not in problems]
         todo.sort(key=lambda search: -costs[search.name])
         seconds = {name: plan.seconds for name, plan in plans.items()}
         progress = Progress(todo, seconds, lambda line: cli.say(args, [line]))
@@ -122,19 +128,21 @@ def _sweep(args: argparse.Namespace, command: list[str]) -> int:
             stop.check()
             progress.look()
 
-        names = {search.name for search in todo}
-        found = {each.name: _read(each) for each in sweep.searches if each.name not in names}
         work = run_searches(todo, workers=workers, cluster=args.cluster, check=check)
         with closing(work):
             for search, what in work:
                 found[search.name] = what
                 progress.end(search, what)
-    print(json.dumps(as_json(sweep, found)) if args.json else as_table(sweep, found))
+    if args.json:
+        found, hashes = hashed(sweep, found)
+        print(json.dumps(as_json(sweep, found, hashes)))
+    else:
+        print(as_table(sweep, found))
     return _complain(found)
 
 
 def _read(search: Search) -> Result | Problem:
-    """The result of a search that was finished before."""
+    """The result of a search that was finished before, if all of its records can be read."""
     try:
         return read_result(search.folder)
     except RunError as error:

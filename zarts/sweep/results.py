@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from zarts.config import Config
-from zarts.runfile import JSON, Run
+from zarts.runfile import JSON, Run, RunError
 from zarts.sweep.settings import Search, Sweep
 
-__all__ = ["Found", "Problem", "Result", "as_json", "as_table", "read_result"]
+__all__ = ["Found", "Problem", "Result", "as_json", "as_table", "hashed", "read_result"]
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,23 @@ def as_table(sweep: Sweep, found: Found) -> str:
     )
 
 
-def as_json(sweep: Sweep, found: Found) -> dict[str, JSON]:
-    """The table, and each run of it with its content hash or what is wrong with it.
+def hashed(sweep: Sweep, found: Found) -> tuple[dict[str, Result | Problem], dict[str, str]]:
+    """What was found, and the content hash of each finished run, by its name.
 
-    Raises:
-        RunError: If a run that is finished cannot be read any more.
+    For a hash all records are read: a run with one that cannot be is no result.
     """
+    sound, hashes = dict(found), {}
+    for search in sweep.searches:
+        if isinstance(found[search.name], Result):
+            try:
+                hashes[search.name] = Run.open(search.folder).content_hash()
+            except RunError as error:
+                sound[search.name] = Problem(str(error))
+    return sound, hashes
+
+
+def as_json(sweep: Sweep, found: Found, hashes: Mapping[str, str]) -> dict[str, JSON]:
+    """The table, and each run of it with its content hash or what is wrong with it."""
     experiments: list[JSON] = []
     for experiment, searches in _experiments(sweep):
         results = _finished(searches, found)
@@ -101,15 +112,15 @@ def as_json(sweep: Sweep, found: Found) -> dict[str, JSON]:
                 "mean": mean(values) if values else None,
                 "sd": stdev(values) if len(values) > 1 else None,
             }
-        facts["runs"] = [_run(search, found[search.name]) for search in searches]
+        facts["runs"] = [_run(search, found[search.name], hashes) for search in searches]
         experiments.append(facts)
     return {"schema": 1, "sweep": sweep.name, "experiments": experiments}
 
 
-def _run(search: Search, what: Result | Problem) -> dict[str, JSON]:
+def _run(search: Search, what: Result | Problem, hashes: Mapping[str, str]) -> dict[str, JSON]:
     facts: dict[str, JSON] = {"run": str(search.folder), "seed": search.config.seed}
-    if isinstance(what, Result):
-        facts["content_hash"] = Run.open(search.folder).content_hash()
+    if search.name in hashes:
+        facts["content_hash"] = hashes[search.name]
     return facts | asdict(what)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -21,6 +22,8 @@ from zarts.sweep.results import Problem, Result, read_result
 from zarts.sweep.settings import Search
 
 __all__ = ["finished", "make_run", "plan_searches", "run_searches", "workers_for"]
+
+CREATE_SECONDS = 5.0  # how long another process is waited for that makes the same run
 
 
 def finished(search: Search) -> bool:
@@ -87,22 +90,29 @@ def workers_for(searches: Sequence[Search], asked: int | None) -> int:
     return min(asked, useful)
 
 
-def make_run(search: Search, plan: SearchPlan, command: Sequence[str]) -> None:
-    """Makes the run of a search, unless there is one.
-
-    Raises:
-        RunError: If the folder cannot be written.
-    """
+def make_run(search: Search, plan: SearchPlan, command: Sequence[str]) -> Problem | None:
+    """Makes the run of a search, unless there is one; what is in the way, if it cannot be."""
     config = search.config
     if (search.folder / "run.h5").exists():
-        return
+        return None
     facts: Table = {
         "seed": config.seed,
         "device": config.device,
         "data_fingerprint": plan.fingerprint,
     }
     made = provenance(command) | facts
-    Run.create(search.folder, config.to_table(), made, toml=config.to_toml())
+    deadline = time.monotonic() + CREATE_SECONDS
+    while True:
+        try:
+            Run.create(search.folder, config.to_table(), made, toml=config.to_toml())
+        except RunLocked as error:  # another process makes it, which takes it some milliseconds
+            if time.monotonic() > deadline:
+                return Problem(str(error), locked=True)
+            time.sleep(0.05)
+        except RunError as error:
+            return Problem(str(error))
+        else:
+            return None
 
 
 def run_searches(

@@ -123,6 +123,24 @@ def test_invalid_record_names(run, name):
             use()
 
 
+def test_a_record_belongs_to_settings_and_data_but_to_no_device_and_no_name(run):
+    run.write("checkpoint", {"x": np.zeros(2)}, {"n": 1})
+
+    def seen_by(config, provenance):
+        return Run(run.path, config, provenance).read("checkpoint").attributes
+
+    assert seen_by(run.config | {"device": "cuda"}, run.provenance) == {"n": 1}
+    assert seen_by(run.config, run.provenance | {"command": ["other"]}) == {"n": 1}
+    for others in (
+        (run.config | {"seed": 99}, run.provenance),
+        (run.config, run.provenance | {"data_fingerprint": "other"}),
+    ):
+        with pytest.raises(ForeignFile, match=r"checkpoint.h5: is of a run of other settings"):
+            seen_by(*others)
+    write_record(run.path / "checkpoint.h5", {}, {"n": 2})  # of before records said whose they are
+    assert seen_by(run.config | {"seed": 99}, run.provenance) == {"n": 2}
+
+
 def test_records_are_written_read_replaced_and_listed(run):
     run.write("grid/m10", {"loss": np.zeros((3, 5))}, {"rows": "y"})
     run.write("checkpoint", {"weights/stem": np.zeros(3, "f4")})

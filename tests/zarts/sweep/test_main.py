@@ -68,6 +68,50 @@ def test_a_finished_sweep_is_only_read(
     assert (accuracy[0], first["runs"][0]["val_loss"]) == (last["val_accuracy"], last["val_loss"])
 
 
+def test_what_is_in_the_way_of_one_search_does_not_stop_the_others(
+    tmp_path: Path, runs: Path
+) -> None:
+    runs.mkdir(exist_ok=True)
+    (runs / NAMES[0]).write_text("a file where a folder should be")
+    (runs / NAMES[1]).mkdir()
+    held = Run.create(runs / NAMES[2], {}, {})
+    (held.path / "run.h5").unlink()
+    with held.lock():  # as while another process makes it, but for longer
+        answer = call(main, sweep_file(tmp_path), "--workers", "1")
+    assert answer.code == 1
+    assert f"failed: {NAMES[0]}: {runs / NAMES[0]}: cannot be" in answer.err
+    assert f"skipped: {NAMES[2]}: {runs / NAMES[2]}: process" in answer.err
+    assert [row.split()[-1] for row in answer.out.splitlines()[1:]] == ["1/2", "1/2"]
+
+
+def test_two_sweeps_of_one_file_at_once_both_end_well(tmp_path: Path, runs: Path) -> None:
+    file = sweep_file(tmp_path)
+    both = [start("zarts.sweep", file, "--workers", "1", "-q") for _ in range(2)]
+    told = [process.communicate(timeout=120)[1] for process in both]
+    # 3: the other one works on the rest
+    assert {process.returncode for process in both} <= {0, 3}, told
+    assert call(main, file, "--workers", "1").code == 0
+    assert sorted(contents(runs)) == sorted(NAMES)
+
+
+def test_a_finished_run_that_is_damaged_is_told_among_the_others(
+    tmp_path: Path, runs: Path
+) -> None:
+    file = sweep_file(tmp_path)
+    call(main, file, "--workers", "1")
+    snapshot = runs / NAMES[0] / "snapshot" / "epoch-0002.h5"
+    content = bytearray(snapshot.read_bytes())
+    content[len(content) // 2] ^= 1
+    snapshot.write_bytes(content)
+    answer = call(main, file, "--json", "-q")
+    assert answer.code == 1
+    assert f"failed: {NAMES[0]}: {snapshot}" in answer.err
+    first, mgs = json.loads(answer.out)["experiments"]
+    assert (first["finished"], mgs["finished"]) == (1, 2)
+    assert "content_hash" not in first["runs"][0]
+    assert str(snapshot) in first["runs"][0]["reason"]
+
+
 def test_two_workers_make_the_same(
     tmp_path: Path, runs: Path, alone: Callable[[int], dict[str, str]]
 ) -> None:

@@ -23,7 +23,7 @@ def test_the_table_averages_what_is_finished() -> None:
         "c                        -              -            -   0/1",
     ]
     only = sweep_of("c-0")
-    assert as_json(only, found)["experiments"] == [
+    assert as_json(only, found, {})["experiments"] == [
         {
             "name": "c",
             "finished": 0,
