@@ -166,7 +166,7 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     if source:  # whose D_val was not among the images its ω was trained on
         check_data(source, config)
     elsewhere = args.cluster not in (None, "local")  # with memory of its own
-    if args.cluster and not args.dry_run:
+    if args.cluster is not None and not args.dry_run:
         reach(args.cluster)
     with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
         plan = plan_landscape(

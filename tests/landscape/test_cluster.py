@@ -51,6 +51,44 @@ def test_machines_may_come_and_go(finished: Finished, root: Path, tmp_path: Path
     assert told == {"hash": finished.run.content_hash(), "done": [6, 6, 6], "paths": 5}
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("lonely_ray")
+def test_the_command_makes_a_cluster_of_its_own(
+    finished: Finished, root: Path, tmp_path: Path
+) -> None:
+    """As from a shell that knows nothing of Ray."""
+    run = tmp_path / "tiny"
+    shutil.copytree(finished.run.path, run)
+    shutil.rmtree(run / "grid")
+    with tempfile.TemporaryDirectory(
+        prefix="ray-", dir="/tmp", ignore_cleanup_errors=True
+    ) as short:
+        known = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        command = [sys.executable, "-m", "landscape.compute", *words()]
+        done = subprocess.run(
+            [*ALONE, *command, "--cluster", "local", "--workers", "2", "--out", str(run), "--json"],
+            cwd=root,
+            env={**known, "RAY_TMPDIR": short},
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["content_hash"] == finished.run.content_hash()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "a..b", "127.0.0.1:70000", "127.0.0.1:0", "127.0.0.1:99999999999999999999", "a/b:1"],
+)
+def test_what_is_no_address_is_told_before_the_search(tmp_path: Path, address: str) -> None:
+    run = tmp_path / "tiny"
+    answer = call(main, *words(), "--out", run, "--cluster", address)
+    assert answer.code == 2
+    assert f"got the cluster address {address!r}, expected 'local' or HOST:PORT" in answer.error
+    assert not run.exists()
+
+
 def test_a_cluster_that_is_not_there_is_one_clear_line(finished: Finished, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'zarts[cluster]'")
     run = tmp_path / "tiny"

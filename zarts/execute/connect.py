@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -42,13 +43,8 @@ def reach(address: str) -> None:
         ClusterError: If there is nothing to connect to, or no token where one is needed.
         ModuleNotFoundError: If Ray is not installed.
     """
-    if address == "local":
-        _ray()
-        return
-    host, port = _parsed(address)
-    _variables(own=False, host=host)
-    ray = _ray()
-    _knock(ray.util.get_node_ip_address() if _loopback(host) else host, port)
+    with _ready(address):
+        pass
 
 
 @contextmanager
@@ -64,17 +60,13 @@ def connected(address: str, workers: int | None) -> Iterator[ModuleType]:
         ClusterError: If there is nothing to connect to, or no token where one is needed.
     """
     own = address == "local"
-    host, port = ("", 0) if own else _parsed(address)
-    with _environment(_variables(own, host)), _silent(ray := _ray()):
+    with _ready(address) as ray, _silent(ray):
         if ray.is_initialized():
             raise ClusterError("Ray is in use in this process already; call ray.shutdown() first")
+        options = {}
         if own:
             cores = workers or default_workers("cpu")
             options = {"num_cpus": cores, "object_store_memory": STORE_BYTES}
-        else:
-            options = {}
-            # Ray takes a loopback address for this machine's address in the network
-            _knock(ray.util.get_node_ip_address() if _loopback(host) else host, port)
         try:
             with _own_signals():
                 ray.init(
@@ -91,6 +83,26 @@ def connected(address: str, workers: int | None) -> Iterator[ModuleType]:
             yield ray
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _ready(address: str) -> Iterator[ModuleType]:
+    """Ray, with what it reads from the environment, and somebody who answers at the address.
+
+    It reads some of that only once, when it is imported, so it must not be imported elsewhere.
+
+    Raises:
+        ClusterError: If there is nothing to connect to, or no token where one is needed.
+    """
+    own = address == "local"
+    host, port = ("", 0) if own else _parsed(address)
+    with _environment(_variables(own, host)):
+        ray = _ray()
+        if not own:
+            # Ray takes a loopback address for this machine's address in the network
+            found = ray.util.get_node_ip_address() if _loopback(host) else host
+            _knock(found, port, address)
+        yield ray
 
 
 def _ray() -> ModuleType:
@@ -129,10 +141,11 @@ def _silent(ray: ModuleType) -> Iterator[None]:
 
 def _parsed(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
-    if not (colon and host and port.isdecimal() and "/" not in host):
+    given = colon and host and re.fullmatch(r"[0-9]{1,5}", port) and "/" not in host
+    if not (given and 1 <= int(port) <= 65535):
         raise ClusterError(
-            f"got the cluster address {address!r}, expected 'local' or HOST:PORT, "
-            "such as the one `ray start --head` prints"
+            f"got the cluster address {address!r}, expected 'local' or HOST:PORT with a port from "
+            "1 to 65535, such as the one `ray start --head` prints"
         )
     return host.strip("[]"), int(port)
 
@@ -191,25 +204,32 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _knock(host: str, port: int) -> None:
+def _knock(host: str, port: int, address: str) -> None:
     """Asks for HTTP/2, as Ray itself would wait for minutes.
+
+    Args:
+        host: Where.
+        port: Its port.
+        address: What was given as both, which Ray may take for another host.
 
     Raises:
         ClusterError: If nobody answers, or something else does.
     """
+    place = address if address == f"{host}:{port}" else f"{address}, which is {host}:{port}"
     try:
         with socket.create_connection((host, port), CONNECT_SECONDS) as line:
             if os.environ.get("RAY_USE_TLS", "0") != "0":
                 return  # which is Ray's to speak
             line.sendall(PREFACE)
             answer = line.recv(9)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
+        why = getattr(error, "strerror", None) or error
         raise ClusterError(
-            f"nobody answers at {host}:{port} ({error.strerror or error}); "
+            f"nobody answers at {place} ({why}); "
             "is the cluster running, and is this the address that `ray start --head` printed?"
         ) from error
     if len(answer) < 4 or answer[3] != SETTINGS:
-        raise ClusterError(f"what answers at {host}:{port} is not a Ray cluster")
+        raise ClusterError(f"what answers at {place} is not a Ray cluster")
 
 
 def _refusal(address: str, error: BaseException) -> str:
@@ -219,7 +239,7 @@ def _refusal(address: str, error: BaseException) -> str:
         error = cause
         told.append(str(error))
     text = "\n".join(told)
-    if "Unauthenticated" in text or "AuthToken" in text:
+    if address != "local" and ("Unauthenticated" in text or "AuthToken" in text):
         return (
             f"the cluster at {address} does not accept the token; it needs the one the cluster was "
             f"started with, in {' or '.join(TOKENS)}"

@@ -99,7 +99,7 @@ def _sweep(args: argparse.Namespace, command: list[str]) -> int:
     from zarts.execute import reach
     from zarts.sweep.running import finished, make_run, plan_searches, run_searches, workers_for
 
-    if args.cluster and not args.dry_run:
+    if args.cluster is not None and not args.dry_run:
         reach(args.cluster)
     with cli.interruptible() as stop:
         todo = [search for search in sweep.searches if not finished(search)]

@@ -177,6 +177,29 @@ list(run(setup, square, [0], cluster=sys.argv[1], workers=None))
 """
 
 
+FRIEND = """
+from tests.zarts.execute.chores import setup, square
+from zarts.execute import reach, run
+import sys
+reach(sys.argv[1])  # as the commands do first
+print([outcome.value for outcome in run(setup, square, [3], cluster=sys.argv[1], workers=1)][-1])
+"""
+
+
+def friends(machines: Cluster, folder: Path) -> Found:
+    """The token alone, as the documentation has it, and nothing else in the environment."""
+    del folder
+    variables = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", FRIEND, machines.address],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+
+
 def strangers(machines: Cluster, folder: Path) -> Found:
     """Another token than that of the cluster."""
     del folder
@@ -194,7 +217,8 @@ def strangers(machines: Cluster, folder: Path) -> Found:
 
 LONELY = """
 from tests.zarts.execute.chores import nap, setup
-from zarts.execute import run
+from zarts.execute import reach, run
+reach("local")  # as the commands do first
 for outcome in run(setup, nap, [8, 0, 1, 6, 7], cluster="local", workers=2):
     print(outcome.item, flush=True)
 """
@@ -249,6 +273,7 @@ def main() -> None:
             bad_points,
             stops,
             errors,
+            friends,
             strangers,
             a_cluster_of_our_own,
         ):

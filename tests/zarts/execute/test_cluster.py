@@ -125,8 +125,14 @@ def test_other_versions_are_refused(found: Found) -> None:
 def test_a_cluster_that_is_not_there_is_told_soon(found: Found) -> None:
     told = found["errors"]["closed"]
     assert told["type"] == "ClusterError"
-    assert "nobody answers at 10.7.7.7:9" in told["text"]  # for 127.0.0.1, as Ray takes it
+    assert "nobody answers at 127.0.0.1:9, which is 10.7.7.7:9" in told["text"]  # as Ray takes it
     assert told["seconds"] < 10
+
+
+@pytest.mark.slow
+def test_the_token_is_all_a_caller_needs(found: Found) -> None:
+    told = found["friends"]
+    assert (told["code"], told["stdout"].strip()) == (0, "19"), told["stderr"]
 
 
 @pytest.mark.slow

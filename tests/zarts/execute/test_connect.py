@@ -92,14 +92,20 @@ def test_nobody_answers(line: socket.socket) -> None:
     host, port = line.getsockname()
     line.close()
     with pytest.raises(ClusterError, match=f"nobody answers at {host}:{port}"):
-        connect._knock(host, port)
+        connect._knock(host, port, f"{host}:{port}")
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 300])
+def test_what_can_be_no_name_does_not_answer(host: str) -> None:
+    with pytest.raises(ClusterError, match=r"nobody answers at .* \(.*label"):
+        connect._knock(host, 6379, f"{host}:6379")
 
 
 def test_somebody_says_nothing(line: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.3)
     start = time.monotonic()
     with pytest.raises(ClusterError, match="nobody answers"):
-        connect._knock(*line.getsockname())
+        connect._knock(*line.getsockname(), "head:1")
     assert time.monotonic() - start < 3
 
 
@@ -114,7 +120,7 @@ def test_somebody_else_answers(line: socket.socket, answer: bytes) -> None:
     server = threading.Thread(target=serve)
     server.start()
     with pytest.raises(ClusterError, match="is not a Ray cluster"):
-        connect._knock(*line.getsockname())
+        connect._knock(*line.getsockname(), "head:1")
     server.join()
 
 
