@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from itertools import count
 
 import numpy as np
 
@@ -52,11 +53,7 @@ def missing(names: Iterable[str], config: Config) -> tuple[list[str], list[str]]
         records are written after those they are made of.
     """
     held = set(names)
-    still, gaps = [], []
-    searched = [name for name in held if name.startswith("search/")]
-    epochs = 0 if config.source else config.search.epochs
-    if len(searched) < epochs:
-        still.append(f"{epochs - len(searched)} of {epochs} search epochs")
+    still, gaps = ([], []) if config.source else _search_missing(held, config)
     drawn = [f"grid/m{steps:02d}" for steps in surfaces_of(config)]
     drawn += [f"paths/{method}" for method in dict.fromkeys(config.paths.methods)]
     if "plane" in held or config.source:
@@ -64,6 +61,25 @@ def missing(names: Iterable[str], config: Config) -> tuple[list[str], list[str]]
     elif found := [name for name in drawn if name in held]:
         gaps.append(f"plane, which {found[0]} lies on")
     return still, gaps
+
+
+def _search_missing(held: Set[str], config: Config) -> tuple[list[str], list[str]]:
+    """The same of a search: epochs follow each other, and a plane follows the last one."""
+    total = config.search.epochs
+    numbers = {int(name[-4:]) for name in held if re.fullmatch(r"search/epoch-\d{4}", name)}
+    reached = total if "plane" in held else max(numbers, default=0)
+    still, gaps = [], []
+    if reached < total:
+        still.append(f"{total - reached} of {total} search epochs")
+    if (lost := reached - sum(1 <= number <= reached for number in numbers)) > 0:
+        first = next(number for number in count(1) if number not in numbers)
+        more = f" and {lost - 1} more search epochs" if lost > 1 else ""
+        gaps.append(f"search/epoch-{first:04d}{more}")
+    # the ω of an epoch is written right after the epoch's record
+    surely = reached if "plane" in held else reached - 1
+    kept = sorted({*config.search.snapshots, total})
+    names = [f"snapshot/epoch-{epoch:04d}" for epoch in kept if epoch <= surely]
+    return still, gaps + [name for name in names if name not in held]
 
 
 def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:

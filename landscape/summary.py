@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from landscape.measure import compare, endings, on_border
-from landscape.record import Figure1, Status, load
+from landscape.record import Figure1, load
 from zarts import cli
-from zarts.runfile import Run, RunError
+from zarts.runfile import Run, RunError, differences
 
 __all__ = ["main", "row", "table"]
 
@@ -39,16 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(folders: list[Path]) -> int:
+    paths = [folder.resolve() for folder in folders]
+    if twice := [
+        folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1
+    ]:
+        raise RunError(f"{twice[0]}: is named twice, which would count it twice; name it once")
     records = [load(Run.open(folder)) for folder in folders]
     names = [str(record.config.get("seed", record.name)) for record in records]
-    print(table(list(zip(names, map(row, records), strict=True))))
+    unlike = _unlike(records)
+    print(table(list(zip(names, map(row, records), strict=True)), spread=not unlike))
+    if unlike:
+        print(f"no mean: the runs differ in {unlike}, not in their seeds only", file=sys.stderr)
     return 0
 
 
 def row(record: Figure1) -> Row:
     """The numbers of one run by the title of their column.
 
-    Losses are those after the M steps of the exact surface, at the end of each path.
+    Losses are those after the M steps of the exact surface, at the end of each path; NaN for one
+    that ended early, which has not come as far as the others.
 
     Raises:
         RunError: If the run is not finished, or has one surface only.
@@ -68,7 +75,20 @@ def row(record: Figure1) -> Row:
         if record.paths
         else {}
     )
-    return numbers | start | {end.path.method: end.target_loss for end in endings(record)}
+    ends = {
+        end.path.method: math.nan if end.path.note else end.target_loss for end in endings(record)
+    }
+    return numbers | start | ends
+
+
+def _unlike(records: Sequence[Figure1]) -> str:
+    """Which settings, besides the seed, are not the same in all runs; empty if none."""
+    alike = [
+        {key: value for key, value in record.config.items() if key not in ("seed", "source")}
+        for record in records
+    ]
+    found = {text.partition(":")[0] for other in alike for text in differences(alike[0], other)}
+    return ", ".join(sorted(found))
 
 
 def _check_finished(record: Figure1) -> None:
@@ -76,10 +96,7 @@ def _check_finished(record: Figure1) -> None:
         raise RunError(f"{record.name}: needs two surfaces to compare; compute it with --steps 10")
     methods = _asked(record, "paths", "methods")
     walked = {path.method for path in record.paths}
-    open_points = any(
-        np.isin(surface.status, (Status.PENDING, Status.FAILED)).any()
-        for surface in record.surfaces
-    )
+    open_points = any(surface.done < surface.loss.size for surface in record.surfaces)
     missing = isinstance(methods, list) and not walked.issuperset(map(str, methods))
     if len(record.surfaces) < 2 or open_points or missing:
         raise RunError(f"{record.name}: is not finished; run its command again first")
@@ -91,8 +108,10 @@ def _asked(record: Figure1, section: str, name: str) -> object:
     return settings.get(name) if isinstance(settings, Mapping) else None
 
 
-def table(rows: Sequence[tuple[str, Row]]) -> str:
+def table(rows: Sequence[tuple[str, Row]], *, spread: bool = True) -> str:
     """A Markdown table: one row per run, then mean ± standard deviation of each column.
+
+    Without ``spread`` only the rows, as of runs that are no sample of one thing.
 
     A run without a column, e.g. without that optimizer, has a dash there. Means are over the finite
     numbers; where these are fewer than the runs, n says how many.
@@ -100,7 +119,7 @@ def table(rows: Sequence[tuple[str, Row]]) -> str:
     titles = list(dict.fromkeys(title for _, each in rows for title in each))
     lines = [["seed", *titles]]
     lines += [[name, *(_cell(title, each.get(title)) for title in titles)] for name, each in rows]
-    if len(rows) > 1:
+    if len(rows) > 1 and spread:
         spreads = (_spread(title, [each.get(title) for _, each in rows]) for title in titles)
         lines.append(["mean ± std", *spreads])
     lines.insert(1, ["---"] * len(lines[0]))

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=_count, default=0, help="of the choice of these points")
     parser.add_argument(
         "--expect",
-        default="",
+        type=_hash,
         metavar="HASH",
         help="content_hash noted when the run was made (landscape.compute --json prints it): "
         "the only protection from somebody who seals his changes",
@@ -75,6 +75,12 @@ def _count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number from 0")
     return int(text)
+
+
+def _hash(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):  # nothing, too, of a variable that is not set
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected 64 hexadecimal digits")
+    return text
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -99,7 +105,7 @@ def _report(args: argparse.Namespace, target: Target, phases: cli.Phases) -> Rep
     from landscape.verify.run import Asked, verify
 
     folder, only = target
-    return verify(folder, Asked(only, args.points, args.seed, args.expect), phases.begin)
+    return verify(folder, Asked(only, args.points, args.seed, args.expect or ""), phases.begin)
 
 
 def _facts(report: Report) -> dict[str, object]:
@@ -121,6 +127,10 @@ def _targets(path: Path) -> Iterator[Target | Report]:
             raise RunError(f"{path}: is no run (no run.h5) and holds none; check the name")
         for each in listed:
             yield _failed(each.path, each.problem) if each.problem else (each.path, "")
+        known = {each.path for each in listed}
+        for other in sorted(path.iterdir()):
+            if other not in known and other.is_dir() and any(other.glob("**/*.h5")):
+                yield _failed(other, f"{other}: has records but no run.h5; restore that file")
         return
     if path.suffix != ".h5" or not os.path.lexists(path):
         raise RunError(f"{path}: is neither a folder nor a file of a run (.h5); check the name")

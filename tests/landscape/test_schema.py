@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,21 @@ def test_what_is_missing_is_told_apart_from_what_is_lost(finished: Finished) -> 
     assert schema.missing([], config) == (["2 of 2 search epochs"], [])
     still, lost = schema.missing([name for name in names if name != "plane"], config)
     assert (still, lost) == ([], ["plane, which grid/m00 lies on"])
+
+
+def test_epochs_follow_each_other(finished: Finished) -> None:
+    config = Config.from_table(finished.run.config)
+    config = replace(config, search=replace(config.search, epochs=4, snapshots=(1, 3)))
+    search = [f"search/epoch-{epoch:04d}" for epoch in (1, 2, 3, 4)]
+    omega = [f"snapshot/epoch-{epoch:04d}" for epoch in (1, 3, 4)]
+    assert schema.missing([*search[:3], *omega[:1]], config) == (["1 of 4 search epochs"], [])
+    assert schema.missing(search[:3], config)[1] == ["snapshot/epoch-0001"]  # epoch 3 just ended
+    assert schema.missing([*search[1:3], *omega[:2]], config)[1] == ["search/epoch-0001"]
+    assert schema.missing([search[3], *omega], config)[1] == [
+        "search/epoch-0001 and 2 more search epochs"
+    ]
+    lost = schema.missing(["plane", *search, omega[0]], config)[1]
+    assert lost == ["snapshot/epoch-0003", "snapshot/epoch-0004"]
 
 
 @pytest.mark.parametrize("lanes", [0, 10**6, True, "4"])

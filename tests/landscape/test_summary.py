@@ -66,6 +66,43 @@ def test_unfinished_runs_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.splitlines()[-1].startswith("| 3 | 0.800 |")
 
 
+@pytest.mark.parametrize("status", [Status.OOM, Status.TIMEOUT, Status.FAILED, Status.PENDING])
+def test_a_run_with_a_lost_point_is_refused(status: Status) -> None:
+    whole = record()
+    exact = whole.surfaces[-1]
+    exact.loss[1, 2], exact.status[1, 2] = np.nan, status
+    with pytest.raises(RunError, match="is not finished"):
+        summary.row(whole)
+
+
+def test_a_path_that_ended_early_is_in_no_mean() -> None:
+    early = replace(record(), paths=(replace(walked(0.5), note="diverged at step 1"),))
+    lines = summary.table([("0", summary.row(early)), ("1", summary.row(record(2.0)))]).splitlines()
+    assert [cells(line)[-1] for line in lines[2:]] == ["nan", "2.000", "2.000 (n = 1)"]
+
+
+def test_runs_that_are_no_sample_have_no_mean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = []
+    for seed, epochs in ((0, 5), (1, 5), (2, 9)):
+        run = Run.create(tmp_path / f"run-{seed}", {"seed": seed, "search": {"epochs": epochs}}, {})
+        run.write("plane", {"scale": np.array(2.0)}, {"val_accuracy": 0.8})
+        for surface in (bowl(0, 0.0, 1.0), bowl(10, 0.0, 1.0)):
+            save_surface(run, surface)
+        save_path(run, walked(1.0))
+        folders.append(str(run.path))
+    assert summary.main(folders[:2]) == 0
+    answer = capsys.readouterr()
+    assert (answer.out.splitlines()[-1].split(" | ")[0], answer.err) == ("| mean ± std", "")
+    assert summary.main(folders) == 0
+    answer = capsys.readouterr()
+    assert answer.out.splitlines()[-1].startswith("| 2 | ")
+    assert answer.err == "no mean: the runs differ in search.epochs, not in their seeds only\n"
+    assert summary.main([folders[0], folders[1], folders[0] + "/."]) == 2
+    assert "named twice" in capsys.readouterr().err
+
+
 def test_a_minimum_on_the_border_is_told_with_its_share() -> None:
     rows = [(str(n), summary.row(record(center=x))) for n, x in enumerate((0.5, 1.0, -0.5, -2.0))]
     head, _, *lines = map(cells, summary.table(rows).splitlines())

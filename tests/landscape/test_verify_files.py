@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 
+from landscape.verify.__main__ import main
 from tests.landscape.conftest import Finished
 from tests.landscape.verifying import copied, reseal, restate, say, verdict
 from zarts.runfile import FORMAT, ForeignFile, Run
@@ -175,17 +176,17 @@ def test_the_content_hash_is_compared(run: Run) -> None:
     assert (said.code, said.failed) == (1, {"content hash"})
 
 
-@pytest.mark.parametrize("name", ["grid/m01", "paths/zarts-mgs", "search/epoch-0001"])
+@pytest.mark.parametrize("name", ["grid/m01", "paths/zarts-mgs"])
 def test_a_missing_record_is_unfinished_work(run: Run, name: str) -> None:
     (run.path / f"{name}.h5").unlink()
     said = verdict(run.path, points=0)
     assert (said.code, said.of("complete")) == (0, ["note"])
-    assert (name if "search" not in name else "1 of 2 search epochs") in said.why("complete")
+    assert name in said.why("complete")
 
 
 def test_a_record_that_others_need_is_a_failure(run: Run) -> None:
     (run.path / "snapshot" / "epoch-0002.h5").unlink()
-    assert verdict(run.path).failed == {"values"}
+    assert verdict(run.path).failed == {"complete", "values"}
     (run.path / "plane.h5").unlink()
     said = verdict(run.path)
     assert (said.code, said.failed, said.of("values")) == (1, {"complete"}, ["unchecked"])
@@ -218,6 +219,28 @@ def test_a_folder_of_runs_has_a_table_for_each(run: Run) -> None:
     heads = [line for line in answer.out.splitlines() if line.startswith(str(run.path.parent))]
     assert heads == [str(run.path.with_name(name)) for name in ("second", "third", "tiny")]
     assert answer.out.count("FAIL") == 2
+
+
+def test_a_run_that_lost_its_first_file_is_told_among_the_others(run: Run) -> None:
+    second = run.path.with_name("second")
+    shutil.copytree(run.path, second)
+    (second / "run.h5").unlink()
+    answer = say("-q", "-k", "0", run.path.parent)
+    assert answer.code == 1
+    assert f"{second}: has records but no run.h5" in answer.out
+
+
+@pytest.mark.parametrize("word", ["", "abc", "0" * 63, "G" * 64])
+def test_what_is_no_hash_is_not_expected(run: Run, word: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        main(["--expect", word, str(run.path)])
+    assert f"got {word!r}, expected 64 hexadecimal digits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["search/epoch-0001", "snapshot/epoch-0002"])
+def test_a_lost_record_of_the_search_is_damage(run: Run, name: str) -> None:
+    (run.path / f"{name}.h5").unlink()
+    assert f"has lost {name}" in verdict(run.path, points=0).why("complete")
 
 
 @pytest.mark.parametrize("name", ["search/epoch-0001", "paths/zarts-mgs", "plane", "grid/m00"])
@@ -267,8 +290,8 @@ def test_what_is_no_run_is_a_usage_error(run: Run, tmp_path: Path, name: str, wo
 
 
 def test_expect_is_for_one_run(run: Run) -> None:
-    assert say("--expect", "00", run.path, run.path).code == 2
-    assert say("--expect", "00", run.path / "plane.h5").code == 2
+    assert say("--expect", "0" * 64, run.path, run.path).code == 2
+    assert say("--expect", "0" * 64, run.path / "plane.h5").code == 2
 
 
 @pytest.mark.parametrize("flags", [["-k", "-1"], ["-k", "x"], ["--seed", "1.5"], []])

@@ -15,7 +15,7 @@ import pytest
 from landscape.verify import run as checks
 from landscape.verify.__main__ import main
 from tests.tiny import Answer, call
-from zarts.runfile import Run, write_record
+from zarts.runfile import Run, read_record, write_record
 
 
 def copied(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
@@ -70,7 +70,10 @@ def reseal(run: Run, name: str, change: Callable[[dict[str, Any]], None]) -> Non
 
 
 def restate(run: Run, part: str, changes: Mapping[str, Any]) -> None:
-    """Changes what ``run.h5`` says; a change to None takes the key out."""
+    """Changes what ``run.h5`` says; a change to None takes the key out.
+
+    The records no longer say whose they are, as those of old, which would be all there is to tell.
+    """
     content = {"config": dict(run.config), "provenance": dict(run.provenance)}
     for key, value in changes.items():
         table: Any = content[part]
@@ -82,4 +85,8 @@ def restate(run: Run, part: str, changes: Mapping[str, Any]) -> None:
             del table[last]
         else:
             table[last] = value
+    for file in run.path.rglob("*.h5"):
+        record = read_record(file)
+        record.attributes.pop("owner", None)
+        write_record(file, record.arrays, record.attributes)
     write_record(run.path / "run.h5", {}, content)
