@@ -16,7 +16,8 @@ import numpy as np
 from landscape.record import Status, Surface, save_surface, surface_from
 from zarts import cli
 from zarts.config import Config, ConfigError
-from zarts.runfile import ConfigMismatch, ForeignFile, Record, Run, RunError, differences
+from zarts.provenance import environments, note_environment, provenance
+from zarts.runfile import ForeignFile, Record, Run, RunError, differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,27 +43,29 @@ def merge(shards: Sequence[Run], target: Path, command: Sequence[str], *, partia
         partial: Write what there is, even with holes.
 
     Raises:
-        ConfigMismatch: If the shards are of different plans.
         Holes: If points or paths are missing and ``partial`` is not set; nothing is written.
-        NotTheSame: If two shards differ in data set, ω or plane, or in a value both hold.
+        NotTheSame: If two shards differ in plan, data set, ω or plane, or in a value both hold.
         RunError: If a shard cannot be read or the target not be written.
     """
     if os.path.lexists(target / "run.h5"):
         whole = Run.open(target)
         with whole.lock():  # before it is read, so that nothing is added to it meanwhile
-            _write(whole, _union([*shards, whole], partial=partial))
+            found = _union([*shards, whole], partial=partial)
+            note_environment(whole, *(shard.provenance for shard in shards))
+            _write(whole, found)
         return whole
     found = _union(shards, partial=partial)
-    from zarts.provenance import provenance
-
     first = shards[0]
+    # not what merges them, but what computed them
     facts = {key: first.provenance[key] for key in _KEPT if key in first.provenance}
+    facts |= environments(first.provenance)[0]
     made = provenance(command) | facts | {"shards": [shard.name for shard in shards]}
     toml = Config.from_table(first.config).to_toml()
     run = Run.create(target, first.config, made, toml=toml)
     with run.lock():
         if run.names():
             raise RunError(f"{target}: appeared in the meantime; run the same command again")
+        note_environment(run, *(shard.provenance for shard in shards))
         _write(run, found)
     return run
 
@@ -87,8 +90,15 @@ def _write(run: Run, content: _Content) -> None:
 def _union(shards: Sequence[Run], *, partial: bool) -> _Content:
     first = shards[0]
     for other in shards[1:]:
-        if found := differences(first.config, other.config):
-            raise ConfigMismatch(other.path, found)
+        if found := differences(other.config, first.config):
+            told = [
+                text.replace(": stored ", ": ").replace(", asked ", f", {first.name} has ")
+                for text in found[:4]
+            ]
+            raise NotTheSame(
+                f"{other.path}: is of another plan than {first.name} ({'; '.join(told)}); "
+                "merge shards of one plan only"
+            )
         data = [str(run.provenance.get("data_fingerprint", "none")) for run in (first, other)]
         if data[0] != data[1]:
             raise NotTheSame(
@@ -142,6 +152,8 @@ def _one(shards: Iterable[Run], name: str) -> Record:
 def _agree(one: Record, other: Record) -> bool:
     if one.arrays.keys() != other.arrays.keys():
         return False
+    if one.attributes.get("lanes") != other.attributes.get("lanes"):
+        return False  # the last digits of all values
     return all(
         np.array_equal(array, other.arrays[key], equal_nan=array.dtype.kind == "f")
         for key, array in one.arrays.items()
@@ -200,7 +212,10 @@ def _missing(config: Config, same: Mapping[str, Record], surfaces: list[Surface]
         if holes:
             found.append(f"{holes} of {size} points at M = {steps}")
     found += [f"path {name}" for name in config.paths.methods if f"paths/{name}" not in same]
-    return found + [name for name in ("plane",) if name not in same]
+    if "plane" not in same:
+        return [*found, "plane"]
+    omega = f"snapshot/epoch-{int(str(same['plane'].attributes['epoch'])):04d}"
+    return found + [name for name in (omega,) if name not in same]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -215,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the whole (default: beside the shards)")
     parser.add_argument("--partial", action="store_true", help="merge what there is")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--verbose", action="store_true", help="show where an error came from")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show a traceback on errors")
     args = parser.parse_args(words)
     command = ["python", "-m", "landscape.merge", *words]
     return cli.guarded(partial(_merge, args, command), verbose=args.verbose)

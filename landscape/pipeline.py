@@ -23,7 +23,7 @@ from zarts.assembly import make_problem, val_batch_count
 from zarts.config import Config, ConfigError
 from zarts.execute import run as execute
 from zarts.parts import gpus_of, lanes_of, load_dataset
-from zarts.provenance import provenance
+from zarts.provenance import note_environment, provenance
 from zarts.recorder import (
     Snapshot,
     iterations_done,
@@ -248,6 +248,7 @@ def _surfaces_and_paths(run: Run, config: Config, how: How, begin: Begin) -> Non
             if f"grid/m{steps:02d}" not in run:
                 save_surface(run, surface)
         return
+    note_environment(run)
     whole = share_of(config, how.shard) if how.shard else all_items(config)
     everything, left = units(config, whole), units(config, todo)
     board = Board(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zarts.alpha import along
+
 __all__ = ["TOLERANCE", "Plane", "orthonormal"]
 
 TOLERANCE = 1e-6  # on |cos| and on the norms
@@ -54,7 +56,7 @@ class Plane:
 
     def points(self, xy: Tensor) -> Tensor:
         """The α (n, d), float64, at plane coordinates (n, 2) in axis units."""
-        return self.origin + self.scale * (xy.double() @ self.basis.T)
+        return self.origin + self.scale * along(xy.double(), self.basis)
 
     def project(self, alphas: Tensor) -> Tensor:
         """Coordinates (n, 2), in axis units, of the plane's points nearest to ``alphas`` (n, d).

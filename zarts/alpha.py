@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["Group", "Space", "flat_space"]
+__all__ = ["Group", "Space", "along", "flat_space"]
 
 
 @dataclass(frozen=True)
@@ -123,3 +124,12 @@ class Space:
 def flat_space(name: str, dim: int) -> Space:
     """Returns a space of ``dim`` plain numbers, for problems without operations (toys, planes)."""
     return Space(name, (Group("alpha", (("value",),) * dim),))
+
+
+def along(points: Tensor, basis: Tensor) -> Tensor:
+    """Sums the directions (d, k), each as far as a point (n, k) says: (n, d).
+
+    Not a matrix product, whose last digits depend on how many points are asked for together.
+    """
+    steps = [points[:, [axis]] * basis[:, axis] for axis in range(basis.shape[1])]
+    return functools.reduce(torch.add, steps)

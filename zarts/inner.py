@@ -189,7 +189,7 @@ def descend_stacked(
     shapes = {name: weight.shape[1:] for name, weight in weights.items()}
     # one long row per candidate: the rule is a few calls then, not a few for every weight
     rows = _rows(weights)
-    speed = {"": _rows(velocity)} if velocity else None
+    speed = {"": _rows({name: velocity[name] for name in weights})} if velocity else None
     alive = rows.new_ones(len(rows), dtype=torch.bool)
     for batch in batches:
         leaf = rows.detach().requires_grad_()

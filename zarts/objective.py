@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from zarts.alpha import Space, flat_space
+from zarts.alpha import Space, along, flat_space
 from zarts.chunk import losses_at
 from zarts.feed import Feed, Loss
 from zarts.inner import Diverged, Weights, descend, single_thread
@@ -311,7 +311,7 @@ class Restricted:
             raise ValueError(
                 f"points have shape {tuple(points.shape)}, expected (n, {self.basis.shape[1]})"
             )
-        return self.origin + self.scale * (points.to(self.basis) @ self.basis.T)
+        return self.origin + self.scale * along(points.to(self.basis), self.basis)
 
     def __call__(self, alpha: Tensor) -> Tensor:
         """Loss at one point (k,) of the plane."""

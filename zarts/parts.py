@@ -33,6 +33,9 @@ __all__ = [
 # candidates as fit into its bytes; that limit is not measured.
 _CPU_LANES, _CPU_BYTES = 4, 3 << 16
 _GPU_LANES, _GPU_BYTES = 8, 8 << 20
+# Bytes that the channels of all lanes must fill: gradients of the channels behind the last whole
+# vector are summed in another order, and would not be those of another lane (measured).
+_CPU_VECTOR = 32
 
 
 def network_of(config: Config, classes: int, image_channels: int) -> Supernet:
@@ -61,14 +64,32 @@ def lanes_of(config: Config) -> int:
 
 
 def lanes_for(config: Config, height: int, width: int) -> int:
-    """The same for images of a size, without loading any."""
-    if config.supernet.lanes:
-        return config.supernet.lanes
-    shrink = 4 if config.supernet.stem == "imagenet" else 1
+    """The same for images of a size, without loading any.
+
+    Raises:
+        ConfigError: If values would depend on which of the lanes they are computed in.
+    """
+    net = config.supernet
+    shrink, width_of_stem = (4, net.channels // 2) if net.stem == "imagenet" else (1, net.channels)
+    item = 8 if config.dtype == "float64" else 4
+    on_cpu = torch.device(config.device).type == "cpu"
+
+    def apart(lanes: int) -> bool:
+        return not on_cpu or lanes == 1 or lanes * width_of_stem * item % _CPU_VECTOR == 0
+
+    if net.lanes:
+        if not apart(net.lanes):
+            fitting = [lanes for lanes in (1, 2, 4, 8, 16, 32, 64) if apart(lanes)]
+            raise ConfigError(
+                f"supernet.lanes is {net.lanes}; with {net.channels} channels of {config.dtype} "
+                "values would differ in their last digits from one lane to the next; "
+                f"use one of {', '.join(map(str, fitting))}, or 0"
+            )
+        return net.lanes
     pixels = -(-height // shrink) * -(-width // shrink) * config.search.inner_batch_size
-    size = pixels * config.supernet.channels * (8 if config.dtype == "float64" else 4)
-    if torch.device(config.device).type == "cpu":
-        return _CPU_LANES if size <= _CPU_BYTES else 1
+    size = pixels * net.channels * item
+    if on_cpu:
+        return _CPU_LANES if size <= _CPU_BYTES and apart(_CPU_LANES) else 1
     return max(1, min(_GPU_LANES, _GPU_BYTES // size))
 
 

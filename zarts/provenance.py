@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePath
 
-from zarts.runfile import JSON
+from zarts.runfile import JSON, Run
 
-__all__ = ["provenance"]
+__all__ = ["environments", "note_environment", "provenance"]
 
 _PACKAGES = ("zarts", "torch", "numpy", "h5py")
+_ENVIRONMENT = ("git", "versions", "python", "machine", "cpu")
+_SINCE = "continued_with"
 
 
 def provenance(command: Sequence[str]) -> dict[str, JSON]:
@@ -36,6 +38,35 @@ def provenance(command: Sequence[str]) -> dict[str, JSON]:
         "machine": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),  # equal bits are promised on one kind of CPU
     }
+
+
+def environments(said: Mapping[str, JSON]) -> list[dict[str, JSON]]:
+    """Code, versions and machines that a provenance names: of the beginning, and since then."""
+    later = said.get(_SINCE)
+    tables = [said, *(later if isinstance(later, list) else [])]
+    return [
+        {key: table[key] for key in _ENVIRONMENT if key in table}
+        for table in tables
+        if isinstance(table, Mapping)
+    ]
+
+
+def note_environment(run: Run, *others: Mapping[str, JSON]) -> None:
+    """Adds to what a run was computed with, where that is new: what is here, or what others say.
+
+    Args:
+        run: Its lock is held.
+        others: Provenances of runs that it takes over; none: the code, versions and machine here.
+
+    Raises:
+        RunError: If the run cannot be written.
+    """
+    known = environments(run.provenance)
+    new: list[JSON] = []
+    for said in others or (provenance([]),):
+        new += [each for each in environments(said) if each not in [*known, *new]]
+    if new:
+        run.amend({_SINCE: [*known[1:], *new]})
 
 
 def _cpu() -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 from zarts.assembly import Problem, make_optimizer, make_problem, sigma_schedule
 from zarts.config import Config
 from zarts.inner import Diverged, Weights
+from zarts.provenance import note_environment
 from zarts.runfile import JSON, Array, ForeignFile, Record, Run
 from zarts.search import Memory, Step, search
 from zarts.stored import check_data, lanes_stored
@@ -148,6 +149,7 @@ def record_search(
     if search_finished(run, config):
         return read_snapshot(run, search_config.epochs)
     check_data(run, config)
+    note_environment(run)
     problem = make_problem(config)
     state = _restore(run, config, problem)
     size = problem.feed.iterations_per_epoch

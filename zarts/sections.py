@@ -61,8 +61,9 @@ class SupernetConfig:
             four times as many (``supernet.kernels``). Kept with the run, so that a resumed one has
             the same last digits.
         lanes: How many candidates with an ω of their own (M >= 1) are computed side by side; 0:
-            four on a CPU where images are small, else one; up to eight on a GPU, by their size. A
-            run keeps the number it began with.
+            four on a CPU where images are small, else one; up to eight on a GPU, by size. On a
+            CPU their channels must fill whole vectors, or lanes would differ in last digits. A run
+            keeps the number it began with.
     """
 
     space: Literal["s1", "s2", "s3", "s4", "s5", "s6"] = "s6"

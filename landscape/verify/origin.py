@@ -14,7 +14,7 @@ from zarts.config import Config, ConfigError
 from zarts.data.loaders import MissingData
 from zarts.parts import load_dataset
 from zarts.presets import PRESETS
-from zarts.provenance import provenance
+from zarts.provenance import environments, provenance
 from zarts.runfile import FORMAT, JSON, Run, RunError, differences
 from zarts.runfile.disk import load
 
@@ -130,24 +130,29 @@ def elsewhere(run: Run, here: Run) -> list[str]:
         run: As it is stored.
         here: As it is computed again.
     """
-    then, now = run.provenance, provenance([])
+    now = provenance([])
     reasons = []
     if run.config.get("device") != here.config.get("device"):
         reasons.append(f"device {run.config.get('device')}, here {here.config.get('device')}")
+    for then in environments(run.provenance):  # it may have been continued elsewhere
+        reasons += _unlike(then, now)
+    return list(dict.fromkeys(reasons))
+
+
+def _unlike(then: Mapping[str, JSON], now: Mapping[str, JSON]) -> Iterator[str]:
     for name in ("torch", "zarts"):
         one, other = (_item(each.get("versions"), name) for each in (then, now))
         if one != other:
-            reasons.append(f"{name} {one}, here {other}")
+            yield f"{name} {one}, here {other}"
     one, other = (_item(each.get("git"), "commit") for each in (then, now))
     changed = [_item(each.get("git"), "dirty") for each in (then, now)]
     if one != other or any(changed) or one is None:
-        reasons.append(f"{_code(one, changed[0])}, here {_code(other, changed[1])}")
+        yield f"{_code(one, changed[0])}, here {_code(other, changed[1])}"
     for key in ("machine", "cpu"):
         if key not in then or key not in now:
-            reasons.append(f"the {key} is not recorded")
+            yield f"the {key} is not recorded"
         elif then[key] != now[key]:
-            reasons.append(f"{key} {then[key]}, here {now[key]}")
-    return reasons
+            yield f"{key} {then[key]}, here {now[key]}"
 
 
 def _item(table: JSON, key: str) -> JSON:

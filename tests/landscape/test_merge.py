@@ -18,8 +18,9 @@ from landscape.record import Status, load
 from tests.landscape.conftest import Finished
 from tests.tiny import create, tiny
 from zarts.config import Config
+from zarts.provenance import environments
 from zarts.recorder import record_search
-from zarts.runfile import ConfigMismatch, ForeignFile, Run, RunLocked
+from zarts.runfile import ForeignFile, Run, RunLocked
 from zarts.runfile.record import write_record
 
 COUNT = 4
@@ -101,13 +102,49 @@ def test_holes_are_named_and_nothing_is_written(
     assert part.content_hash() == finished.run.content_hash()
 
 
+def test_a_whole_without_omega_has_a_hole(shards: list[Run], tmp_path: Path) -> None:
+    bare = []
+    for run in shards:
+        shutil.copytree(run.path, tmp_path / run.name)
+        shutil.rmtree(tmp_path / run.name / "snapshot")
+        bare.append(Run.open(tmp_path / run.name))
+    with pytest.raises(Holes, match=r"leave out snapshot/epoch-0002;"):
+        merge(bare, tmp_path / "whole", [], partial=False)
+
+
+def test_a_whole_names_what_computed_it_and_not_what_merged_it(
+    shards: list[Run], tmp_path: Path
+) -> None:
+    afar = []
+    for count, run in enumerate(shards):
+        shutil.copytree(run.path, tmp_path / run.name)
+        copy = Run.open(tmp_path / run.name)
+        copy.amend({"cpu": f"abacus {count // 2}"})
+        afar.append(copy)
+    whole = merge(afar[:3], tmp_path / "whole", [], partial=True)
+    assert [each["cpu"] for each in environments(whole.provenance)] == ["abacus 0", "abacus 1"]
+    afar[3].amend({"cpu": "abacus 7"})
+    merge(afar[3:], whole.path, [], partial=False)
+    cpus = [each["cpu"] for each in environments(Run.open(whole.path).provenance)]
+    assert cpus == ["abacus 0", "abacus 1", "abacus 7"]
+
+
+def test_shards_with_other_lanes_do_not_mix(shards: list[Run], tmp_path: Path) -> None:
+    shutil.copytree(shards[1].path, tmp_path / "other")
+    other = Run.open(tmp_path / "other")
+    record = other.read("plane")
+    other.write("plane", record.arrays, {**record.attributes, "lanes": 1})
+    with pytest.raises(NotTheSame, match="plane is not the one of"):
+        merge([shards[0], other], tmp_path / "whole", [], partial=True)
+
+
 def finished_run(run: Run, config: Config) -> bool:
     return finished(run, config)
 
 
 def test_other_plans_and_values_are_refused(shards: list[Run], tmp_path: Path) -> None:
     other = create(tmp_path / "other", tiny("darts-1", {"seed": 1}))
-    with pytest.raises(ConfigMismatch, match="seed: stored"):
+    with pytest.raises(NotTheSame, match=r"of another plan than .*seed: 1, .* has 0\)"):
         merge([shards[0], other], tmp_path / "whole", [], partial=False)
     holder = next(run for run in shards if any(s.done for s in load(run).surfaces))
     held = next(s.inner_steps for s in load(holder).surfaces if s.done)

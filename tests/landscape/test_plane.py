@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -86,6 +87,16 @@ def test_scale_is_the_length_of_an_axis_unit_on_both_axes() -> None:
     steps = it.points(torch.eye(2, dtype=torch.float64)) - it.origin
     assert torch.linalg.vector_norm(steps, dim=1).tolist() == pytest.approx([7.5, 7.5])
     assert float(steps[0] @ steps[1]) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("dim", [3, 84, 224])
+def test_a_point_is_the_same_to_the_last_bit_whatever_is_asked_for_with_it(dim: int) -> None:
+    it = plane(dim, scale=1.7)
+    x, y = np.meshgrid(np.linspace(-1, 1, 10), np.linspace(-1, 1, 7))
+    xy = torch.from_numpy(np.stack([x.ravel(), y.ravel()], axis=1))
+    alone = torch.cat([it.points(one) for one in xy.split(1)])
+    for count in (2, 4, 7, 8, 70):
+        assert torch.equal(torch.cat([it.points(some) for some in xy.split(count)]), alone)
 
 
 def test_the_same_draws_give_the_same_plane() -> None:

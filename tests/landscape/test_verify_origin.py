@@ -176,5 +176,6 @@ def test_bits_are_promised_for_the_same_code_torch_and_cpu(
     assert reasons(git={"commit": "b" * 40, "dirty": True}) == [
         "commit bbbbbbb with changes, here commit aaaaaaa"
     ]
+    assert reasons(continued_with=[here | {"cpu": "AVX512"}]) == ["cpu AVX512, here AVX2"]
     assert reasons(git=None) == ["of no commit, here commit aaaaaaa"]
     assert origin.elsewhere(replace(finished.run, provenance={}), finished.run)

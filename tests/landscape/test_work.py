@@ -141,8 +141,8 @@ def test_a_landscape_goes_on_with_the_lanes_it_began_with(
     """Also where another number would be chosen today: the last digits stay what they were."""
     assert finished.run.read("plane").attributes["lanes"] == 4
     run = without_figure(finished, tmp_path)
-    monkeypatch.setattr(parts, "_CPU_LANES", 3)
-    assert parts.lanes_of(Config.from_table(run.config)) == 3
+    monkeypatch.setattr(parts, "_CPU_LANES", 8)
+    assert parts.lanes_of(Config.from_table(run.config)) == 8
     assert Bundle.of(run).ground().objective.lanes == 4
     compute(run, Config.from_table(run.config))
     assert run.content_hash() == finished.run.content_hash()
@@ -195,6 +195,6 @@ def test_all_work_is_dealt_out_once_in_an_order_with_something_to_see() -> None:
     assert split((0, ((0, 0), (1, 1)))) == [(0, ((0, 0),)), (0, ((1, 1),))]
     assert split("zarts-gld") == ["zarts-gld"]
     assert order(config, {0: [], 2: []}, ["darts-1"]) == ["darts-1"]
-    wide = replace(config, supernet=replace(config.supernet, lanes=3))
-    assert max(len(item[1]) for item in all_items(wide) if item[0] == 2) == 3
+    wide = replace(config, supernet=replace(config.supernet, lanes=4))
+    assert max(len(item[1]) for item in all_items(wide) if item[0] == 2) == 4
     assert np.isfinite(units(config, items))

@@ -272,5 +272,33 @@ def test_small_images_are_computed_side_by_side(
 ) -> None:
     table = preset(name, "zarts-mgs") | {"device": device}
     assert lanes_for(Config.from_table(table), size, size) == lanes
-    chosen = Config.from_table(merge(table, {"supernet": {"lanes": 3}}))
-    assert lanes_for(chosen, size, size) == 3
+    chosen = Config.from_table(merge(table, {"supernet": {"lanes": 16}}))
+    assert lanes_for(chosen, size, size) == 16
+
+
+@pytest.mark.parametrize(
+    ("channels", "stem", "dtype", "lanes", "fit"),
+    [
+        (8, "cifar", "float32", 3, True),
+        (10, "cifar", "float32", 3, False),
+        (10, "cifar", "float32", 4, True),
+        (10, "cifar", "float32", 1, True),
+        (10, "cifar", "float64", 2, True),
+        (2, "imagenet", "float32", 4, False),
+        (2, "imagenet", "float32", 8, True),
+    ],
+)
+def test_lanes_that_would_not_give_equal_values_are_refused(
+    channels: int, stem: str, dtype: str, lanes: int, fit: bool
+) -> None:
+    net = {"channels": channels, "stem": stem, "lanes": lanes}
+    config = Config.from_table(
+        merge(preset("quick", "zarts-mgs"), {"supernet": net, "dtype": dtype})
+    )
+    if fit:
+        assert lanes_for(config, 9, 9) == lanes
+        return
+    with pytest.raises(ConfigError, match=rf"supernet.lanes is {lanes}.*use one of 1, .*8, 16"):
+        lanes_for(config, 9, 9)
+    chosen = replace(config, supernet=replace(config.supernet, lanes=0))
+    assert lanes_for(chosen, 9, 9) in (1, 4)

@@ -84,7 +84,7 @@ def test_what_diverges_does_not_touch_its_neighbours(lanes: int) -> None:
 
 
 def test_a_network_that_diverges_does_not_touch_its_neighbours() -> None:
-    problem = make_problem(tiny("zarts-rs", {"supernet": {"space": "s6", "lanes": 3}}))
+    problem = make_problem(tiny("zarts-rs", {"supernet": {"space": "s6", "lanes": 4}}))
     objective = problem.objective
     alphas = torch.randn(3, objective.space.dim, generator=generator(4, "alphas"))
     sound = objective.evaluate(alphas)
@@ -104,6 +104,21 @@ def test_no_alpha_no_loss(lanes: int) -> None:
 def test_there_is_at_least_one_lane() -> None:
     with pytest.raises(ValueError, match="lanes is 0, expected at least 1"):
         replace(Quadratic.random(dim=3, weights=2).problem(1), lanes=0)
+
+
+def test_momentum_belongs_to_a_weight_by_name() -> None:
+    problem = make_problem(tiny("zarts-rs", {"supernet": {"lanes": 4}})).objective
+    rng = generator(3, "velocity")
+    velocity = {
+        name: torch.randn(weight.shape, generator=rng) / 10
+        for name, weight in problem.weights.items()
+    }
+    backwards = dict(reversed(velocity.items()))
+    alphas = torch.randn(2, problem.space.dim, generator=rng)
+    one, other = (
+        replace(problem, velocity=each).evaluate(alphas) for each in (velocity, backwards)
+    )
+    assert torch.equal(one, other)
 
 
 class Meta(TorchDispatchMode):

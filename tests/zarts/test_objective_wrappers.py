@@ -35,6 +35,13 @@ def test_lift_goes_scale_units_along_each_direction() -> None:
     )
 
 
+def test_a_lifted_point_does_not_depend_on_the_others() -> None:
+    points = torch.randn(41, 2, generator=generator(3, "points"), dtype=torch.float64)
+    alone = torch.cat([plane().lift(one) for one in points.split(1)])
+    for count in (4, 7, 8, 41):
+        assert torch.equal(torch.cat([plane().lift(some) for some in points.split(count)]), alone)
+
+
 @pytest.mark.parametrize("steps", [0, 1, 4])
 def test_a_restricted_value_is_the_value_at_the_lifted_point(steps: int) -> None:
     problem = plane(steps)

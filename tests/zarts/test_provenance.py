@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import zarts.provenance
-from zarts.provenance import provenance
+from zarts.provenance import environments, note_environment, provenance
+from zarts.runfile import Run
 
 
 def git(folder: Path, *words: str) -> str:
@@ -83,3 +84,23 @@ def test_no_git_program(checkout, monkeypatch):
 def test_torch_is_not_imported():
     code = "import sys, zarts.provenance as p; p.provenance([]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_run_that_goes_on_elsewhere_says_so_once(tmp_path: Path) -> None:
+    here = provenance(["made"])
+    run = Run.create(tmp_path / "run", {"seed": 1}, here | {"cpu": "abacus"})
+    before = (run.path / "run.h5").stat().st_ino
+    for _ in range(2):
+        with run.lock():
+            note_environment(run)
+        run = Run.open(run.path)
+        assert [each["cpu"] for each in environments(run.provenance)] == ["abacus", here["cpu"]]
+        assert run.provenance["command"] == ["made"]
+    assert (run.path / "run.h5").stat().st_ino != before
+    other = Run.create(tmp_path / "other", {"seed": 1}, here)
+    before = (other.path / "run.h5").stat().st_ino
+    with other.lock():
+        note_environment(other)  # nothing new
+        assert (other.path / "run.h5").stat().st_ino == before
+        note_environment(other, run.provenance)
+    assert [each["cpu"] for each in environments(other.provenance)] == [here["cpu"], "abacus"]

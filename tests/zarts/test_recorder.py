@@ -271,8 +271,8 @@ def test_a_search_goes_on_with_the_lanes_it_began_with(
     assert run.read("checkpoint").attributes["lanes"] == 4
     for name in lost:
         (run.path / f"{name}.h5").unlink()
-    monkeypatch.setattr(parts, "_CPU_LANES", 3)
-    assert make_problem(MGS).objective.lanes == 3
+    monkeypatch.setattr(parts, "_CPU_LANES", 8)
+    assert make_problem(MGS).objective.lanes == 8
     record_search(Run.open(run.path), MGS)
     assert run.content_hash() == finished["zarts-mgs"].content_hash()
 

@@ -159,6 +159,16 @@ class Run:
         finally:
             os.close(descriptor)
 
+    def amend(self, provenance: Mapping[str, JSON]) -> None:
+        """Adds to the provenance, here and on disk; for the holder of the lock.
+
+        Raises:
+            RunError: If the run cannot be written.
+        """
+        self.provenance.update(provenance)
+        content: dict[str, JSON] = {"config": self.config, "provenance": self.provenance}
+        write_record(self.path / RUN_FILE, {}, content)
+
     def write(
         self,
         name: str,

@@ -22,6 +22,7 @@ __all__ = [
     "join",
     "pad_to_even",
     "pointwise",
+    "products",
     "to_phases",
 ]
 
@@ -87,8 +88,24 @@ def _products(rows: Tensor, weight: Tensor) -> Tensor:
     """Rows (n, h, w, G·B) times a matrix (G, C, B) of each group: (n, h, w, G·C)."""
     groups, outputs, inputs = weight.shape
     stacked = rows.reshape(-1, groups, inputs).transpose(0, 1)
-    product = torch.bmm(stacked, weight.transpose(1, 2)).transpose(0, 1)
+    product = products(stacked, weight).transpose(0, 1)
     return product.reshape(*rows.shape[:3], groups * outputs)
+
+
+def products(rows: Tensor, weight: Tensor) -> Tensor:
+    """Rows (G, n, B) times matrices (G, C, B): (G, n, C), the same bits whichever group it is.
+
+    A library may take another way to a product of the same numbers where they begin at another
+    place of a cache line. So each group begins at the start of one: with zeros behind B and C,
+    where these do not fill it.
+    """
+    line = 64 // rows.element_size()
+    outputs, inputs = weight.shape[1:]
+    fill, more = -inputs % line, -outputs % line
+    if fill or more:
+        rows, weight = functional.pad(rows, (0, fill)), functional.pad(weight, (0, fill, 0, more))
+    product = torch.bmm(rows, weight.transpose(1, 2))
+    return product[:, :, :outputs] if more else product
 
 
 def join(images: Sequence[Tensor], kernels: Kernels, lanes: int = 1) -> Tensor:

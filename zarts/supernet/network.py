@@ -14,7 +14,7 @@ from torch.nn import functional
 from zarts.alpha import Space
 from zarts.supernet import operations
 from zarts.supernet.cell import Candidate, CellPass, Plan, Scales, places, scales
-from zarts.supernet.kernels import Kernels, channels_last
+from zarts.supernet.kernels import Kernels, channels_last, products
 from zarts.supernet.layout import EDGES, NODES, Cell, cells, outgoing, stem_shapes
 
 __all__ = ["Supernet"]
@@ -159,6 +159,9 @@ class Supernet:
         Raises:
             ValueError: If α or the images have the wrong shape.
         """
+        if len(alphas) == 1:
+            alone = {name: weight[0] for name, weight in weights.items()}
+            return self(alone, alphas[0], images, key).unsqueeze(0)
         self._check(images)
         stem = self._stem(weights, images, len(alphas))
         return self._finish(weights, alphas, stem, key, ({}, {}))
@@ -222,7 +225,7 @@ class Supernet:
         if alpha.ndim == 1:
             return functional.linear(pooled, head, bias)
         apart = pooled.unflatten(1, (lanes, -1)).transpose(0, 1)
-        return torch.baddbmm(bias.unsqueeze(1), apart, head.transpose(1, 2))
+        return products(apart, head) + bias.unsqueeze(1)
 
     def _mixture(self, alpha: Tensor) -> dict[str, Scales]:
         """The mixture weights of each cell type at α (dim,), or at each row of α (lanes, dim)."""

@@ -131,6 +131,34 @@ def test_candidates_side_by_side_equal_single_ones(name, stem, size, how):
     assert distance(*joined) < 1e-10
 
 
+@pytest.mark.parametrize("channels", [2, 6, 8, 10, 12, 18, 24])
+@pytest.mark.parametrize("name", ["s3", "s6"])
+def test_a_lane_is_like_any_other(name, channels):
+    """To the last bit, in a network and in its gradients: no value depends on its company."""
+    for dtype, size in ((torch.float32, (9, 9)), (torch.float32, (5, 6)), (torch.float64, (7, 6))):
+        net = Supernet(SPACES[name], channels, 3, 5, 1)
+        alone = [sample(net, size, dtype, draw) for draw in range(4)]
+        images = alone[0][2]
+
+        def found(order, net=net, alone=alone, images=images):
+            weights, alphas, _ = zip(*(alone[lane] for lane in order), strict=True)
+            stack = {n: torch.stack([one[n] for one in weights]) for n in weights[0]}
+            stack = {n: value.requires_grad_() for n, value in stack.items()}
+            logits = net.each(stack, torch.stack(alphas), images, 0)
+            return [logits, *torch.autograd.grad(logits.square().sum(), list(stack.values()))]
+
+        for straight, rolled in zip(found([0, 1, 2, 3]), found([1, 2, 3, 0]), strict=True):
+            assert torch.equal(straight.roll(-1, 0), rolled), (dtype, size)
+
+
+def test_one_candidate_side_by_side_is_one_alone():
+    net = Supernet(SPACES["s3"], 4, 3, 5, 2)
+    weights, alpha, images = sample(net, (9, 6))
+    stack = {name: weight.unsqueeze(0) for name, weight in weights.items()}
+    expected = net(weights, alpha, images, 7)
+    assert torch.equal(net.each(stack, alpha.unsqueeze(0), images, 7)[0], expected)
+
+
 def test_is_pure():
     net = Supernet(SPACES["s5"], 4, 3, 5, 1)
     weights, alpha, images = sample(net, (8, 8), torch.float32)
