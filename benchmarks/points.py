@@ -98,14 +98,15 @@ class TwinPoint:
         return functional.cross_entropy(self.twin(alpha, batch.images, batch.key), batch.labels)
 
 
-# An item is the number of a chunk; what runs in a worker yields the seconds it took.
+# An item is the number of a chunk; what runs in a worker yields who did it, and from when to when.
+Span = tuple[int, float, float]
 
 
-def work(problem: Bilevel[Batch], number: int) -> Iterator[float]:
+def work(problem: Bilevel[Batch], number: int) -> Iterator[Span]:
     """Evaluates one chunk."""
-    start = time.perf_counter()
+    start = time.monotonic()  # the same clock in all processes
     problem.evaluate(drawn(problem, chunk(problem), number))
-    yield time.perf_counter() - start
+    yield os.getpid(), start, time.monotonic()
 
 
 def rate_of_workers(
@@ -113,16 +114,25 @@ def rate_of_workers(
 ) -> tuple[float, float]:
     """Chunks per second of worker processes, and the share of their time they spend on points."""
     warm = 2 * workers
-    times, spent = [], []
+    times, spans = [], []
     setup = partial(objective, steps, sections)
     for outcome in run(setup, work, range(chunks + warm), workers=workers):
-        times.append(time.perf_counter())
-        assert isinstance(outcome.value, float)
-        spent.append(outcome.value)
-    wall = times[-1] - times[warm - 1]
-    # the last points do not come at one moment: what one worker waits for the other is not overhead
-    idle = times[-1] - times[-workers]
-    return chunks / wall, sum(spent[warm:]) / (workers * wall - idle)
+        times.append(time.monotonic())
+        assert isinstance(outcome.value, tuple)
+        spans.append(outcome.value)
+    return chunks / (times[-1] - times[warm - 1]), share_of_work(spans, times[warm - 1])
+
+
+def share_of_work(spans: Sequence[Span], since: float) -> float:
+    """Time that workers spent on chunks from a moment on, over the time until each had its last.
+
+    What a worker waits for the others at the end is no overhead: it is left out.
+    """
+    last: dict[int, float] = {}
+    for worker, _, end in spans:
+        last[worker] = max(end, last.get(worker, since))
+    spent = sum(max(0.0, end - max(start, since)) for _, start, end in spans)
+    return spent / sum(end - since for end in last.values())
 
 
 def alone(steps: int, sections: Sections, chunks: int, start: Barrier) -> float:

@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         "--shard",
         metavar="K/N",
         help="compute the K-th of N shares of points and paths into a run of its own, for array "
-        "jobs: auto takes K and N from SLURM_ARRAY_TASK_ID, _MIN and _COUNT. Needs --run, so that "
-        "all shards share one ω; python -m landscape.merge puts them together",
+        "jobs: auto takes K and N from SLURM_ARRAY_TASK_ID, _MIN, _MAX, _COUNT. Needs --run, so "
+        "that all shards share one ω; python -m landscape.merge puts them together",
     )
     parser.add_argument(
         "--timeout",
@@ -125,18 +125,31 @@ def _shard(args: argparse.Namespace) -> tuple[int, int] | None:
         raise ConfigError("--shard needs --run NAME, so that all shards share one ω")
     text = args.shard
     if text == "auto":
-        names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT")
-        task, first, count = (os.environ.get(name, "") for name in names)
-        if not (task.isdecimal() and count.isdecimal()):
-            raise ConfigError(
-                f"--shard auto reads {names[0]} and {names[2]}, which are not both set; "
-                "run it as an array job, or give K/N"
-            )
-        text = f"{int(task) - int(first or 1) + 1}/{count}"
+        text = _array_task()
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise ConfigError(f"got --shard {text}, expected K/N with 1 <= K <= N such as 1/4")
     return int(match[1]), int(match[2])
+
+
+def _array_task() -> str:
+    """Which share this task of an array job of SLURM is to do."""
+    names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "MAX", "COUNT")]
+    said = {name: os.environ.get(name, "") for name in names}
+    if not all(text.isdecimal() for text in said.values()):
+        told = ", ".join(f"{name}={text}" for name, text in said.items() if text) or "none of them"
+        raise ConfigError(
+            f"--shard auto reads {', '.join(names)}, which an array job sets; got {told}; "
+            "run it as an array job, or give K/N"
+        )
+    task, first, last, count = map(int, said.values())
+    if last - first + 1 != count or not first <= task <= last:
+        # of some tasks only, as when those that failed are sent again, or with a step
+        raise ConfigError(
+            f"--shard auto needs all tasks of an array, got task {task} of {count} from {first} to "
+            f"{last}; give K/N of the array that this one completes"
+        )
+    return f"{task - first + 1}/{count}"
 
 
 def _compute(args: argparse.Namespace, command: list[str]) -> int:
@@ -170,9 +183,12 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
         reach(args.cluster)
     with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
         plan = plan_landscape(
-            config, 1 if elsewhere else args.workers, searched=_searched(folder, config)
+            config,
+            1 if elsewhere else args.workers,
+            searched=_searched(folder, config),
+            shard=shard,
         )
-        cli.say(args, _headlines(config, plan, folder))
+        cli.say(args, _headlines(config, plan, folder, shard))
         if args.dry_run:
             facts = {"schema": 1, "run": str(folder), **asdict(plan)}
             print(json.dumps(facts) if args.json else folder)
@@ -261,7 +277,7 @@ def _same_network(config: Config, searched: Config, name: str) -> None:
             raise ConfigError(f"{key} is {asked}, but the ω of {name} is of {had}; leave it out")
 
 
-def _headlines(config: Config, plan: LandscapePlan, folder: Path) -> list[str]:
+def _headlines(config: Config, plan: LandscapePlan, folder: Path, shard: Shard | None) -> list[str]:
     from landscape.plan import surfaces_of
 
     net, land = config.supernet, config.landscape
@@ -277,7 +293,8 @@ def _headlines(config: Config, plan: LandscapePlan, folder: Path) -> list[str]:
         f"grid       {land.rows} x {land.cols} over ±{land.range:g}, axis unit {land.scale}, "
         f"M = {surfaces}, inner learning rate {rate}",
         f"points     {each} s each",
-        f"cost       {plan.evaluations:,} evaluations, about {cli.human_time(plan.seconds)}, "
+        f"cost       {f'share {shard[0]} of {shard[1]}: ' if shard else ''}"
+        f"{plan.evaluations:,} evaluations, about {cli.human_time(plan.seconds)}, "
         f"{cli.human_bytes(plan.memory)} per training step, {cli.human_bytes(plan.size)} on disk",
         f"run        {folder}{' (continues)' if (folder / 'run.h5').exists() else ''}",
     ]

@@ -173,7 +173,11 @@ class LandscapePlan:
 
 
 def plan_landscape(
-    config: Config, workers: int | None = None, *, searched: bool = False
+    config: Config,
+    workers: int | None = None,
+    *,
+    searched: bool = False,
+    shard: Shard | None = None,
 ) -> LandscapePlan:
     """Plans Fig. 1 from a measurement on this device; checks settings, data and memory.
 
@@ -181,6 +185,7 @@ def plan_landscape(
         config: Settings.
         workers: Processes; None: one per core, or per GPU, as far as memory goes.
         searched: Whether the search is done, so that it costs nothing.
+        shard: The share that is planned; None: the whole.
 
     Raises:
         ConfigError: If the settings cannot be used, or need more memory than there is.
@@ -202,25 +207,29 @@ def plan_landscape(
     single = replace(config, landscape=replace(land, val_batches=1))
     timing = measure(landscape_objective(single, weights, rate), problem.alpha)
     timing = replace(timing, val=batches * timing.val)
-    points = land.rows * land.cols
-    walking = [walk_cost(config, method, timing) for method in config.paths.methods]
-    surfaces = surfaces_of(config)
+    surfaces, methods = surfaces_of(config), set(config.paths.methods)
+    points = dict.fromkeys(surfaces, land.rows * land.cols)
+    if shard:
+        mine = share_of(config, shard)
+        points = {steps: sum(item[0] == steps for item in mine) for steps in surfaces}
+        methods &= mine
+    walking = [walk_cost(config, method, timing) for method in methods]
     each = {steps: timing.evaluation(steps) for steps in surfaces}
-    seconds = points * sum(each.values())
+    seconds = sum(points[steps] * each[steps] for steps in surfaces)
     seconds += sum(cost for _, cost in walking)
     seconds = seconds / workers + (search.seconds if search else 0)
     stored = sum(weight.numel() * weight.element_size() for weight in weights.values())
     dataset = load_dataset(config)
     return LandscapePlan(
         workers=workers,
-        points=points * len(surfaces),
-        evaluations=points * len(surfaces) + sum(count for count, _ in walking),
+        points=sum(points.values()),
+        evaluations=sum(points.values()) + sum(count for count, _ in walking),
         iterations=search.iterations if search else 0,
         seconds=seconds,
         point_seconds=each,
         memory=memory,
         # measured: a page holds 5 MB of plotly.js; ω, its velocity and a copy; 25 bytes a point
-        size=5_000_000 + 3 * stored + 25 * points * len(surfaces),
+        size=5_000_000 + 3 * stored + 25 * land.rows * land.cols * len(surfaces),
         dataset=dataset.name,
         images=len(dataset.labels),
         fingerprint=dataset.fingerprint,

@@ -136,6 +136,12 @@ _AT_LEAST = {
     "paths.updates": 0,
     "paths.samples": 1,
 }
+# Beyond what anybody computes, and before what would fill memory or overflow.
+_AT_MOST = {
+    "supernet.cells": 1000,
+    "supernet.lanes": MOST_LANES,
+    "landscape.range": 1e6,
+}
 _ABOVE_ZERO = (
     "data.portion",
     "search.learning_rate",
@@ -153,11 +159,9 @@ def _check_ranges(config: Config) -> None:
     for key in _ABOVE_ZERO:
         if (value := operator.attrgetter(key)(config)) <= 0:
             raise ConfigError(f"{key} is {value}, expected a number > 0")
-    if config.supernet.lanes > MOST_LANES:
-        raise ConfigError(
-            f"supernet.lanes is {config.supernet.lanes}, expected at most {MOST_LANES}; "
-            "0 chooses what is fastest"
-        )
+    for key, most in _AT_MOST.items():
+        if (value := operator.attrgetter(key)(config)) > most:
+            raise ConfigError(f"{key} is {value}, expected at most {most:g}")
     if config.data.portion >= 1:
         raise ConfigError(
             f"data.portion is {config.data.portion}, expected a share below 1 such as 0.5"

@@ -265,6 +265,8 @@ def _goes_on(record: Record, run: Run, config: Config) -> bool:
     """Whether a search goes on from a checkpoint, or starts over to write again what is missing."""
     try:
         epochs = int(str(record.attributes["epochs"]))
+        if not 0 <= epochs <= config.search.epochs:  # before that many names are made
+            raise ValueError(f"got epoch {epochs} of {config.search.epochs}")
     except (LookupError, ValueError) as error:
         raise ForeignFile(
             f"{run.path}: checkpoint does not say its epochs; delete checkpoint.h5 to start over"
@@ -297,11 +299,20 @@ def _restore(run: Run, config: Config, problem: Problem) -> _State:
 
 
 def _restored(state: _State, problem: Problem, record: Record) -> _State:
-    """The state as a checkpoint holds it."""
+    """The state as a checkpoint holds it.
+
+    Raises:
+        LookupError: If it lacks something.
+        ValueError: If something has another shape than in this search.
+    """
     like = next(iter(problem.objective.weights.values()))
+    shapes = {name: weight.shape for name, weight in problem.objective.weights.items()}
 
     def placed(prefix: str) -> Weights:
         stored = _tensors(record, prefix)
+        found = {name: tensor.shape for name, tensor in stored.items()}
+        if found != shapes and (found or prefix == "weights/"):
+            raise ValueError(f"{prefix} are not those of this network")
         # in the network's order, not the file's: the norm that clips is a sum in this order
         names = (name for name in problem.objective.weights if name in stored)
         return {name: stored[name].to(like) for name in names}
@@ -313,6 +324,7 @@ def _restored(state: _State, problem: Problem, record: Record) -> _State:
         iteration=int(str(record.attributes["iteration"])),
     )
     state.alpha = torch.from_numpy(record.arrays["alpha"])
+    state.objective.space.check(state.alpha)
     state.memory = _tensors(record, "memory/")
     for name, array in record.arrays.items():
         if name.startswith("rows/"):

@@ -179,8 +179,8 @@ def test_mistakes_are_one_clear_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
-    for name in ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("ID", "MIN", "MAX", "COUNT"):
+        monkeypatch.delenv(f"SLURM_ARRAY_TASK_{name}", raising=False)
     config = tiny("darts-1")
     record_search(create(tmp_path / "searched", config), config)
     assert compute_main([*words, "--grid", "2x2"]) == 2
@@ -199,6 +199,7 @@ def test_array_jobs_count_from_their_first_task(
     for task in (0, 1):
         monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))
         monkeypatch.setenv("SLURM_ARRAY_TASK_MIN", "0")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_MAX", "1")
         monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "2")
         assert compute_main([*words, "--shard", "auto"]) == 0
         names.append(capsys.readouterr().out.strip())
@@ -206,6 +207,30 @@ def test_array_jobs_count_from_their_first_task(
     assert command.main(names) == 0
     whole = load(Run.open(Path(capsys.readouterr().out.strip())))
     assert [surface.done for surface in whole.surfaces] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (("3", "3", "7", "2"), "got task 3 of 2 from 3 to 7; give K/N of the array"),  # 3,7 again
+        (("7", "1", "3", "3"), "got task 7 of 3 from 1 to 3"),
+        (("1", "x", "3", "3"), "SLURM_ARRAY_TASK_MIN=x"),
+    ],
+)
+def test_a_part_of_an_array_is_no_array(
+    said: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
+    config = tiny("darts-1")
+    record_search(create(tmp_path / "searched", config), config)
+    for name, text in zip(("ID", "MIN", "MAX", "COUNT"), said, strict=True):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", text)
+    assert compute_main(["--run", "searched", "--grid", "2x2", "--shard", "auto"]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_what_the_whole_holds_already_stays(

@@ -41,6 +41,15 @@ def test_the_plan_counts_what_is_asked(
     assert sum(asked) <= plan.evaluations <= 1.3 * sum(asked)
 
 
+def test_the_plans_of_all_shards_are_that_of_the_whole() -> None:
+    config = tiny("darts-1")
+    whole = plan_landscape(config, 1, searched=True)
+    parts = [plan_landscape(config, 1, searched=True, shard=(rank, 4)) for rank in (1, 2, 3, 4)]
+    assert sum(part.points for part in parts) == whole.points
+    assert sum(part.evaluations for part in parts) == whole.evaluations
+    assert max(part.evaluations for part in parts) < 0.7 * whole.evaluations
+
+
 @pytest.mark.parametrize("batches", [1, 2])
 def test_measuring_does_not_grow_with_the_validation_set(
     batches: int, monkeypatch: pytest.MonkeyPatch

@@ -376,6 +376,9 @@ def test_other_numbers_must_be_above_zero(key: str) -> None:
         ({"device": "gpu"}, "device is 'gpu', expected cpu, cuda or cuda:NUMBER"),
         ({"device": "cuda:x"}, "device is 'cuda:x'"),
         ({"landscape": {"rows": 1002}}, "the grid is 1002x9, expected at most 1001"),
+        ({"landscape": {"range": 1e200}}, "landscape.range is 1e+200, expected at most 1e+06"),
+        ({"supernet": {"cells": 100000}}, "supernet.cells is 100000, expected at most 1000"),
+        ({"supernet": {"lanes": 65}}, "supernet.lanes is 65, expected at most 64"),
         ({"landscape": {"scale": "big"}}, "landscape.scale is 'big', expected unit or alpha or a"),
         ({"landscape": {"scale": 0}}, "landscape.scale is 0.0, expected unit or alpha or a number"),
         (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from zarts.recorder import (
     record_search,
     write_snapshot,
 )
-from zarts.runfile import Run, RunError
+from zarts.runfile import ForeignFile, Run, RunError
 from zarts.supernet.genotype import derive, entropy
 
 # two iterations per epoch, of them one epoch is warm-up
@@ -291,6 +292,32 @@ def test_the_checkpoint_is_no_part_of_what_a_run_is(
     assert run.content_hash() == finished["darts-1"].content_hash()
     (run.path / "checkpoint.h5").unlink()
     assert run.content_hash() == finished["darts-1"].content_hash()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays, facts: facts.update(epochs=10**9),
+        lambda arrays, facts: facts.update(epochs=-1),
+        lambda arrays, facts: facts.pop("iteration"),
+        lambda arrays, facts: arrays.update(alpha=np.zeros(3, "f4")),
+        lambda arrays, facts: arrays.pop("weights/head.bias"),
+        lambda arrays, facts: [arrays.pop(n) for n in list(arrays) if n.startswith("weights/")],
+        lambda arrays, facts: arrays.pop("velocity/head.bias"),
+        lambda arrays, facts: arrays.update({"weights/head.bias": np.zeros((2, 2), "f4")}),
+    ],
+)
+def test_a_checkpoint_of_another_form_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any], dict[str, Any]], object]
+) -> None:
+    run = create(tmp_path / "run", DARTS)
+    stop_after(1, run, DARTS)
+    record = run.read("checkpoint")
+    arrays, facts = dict(record.arrays), dict(record.attributes)
+    change(arrays, facts)
+    run.write("checkpoint", arrays, facts)
+    with pytest.raises(ForeignFile, match="checkpoint"):
+        record_search(run, DARTS)
 
 
 @pytest.mark.parametrize("lost", ["memory/second", "memory/count", "velocity/", "weights/"])

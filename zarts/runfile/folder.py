@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
-import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,12 +20,11 @@ from zarts.runfile.disk import (
     ConfigMismatch,
     ForeignFile,
     RunError,
-    RunLocked,
     commit,
     make_folder,
     one_line,
-    unwritable,
 )
+from zarts.runfile.locking import locked
 from zarts.runfile.record import (
     JSON,
     Record,
@@ -44,7 +41,6 @@ T = TypeVar("T")
 RUN_FILE = "run.h5"
 _RUN_FILE_BYTES = 4 << 20  # run.h5 holds text only, so listing runs is cheap whatever lies there
 _MAX_PARTS = 4
-_TEMPORARY = re.compile(r"\..+\.tmp\.(\d{1,9})\.[0-9a-f]{8}")
 _OWNER = "owner"  # attribute of each record: the run it is of
 _TRANSIENT_RECORD = "checkpoint"
 _TRANSIENT_ARRAYS = ("timing", "attempts")  # differ between equal runs
@@ -136,28 +132,9 @@ class Run:
         Raises:
             RunLocked: If another process holds it; names the holder.
             RunError: If the folder cannot be written.
-        """  # noqa: DOC501 - made by ``unwritable``
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            descriptor = os.open(self.path / "run.lock", flags, 0o666)
-        except OSError as error:
-            raise unwritable(self.path, error) from error
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, holder.encode())
-                _remove_leftovers(self.path)
-            except BlockingIOError:
-                raise RunLocked(
-                    f"{self.path}: {_holder(descriptor)} is writing this run; wait or stop it"
-                ) from None
-            except OSError as error:
-                raise unwritable(self.path, error) from error
+        """
+        with locked(self.path):
             yield
-        finally:
-            os.close(descriptor)
 
     def amend(self, provenance: Mapping[str, JSON]) -> None:
         """Adds to the provenance, here and on disk; for the holder of the lock.
@@ -307,34 +284,6 @@ def _is_regular(file: Path) -> bool:
         return stat.S_ISREG(file.lstat().st_mode)
     except OSError:
         return False
-
-
-def _holder(descriptor: int) -> str:
-    try:
-        holder = json.loads(os.pread(descriptor, 1000, 0))
-        return f"process {int(holder['pid'])} on {holder['host']!s:.80}"
-    except (ValueError, KeyError, TypeError):  # the holder has the lock but has not signed yet
-        return "another process"
-
-
-def _remove_leftovers(folder: Path) -> None:
-    for parent, _, files in os.walk(folder):
-        for file in files:
-            match = _TEMPORARY.fullmatch(file)
-            if match and not _is_alive(int(match[1])):
-                (Path(parent) / file).unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    if pid == os.getpid():  # not ours: in a container a killed writer often had the same number
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _flat(value: JSON, prefix: str = "") -> dict[str, str]:
