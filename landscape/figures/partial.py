@@ -77,7 +77,8 @@ def lost(surface: Surface) -> int:
 def comparable(surfaces: Sequence[Surface]) -> tuple[Surface, ...]:
     """The surfaces on the finest level that all of them have finished, to be measured as one grid.
 
-    They are what they were if nothing is pending, and at their corners if one has no level yet.
+    They are what they were if nothing is pending. Without a common level there is nothing to
+    compare: then they are corners without a number.
 
     Args:
         surfaces: All on the same grid, as those of a record are.
@@ -86,7 +87,10 @@ def comparable(surfaces: Sequence[Surface]) -> tuple[Surface, ...]:
     whole = np.logical_and.reduce(tried)
     if whole.all() or min(whole.shape) < 2:
         return tuple(surfaces)
-    level = completed(whole) or levels(*whole.shape)[0]
+    level = completed(whole)
+    if level is None:
+        corners = [_at(surface, levels(*whole.shape)[0]) for surface in surfaces]
+        return tuple(replace(each, loss=np.full_like(each.loss, np.nan)) for each in corners)
     return tuple(_at(surface, level) for surface in surfaces)
 
 

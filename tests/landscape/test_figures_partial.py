@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from landscape.figures import figure_1, losses, partial, static, words
 from landscape.figures.look import levels as contour_levels
 from landscape.figures.static import draw_points
+from landscape.grid import empty_surface, put_point
 from landscape.levels import levels, progressive
 from landscape.measure import compare
 from landscape.record import Figure1, Path, Status, Surface
@@ -199,6 +200,17 @@ def test_surfaces_are_compared_on_what_both_have_finished() -> None:
 def slope(grid: Surface) -> float:
     along_y, along_x = np.gradient(grid.loss, grid.y, grid.x)
     return float(np.hypot(along_x, along_y).mean())
+
+
+def test_without_a_common_level_nothing_is_compared() -> None:
+    first, last = empty_surface(0, 3, 5), empty_surface(2, 3, 5)
+    for steps, points in ((first, ((0, 0), (0, 4))), (last, ((0, 0), (2, 0)))):
+        for number, point in enumerate(points):
+            put_point(steps, *point, float(number), seconds=0.0)
+    for row in words.surface_rows(record(first, last)):
+        assert row["range"] == 1.0
+        numbers = [row[key] for key in ("sharpness", "ratio", "shift", "rank correlation")]
+        assert np.isnan(np.array(numbers, dtype=float)).all()
 
 
 def test_a_line_of_points_has_no_levels() -> None:
