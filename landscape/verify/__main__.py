@@ -37,8 +37,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m landscape.verify",
         description=(
             "Checks seals, schema, provenance, data, plane and orientation of a run, and computes "
-            "some of its points again. Writes nothing. A run that is not finished is checked for "
-            "what it holds."
+            "its accuracy and some of its points again. Writes nothing. A run that is not finished "
+            "is checked for what it holds."
         ),
         epilog=EPILOG,
     )
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         default=3,
         metavar="POINTS",
         dest="points",
-        help="points of each surface to compute again (default: 3; 0: none)",
+        help="points of each surface to compute again (default: 3; 0: none, nor the accuracy)",
     )
     parser.add_argument("--seed", type=_count, default=0, help="of the choice of these points")
     parser.add_argument(

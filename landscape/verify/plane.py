@@ -12,8 +12,10 @@ from landscape.grid import empty_surface, fill
 from landscape.pipeline import origin_of
 from landscape.plane import Plane
 from landscape.schema import problems
+from landscape.verify.points import tolerance
 from landscape.verify.report import Finding, judged
 from zarts.alpha import flat_space
+from zarts.assembly import make_problem
 from zarts.config import Config
 from zarts.inner import Weights
 from zarts.objective import Bilevel
@@ -22,7 +24,7 @@ from zarts.problems.toy import ConstantFeed
 from zarts.recorder import Snapshot, read_snapshot
 from zarts.runfile import Record, Run, RunError
 
-__all__ = ["check_orientation_of_code", "check_plane", "check_weights"]
+__all__ = ["check_accuracy", "check_orientation_of_code", "check_plane", "check_weights"]
 
 ORTHONORMAL = 1e-12  # on norms and cosines: about 5,000 roundings of the float64 they are kept in
 
@@ -120,6 +122,27 @@ def check_weights(run: Run, config: Config) -> Finding:
             wrong.insert(0, "not the ω of this network; the version that wrote it can check it")
     count = sum(weight.numel() for weight in snapshot.weights.values())
     return judged("weights", wrong, f"{len(found)} tensors, {count:,} numbers")
+
+
+def check_accuracy(run: Run, config: Config) -> Finding:
+    """Whether loss and accuracy over D_val are what the ω under the plane gives again.
+
+    Raises:
+        ConfigError: If the problem cannot be built here.
+        RunError: If the plane or the snapshot cannot be read.
+    """
+    snapshot = read_snapshot(run, int(str(run.read("plane").attributes["epoch"])))
+    problem = make_problem(config)
+    like = next(iter(problem.objective.weights.values()))
+    weights = {name: weight.to(like) for name, weight in snapshot.weights.items()}
+    loss, accuracy = problem.validate(weights, snapshot.alpha.to(like))
+    limit, images = tolerance(config.dtype, 0), len(problem.validation.indices)
+    wrong = []
+    if not abs(loss - snapshot.val_loss) <= limit * abs(loss):
+        wrong.append(f"val_loss is {snapshot.val_loss!r}, recomputed {loss!r}")
+    if not abs(accuracy - snapshot.val_accuracy) <= max(1, limit * images) / images:
+        wrong.append(f"val_accuracy is {snapshot.val_accuracy!r}, recomputed {accuracy!r}")
+    return judged("accuracy", wrong, f"{accuracy:.1%} of D_val again, loss {loss:.4f}")
 
 
 def check_orientation_of_code(plane: Plane) -> Finding:

@@ -15,7 +15,12 @@ from landscape.pipeline import ground_of
 from landscape.record import path_from, surface_from
 from landscape.verify import origin
 from landscape.verify.files import content, loose_files, sealed
-from landscape.verify.plane import check_orientation_of_code, check_plane, check_weights
+from landscape.verify.plane import (
+    check_accuracy,
+    check_orientation_of_code,
+    check_plane,
+    check_weights,
+)
 from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck
 from landscape.verify.report import Finding, Report, Result, judged
 from zarts.config import Config, ConfigError
@@ -176,6 +181,8 @@ def _values(
             return
         ground = ground_of(here)
         yield check_orientation_of_code(ground.plane)
+        if asked.points and not asked.only and not config.source:  # a source's own settings count
+            yield check_accuracy(here, config)
         if records:
             reasons = tuple(origin.elsewhere(run, here))
             checks = [_check(run, name, config, reasons, asked) for name in records]

@@ -27,6 +27,7 @@ SURFACES = ("surface M=0", "surface M=1", "surface M=2")
 EXPECTED = [
     "seal", "other files", "config", "schema", "complete", "content hash", "provenance", "data",
     "plane", "weights", "orientation",
+    "accuracy",
     *(line for title in SURFACES for line in (title, f"{title} orientation")),
     "path darts-1", "path zarts-mgs", "base ω",
 ]  # fmt: skip
@@ -120,6 +121,18 @@ def test_values_of_other_versions_are_within_a_tolerance_and_told(
     assert (said.code, said.failed) == (1, {"surface M=0"})
 
 
+@pytest.mark.parametrize(("fact", "value"), [("val_accuracy", 0.999), ("val_loss", 0.5)])
+def test_an_accuracy_that_is_not_that_of_omega(run: Run, fact: str, value: float) -> None:
+    """Consistent in all records that name it, and sealed."""
+    for name, key in (("search/epoch-0002", f"epoch/{fact}"), ("snapshot/epoch-0002", fact)):
+        reseal(run, name, lambda arrays, key=key: arrays.update({key: np.array(value)}))
+    record = run.read("plane")
+    run.write("plane", record.arrays, {**record.attributes, fact: value})
+    said = verdict(run.path, points=1)
+    assert (said.code, said.failed) == (1, {"accuracy"})
+    assert f"{fact} is {value}, recomputed" in said.why("accuracy")
+
+
 def skewed(arrays: dict[str, Any]) -> None:
     arrays["basis"][:, 0] += 1e-9 * arrays["basis"][:, 1]
 
@@ -177,7 +190,7 @@ def test_another_omega_gives_other_values(run: Run) -> None:
 
     reseal(run, SNAPSHOT, changed)
     said = verdict(run.path, points=3)
-    assert said.failed == {*SURFACES, "path darts-1", "path zarts-mgs"}
+    assert said.failed == {"accuracy", *SURFACES, "path darts-1", "path zarts-mgs"}
     assert said.of("surface M=0 orientation") == ["unchecked"]
 
 

@@ -89,10 +89,10 @@ def read_sweep(file: Path, name: str | None = None) -> Sweep:
         labels.add(label)
         for seed in seeds:
             run = f"{name}-{label}-seed-{seed}"
-            if not valid_name(run):
+            if not (valid_name(run) and name[:1].isalnum() and label):  # "-x" is an option
                 raise ConfigError(
-                    f"run name {run!r} may hold letters, digits, '.', '_' and '-', at most 80; "
-                    "rename the experiment or the sweep (--out)"
+                    f"run name {run!r} may hold letters, digits, '.', '_' and '-', at most 80, and "
+                    "begins with a letter or a digit; rename the experiment or the sweep (--out)"
                 )
             config = _resolve(label, settings, table.get("preset", "quick"), seed)
             twin = known.setdefault(config.hash(), label)

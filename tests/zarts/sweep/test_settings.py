@@ -145,6 +145,7 @@ B = '[[experiment]]\nname = "b"\n'
         (f"seeds = [0]\naxes.search.epochs = {[*range(200)]}\n" + A
          + f"axes.search.period = {[*range(100)]}", "20,000 searches, at most 10,000 go"),
         ('seeds = [0]\n[[experiment]]\nname = "a b"', "'bad-a b-seed-0' may hold letters"),
+        ('seeds = [0]\n[[experiment]]\nname = ""', "'bad--seed-0' may hold letters"),
         ('seeds = [0]\n[[experiment]]\nname = "a/b"', "'bad-a/b-seed-0' may hold letters"),
         (f'seeds = [0]\n[[experiment]]\nname = "{"a" * 80}"', "at most 80"),
         ("seeds = [0", "cannot read"),
