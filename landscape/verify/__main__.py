@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_hash,
         metavar="HASH",
         help="content_hash noted when the run was made (landscape.compute --json prints it): "
-        "the only protection from somebody who seals his changes",
+        "the only protection of settings and arrays from somebody who seals his changes",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON record, not tables")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
