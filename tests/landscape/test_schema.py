@@ -16,7 +16,7 @@ from landscape.pipeline import compute
 from landscape.record import Status, load
 from landscape.work import ground_of
 from tests.landscape.conftest import Finished
-from zarts.config import Config, merge
+from zarts.config import Config
 from zarts.runfile import ForeignFile, Record, Run
 
 Arrays = dict[str, Any]
@@ -131,7 +131,8 @@ def test_records_that_are_none(
 
 @pytest.mark.parametrize("extent", [1e308, 1e-320])
 def test_a_range_may_be_any_number(finished: Finished, extent: float) -> None:
-    config = Config.from_table(merge(finished.run.config, {"landscape": {"range": extent}}))
+    config = Config.from_table(finished.run.config)
+    config = replace(config, landscape=replace(config.landscape, range=extent))  # unchecked
     found = schema.problems("grid/m01", finished.run.read("grid/m01"), config)
     assert [text[:24] for text in found] == ["x is not evenly spaced o", "y is not evenly spaced o"]
 
