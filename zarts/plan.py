@@ -160,8 +160,9 @@ def memory_needed(
     own = network.parameters * dtype.itemsize
     # a second derivative keeps the first backward pass too
     steps = 3 if "darts-2" in (search.method, *methods) else 1
-    # side by side there are inner steps only, and L_val without a backward pass
-    inner = lanes * kept * search.inner_batch_size // size
+    # side by side there are inner steps only, and L_val without a backward pass; the peak there was
+    # 1.4 to 2 times what is kept, for the copies that lay lanes side by side and by what is freed
+    inner = (3 if lanes > 1 else 2) * lanes * kept * search.inner_batch_size // (2 * size)
     return max(steps * kept + 5 * own, inner + 5 * lanes * own)
 
 
