@@ -36,8 +36,8 @@ def bytes_of(**changes: object) -> int:
 
 
 def test_memory_grows_with_batch_channels_cells_and_precision() -> None:
-    base = bytes_of()
-    assert 1.7 < bytes_of(data={"batch_size": 64}) / base < 2.1
+    base, one = bytes_of(), {"lanes": 1}  # side by side, the inner batch counts
+    assert 1.7 < bytes_of(supernet=one, data={"batch_size": 64}) / bytes_of(supernet=one) < 2.1
     assert 1.6 < bytes_of(supernet={"channels": 4}) / base < 4.1
     assert bytes_of(supernet={"cells": 2}) > 1.3 * base
     assert bytes_of(dtype="float64") == pytest.approx(2 * base, rel=0.1)
