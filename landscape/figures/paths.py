@@ -116,7 +116,7 @@ def start(x: float, y: float) -> go.Scatter:
         mode="markers+text",
         text=["start"],
         textposition="top center",
-        textfont={"color": "#ffffff", "size": 12},
+        textfont={"color": "#ffffff", "size": 12, "shadow": "0 0 3px #333333, 0 0 2px #333333"},
         marker={
             "symbol": "circle",
             "size": 11,
