@@ -159,6 +159,15 @@ def test_other_plans_and_values_are_refused(shards: list[Run], tmp_path: Path) -
     assert not (tmp_path / "whole").exists()
 
 
+@pytest.fixture
+def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search of this name in the runs folder."""
+    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
+    config = tiny("darts-1")
+    record_search(create(tmp_path / "searched", config), config)
+
+
+@pytest.mark.usefixtures("searched")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -174,25 +183,19 @@ def test_other_plans_and_values_are_refused(shards: list[Run], tmp_path: Path) -
 def test_mistakes_are_one_clear_line(
     words: list[str],
     message: str,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
     for name in ("ID", "MIN", "MAX", "COUNT"):
         monkeypatch.delenv(f"SLURM_ARRAY_TASK_{name}", raising=False)
-    config = tiny("darts-1")
-    record_search(create(tmp_path / "searched", config), config)
     assert compute_main([*words, "--grid", "2x2"]) == 2
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("searched")
 def test_array_jobs_count_from_their_first_task(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
-    config = tiny("darts-1")
-    record_search(create(tmp_path / "searched", config), config)
     words = ["--run", "searched", "--steps", "1", "--grid", "2x2", "--workers", "1", "--quiet"]
     words += ["--set", "paths.methods=[]", "--set", "landscape.val_batches=1"]
     names = []
@@ -209,6 +212,7 @@ def test_array_jobs_count_from_their_first_task(
     assert [surface.done for surface in whole.surfaces] == [4, 4]
 
 
+@pytest.mark.usefixtures("searched")
 @pytest.mark.parametrize(
     ("said", "message"),
     [
@@ -220,13 +224,9 @@ def test_array_jobs_count_from_their_first_task(
 def test_a_part_of_an_array_is_no_array(
     said: tuple[str, ...],
     message: str,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
-    config = tiny("darts-1")
-    record_search(create(tmp_path / "searched", config), config)
     for name, text in zip(("ID", "MIN", "MAX", "COUNT"), said, strict=True):
         monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", text)
     assert compute_main(["--run", "searched", "--grid", "2x2", "--shard", "auto"]) == 2
