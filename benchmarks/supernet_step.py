@@ -29,7 +29,7 @@ from zarts.supernet.spaces import SPACES
 
 # name, network, images (n, c, h, w), processes, repetitions in each, least ratio
 CASES = (
-    # how fast so small a step is depends on where a process happens to have its memory
+    # so small a step takes some percent more or less time from one process to the next
     ("quick", Supernet(SPACES["s3"], 8, 3, image_channels=1), (32, 1, 9, 9), 5, 25, 3.0),
     ("s6_16x8", Supernet(SPACES["s6"]), (64, 3, 32, 32), 1, 5, 4.0),
 )
