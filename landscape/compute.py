@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zarts import cli
-from zarts.config import Config, ConfigError, Table, merge
+from zarts.config import Config, ConfigError, Table, filled, merge
 from zarts.runfile import Run
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _array_task() -> str:
 def _compute(args: argparse.Namespace, command: list[str]) -> int:
     config, source = _resolve(args)
     if args.print_config:
-        print(config.to_toml(), end="")
+        print(config.to_toml(whole=True), end="")
         return 0
     shard = _shard(args)
     prefix = f"{args.preset}-{source.name}" if source else args.preset
@@ -257,7 +257,7 @@ def _resolve(args: argparse.Namespace) -> tuple[Config, Run | None]:
     source = Run.open(cli.runs_root() / args.run)
     searched = {
         key: value
-        for key, value in source.config.items()
+        for key, value in filled(source.config).items()
         if key in ("seed", "dtype", "data", "supernet", "search", "optimizer")
     }
     config = cli.resolve(args, "darts-1", _flags(args), base=searched)

@@ -55,7 +55,7 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
     search = {name: value for name, value in given.items() if value is not None}
     config = cli.resolve(args, "zarts-mgs", {"search": search} if search else {})
     if args.print_config:
-        print(config.to_toml(), end="")
+        print(config.to_toml(whole=True), end="")
         return 0
     folder = cli.run_folder(args.out, f"{config.search.method}-{args.preset}", config)
     # torch is imported from here on, so that --help and mistakes in the flags answer at once

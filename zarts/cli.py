@@ -19,7 +19,7 @@ from types import FrameType
 
 from tqdm import tqdm
 
-from zarts.config import Config, ConfigError, Table, merge, parse_assignment, read_toml
+from zarts.config import Config, ConfigError, Table, filled, merge, parse_assignment, read_toml
 from zarts.execute import ClusterError
 from zarts.presets import PRESETS, preset
 from zarts.runfile import RunError, runs_root, valid_name
@@ -203,7 +203,7 @@ def resolve(
     Raises:
         ConfigError: For anything that cannot be used.
     """
-    file = read_toml(args.config) if args.config else {}
+    file = filled(read_toml(args.config)) if args.config else {}
     sets = merge(*(_section(parse_assignment(text)) for text in args.assignments))
     wanted = merge(base or {}, file, sets, flags).get("search", {})
     if isinstance(wanted, dict) and isinstance(wanted.get("method"), str):

@@ -19,11 +19,13 @@ from zarts.sections import (
     PathsConfig,
     SearchConfig,
     SupernetConfig,
+    without_later_defaults,
 )
 from zarts.tables import (
     ConfigError,
     Table,
     build,
+    keys_of,
     merge,
     nearest,
     parse_assignment,
@@ -41,6 +43,7 @@ __all__ = [
     "SearchConfig",
     "SupernetConfig",
     "Table",
+    "filled",
     "merge",
     "nearest",
     "parse_assignment",
@@ -89,19 +92,38 @@ class Config:
         _check_epochs(config)
         return config
 
-    def to_table(self) -> Table:
-        """Nested tables of plain values; the inverse of ``from_table``."""
-        table: Table = json.loads(json.dumps(dataclasses.asdict(self)))
-        return table
+    def to_table(self, *, whole: bool = False) -> Table:
+        """Nested tables of plain values; the inverse of ``from_table``.
 
-    def to_toml(self) -> str:
+        Args:
+            whole: Name every setting. Else those added after commit 382ea1a stand there only if
+                they differ from their default, as in stored settings and in ``hash``.
+        """
+        table: Table = json.loads(json.dumps(dataclasses.asdict(self)))
+        return table if whole else without_later_defaults(self, table)
+
+    def to_toml(self, *, whole: bool = False) -> str:
         """The config as TOML text that ``read_toml`` reads back to the same tables."""
-        return to_toml(self.to_table())
+        return to_toml(self.to_table(whole=whole))
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON form."""
         text = json.dumps(self.to_table(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def filled(table: Mapping[str, Any]) -> Table:
+    """Stored settings with the defaults of settings that were added since; others as they are.
+
+    Settings that lack a key of commit 382ea1a are not a run's: a preset is to complete them.
+
+    Raises:
+        ConfigError: If they are whole, and cannot be used.
+    """
+    first = set(keys_of(Config().to_table())) - {"optimizer"}
+    if first <= set(keys_of(table)):
+        return Config.from_table(table).to_table(whole=True)
+    return dict(table)
 
 
 MOST_LANES = 64  # far beyond what is of use; a larger number in a file would fill the memory

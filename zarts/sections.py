@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from zarts.optimizers import METHODS
 
@@ -14,9 +16,34 @@ __all__ = [
     "PathsConfig",
     "SearchConfig",
     "SupernetConfig",
+    "later",
+    "without_later_defaults",
 ]
 
 METHOD_NAMES = tuple(METHODS)
+_SINCE = "since"
+
+
+def later(default: Any) -> Any:  # noqa: ANN401 - the field's own type
+    """A setting that runs of commit 382ea1a do not have.
+
+    Its default is, for ever, what that commit does: presets ask for new behaviour. It is left out
+    of stored settings and of hashes while it has its default, so it changes no run that does not
+    ask for it. A rule that changes gets a new value, never a new meaning of an old one.
+    """
+    return dataclasses.field(default=default, metadata={_SINCE: "382ea1a"})
+
+
+def without_later_defaults(section: Any, table: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """The table of a dataclass of settings, without later settings that have their default."""
+    kept = {}
+    for spec in dataclasses.fields(section):
+        value = getattr(section, spec.name)
+        if dataclasses.is_dataclass(value):
+            kept[spec.name] = without_later_defaults(value, table[spec.name])
+        elif _SINCE not in spec.metadata or value != spec.default:
+            kept[spec.name] = table[spec.name]
+    return kept
 
 
 @dataclass(frozen=True)
@@ -167,7 +194,7 @@ class PathsConfig:
         temperature: τ of MGS.
     """
 
-    methods: tuple[str, ...] = METHOD_NAMES
+    methods: tuple[str, ...] = ("darts-1", "darts-2", "zarts-rs", "zarts-mgs", "zarts-gld")
     updates: int = 10
     start: tuple[float, ...] = (-0.5, 0.5)
     space: Literal["plane", "full"] = "plane"

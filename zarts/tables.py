@@ -18,6 +18,7 @@ __all__ = [
     "ConfigError",
     "Table",
     "build",
+    "keys_of",
     "merge",
     "nearest",
     "parse_assignment",
@@ -56,6 +57,15 @@ def _merge(tables: Iterable[Mapping[str, Any]], prefix: str) -> Table:
                 value = _merge((merged.get(name, {}), value), f"{key}.")
             merged[name] = value
     return merged
+
+
+def keys_of(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of all values; of an empty table, its own."""
+    for name, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from keys_of(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
