@@ -66,7 +66,7 @@ def open_run(config: Config, folder: Path, command: Sequence[str]) -> Run:
         "device": config.device,
         "data_fingerprint": load_dataset(config).fingerprint,
     }
-    made = provenance(command) | facts
+    made = provenance(command, config.device) | facts
     return Run.create(folder, config.to_table(), made, toml=config.to_toml())
 
 

@@ -87,8 +87,12 @@ class Bundle:
     fingerprint: str
 
     @classmethod
-    def of(cls, run: Run) -> Bundle:
+    def of(cls, run: Run, lanes: int | None = None) -> Bundle:
         """What a run stores.
+
+        Args:
+            run: The run.
+            lanes: Another number of candidates side by side than the run's; last digits may differ.
 
         Raises:
             RunError: If it holds no plane or no ω yet.
@@ -99,7 +103,7 @@ class Bundle:
         fingerprint = str(run.provenance.get("data_fingerprint", ""))
         # as many candidates side by side as when the run began, whatever would be chosen today;
         # runs that do not tell are from before there were several
-        lanes = run.parse("plane", lanes_stored)
+        lanes = lanes or run.parse("plane", lanes_stored)
         config = merge(run.config, {"supernet": {"lanes": lanes}})
         return cls(config, dict(record.arrays), weights, digest_of(weights), fingerprint)
 
@@ -137,14 +141,18 @@ def epoch_of(plane: Record) -> int:
     return int(str(plane.attributes["epoch"]))
 
 
-def ground_of(run: Run) -> Ground:
+def ground_of(run: Run, lanes: int | None = None) -> Ground:
     """Objective and plane of a run, rebuilt from what it stores and from nothing else.
+
+    Args:
+        run: The run.
+        lanes: Another number of candidates side by side than the run's; last digits may differ.
 
     Raises:
         ConfigError: If the data set is not that of the run.
         RunError: If the run holds no plane or no ω yet.
     """
-    return Bundle.of(run).ground()
+    return Bundle.of(run, lanes).ground()
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
             "device": config.device,
             "data_fingerprint": plan.fingerprint,
         }
-        made = provenance(command) | facts
+        made = provenance(command, config.device) | facts
         run = Run.create(folder, config.to_table(), made, toml=config.to_toml())
         with run.lock():
             complete = search_finished(run, config)

@@ -18,7 +18,7 @@ from zarts.data.stream import Batch, Stream
 from zarts.inner import SGD, Weights
 from zarts.objective import Bilevel
 from zarts.optimizers import METHODS, MGS
-from zarts.parts import halves_of, lanes_of, load_dataset, parts_of
+from zarts.parts import halves_of, lanes_of, load_dataset, parts_of, set_precision
 from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
 from zarts.rng import generator
 from zarts.search import Optimizer
@@ -67,6 +67,7 @@ def make_problem(config: Config) -> Problem:
         ConfigError: If the device is not there or the data does not fit the settings.
         MissingData: If the data set is not there.
     """
+    set_precision(config)
     dataset, network, halves = parts_of(config)
     loss = ImageLoss(network)
     feed = _search_feed(config, dataset, halves)
@@ -107,6 +108,7 @@ def landscape_objective(
     Raises:
         ConfigError: If the data or the device does not fit the settings.
     """
+    set_precision(config)
     dataset, network, (train, val) = parts_of(config)
     land, search = config.landscape, config.search
     count = val_batch_count(config)

@@ -19,6 +19,7 @@ from zarts.sections import (
     PathsConfig,
     SearchConfig,
     SupernetConfig,
+    later,
     without_later_defaults,
 )
 from zarts.tables import (
@@ -59,6 +60,11 @@ class Config:
         seed: Of initialisation, data order, plane and all draws.
         device: ``cpu`` or ``cuda`` (``cuda:1`` ...).
         dtype: ``float32`` or ``float64``.
+        tf32: What a GPU may round to ten bits in single precision: ``off``: nothing;
+            ``convolutions``: those of cuDNN, as PyTorch does by itself; ``on``: matrix products
+            too. A CPU rounds nothing.
+        deterministic: ``on``: cuDNN takes only algorithms that give equal bits each time; ``off``:
+            any, as PyTorch does by itself.
         data: Images and batches.
         supernet: The network.
         search: The training of α and ω.
@@ -71,6 +77,8 @@ class Config:
     seed: int = 0
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"
+    tf32: Literal["convolutions", "off", "on"] = later("convolutions")
+    deterministic: Literal["off", "on"] = later("off")
     data: DataConfig = field(default_factory=DataConfig)
     supernet: SupernetConfig = field(default_factory=SupernetConfig)
     search: SearchConfig = field(default_factory=SearchConfig)

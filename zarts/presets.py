@@ -53,7 +53,10 @@ def preset(name: str, method: str) -> Table:
         raise ConfigError(f"unknown preset {name!r}; {nearest(name, PRESETS)}")
     base, _, space = name.partition("-")
     table = {"quick": _QUICK, "standard": _STANDARD, "paper": _PAPER}[base]
-    extra: Table = {"supernet": {"space": space}} if space else {}
+    # on a GPU: single precision that is one, and the same bits each time
+    extra: Table = {"tf32": "off", "deterministic": "on"}
+    if space:
+        extra["supernet"] = {"space": space}
     return merge(table, extra, _method(method, base, space or table["supernet"]["space"]))
 
 

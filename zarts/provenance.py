@@ -14,20 +14,22 @@ from zarts.runfile import JSON, Run
 __all__ = ["environments", "note_environment", "provenance"]
 
 _PACKAGES = ("zarts", "torch", "numpy", "h5py")
-_ENVIRONMENT = ("git", "versions", "python", "machine", "cpu")
+_ENVIRONMENT = ("git", "versions", "python", "machine", "cpu", "gpu", "cuda", "cudnn")
 _SINCE = "continued_with"
 
 
-def provenance(command: Sequence[str]) -> dict[str, JSON]:
+def provenance(command: Sequence[str], device: str = "cpu") -> dict[str, JSON]:
     """Collects what a run file says about its making; the caller adds seed, device and data.
 
     Args:
         command: The words of the command. Absolute paths in them are cut to their last part,
             because a run file is published and a path names people and machines.
+        device: What computes.
 
     Returns:
         ``command``, ``created`` (UTC), ``git`` (``commit`` and ``dirty``, or None outside a
-        checkout), ``versions``, ``python``, ``machine`` and ``cpu``.
+        checkout), ``versions``, ``python``, ``machine`` and ``cpu``; where a GPU computes, ``gpu``
+        (its model), ``cuda`` and ``cudnn`` (their versions) too.
     """
     return {
         "command": [_without_folder(word) for word in command],
@@ -37,6 +39,7 @@ def provenance(command: Sequence[str]) -> dict[str, JSON]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),  # equal bits are promised on one kind of CPU
+        **(_gpu(device) if device.startswith("cuda") else {}),
     }
 
 
@@ -63,7 +66,7 @@ def note_environment(run: Run, *others: Mapping[str, JSON]) -> None:
     """
     known = environments(run.provenance)
     new: list[JSON] = []
-    for said in others or (provenance([]),):
+    for said in others or (provenance([], str(run.config.get("device"))),):
         new += [each for each in environments(said) if each not in [*known, *new]]
     if new:
         run.amend({_SINCE: [*known[1:], *new]})
@@ -76,6 +79,16 @@ def _cpu() -> str:
         return platform.processor()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor())
+
+
+def _gpu(device: str) -> dict[str, JSON]:
+    import torch  # here, as reading a run needs none
+
+    return {
+        "gpu": torch.cuda.get_device_name(device),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+    }
 
 
 def _without_folder(word: str) -> str:

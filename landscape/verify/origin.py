@@ -130,8 +130,9 @@ def elsewhere(run: Run, here: Run) -> list[str]:
         run: As it is stored.
         here: As it is computed again.
     """
-    now = provenance([])
-    reasons = []
+    device = str(here.config.get("device"))
+    now = provenance([], device)
+    reasons = ["a GPU promises no equal bits"] if device != "cpu" else []
     if run.config.get("device") != here.config.get("device"):
         reasons.append(f"device {run.config.get('device')}, here {here.config.get('device')}")
     for then in environments(run.provenance):  # it may have been continued elsewhere
@@ -148,6 +149,9 @@ def _unlike(then: Mapping[str, JSON], now: Mapping[str, JSON]) -> Iterator[str]:
     changed = [_item(each.get("git"), "dirty") for each in (then, now)]
     if one != other or any(changed) or one is None:
         yield f"{_code(one, changed[0])}, here {_code(other, changed[1])}"
+    for key in ("gpu", "cuda", "cudnn"):
+        if then.get(key) != now.get(key):
+            yield f"{key} {then.get(key)}, here {now.get(key)}"
     for key in ("machine", "cpu"):
         if key not in then or key not in now:
             yield f"the {key} is not recorded"

@@ -12,7 +12,6 @@ from landscape.grid import empty_surface, fill
 from landscape.pipeline import origin_of
 from landscape.plane import Plane
 from landscape.schema import problems
-from landscape.verify.points import tolerance
 from landscape.verify.report import Finding, judged
 from zarts.alpha import flat_space
 from zarts.assembly import make_problem
@@ -124,8 +123,13 @@ def check_weights(run: Run, config: Config) -> Finding:
     return judged("weights", wrong, f"{len(found)} tensors, {count:,} numbers")
 
 
-def check_accuracy(run: Run, config: Config) -> Finding:
+def check_accuracy(run: Run, config: Config, limit: float) -> Finding:
     """Whether loss and accuracy over D_val are what the ω under the plane gives again.
+
+    Args:
+        run: As it can be computed here.
+        config: Its settings.
+        limit: Largest relative difference of the loss, see ``tolerance``.
 
     Raises:
         ConfigError: If the problem cannot be built here.
@@ -136,7 +140,7 @@ def check_accuracy(run: Run, config: Config) -> Finding:
     like = next(iter(problem.objective.weights.values()))
     weights = {name: weight.to(like) for name, weight in snapshot.weights.items()}
     loss, accuracy = problem.validate(weights, snapshot.alpha.to(like))
-    limit, images = tolerance(config.dtype, 0), len(problem.validation.indices)
+    images = len(problem.validation.indices)
     wrong = []
     if not abs(loss - snapshot.val_loss) <= limit * abs(loss):
         wrong.append(f"val_loss is {snapshot.val_loss!r}, recomputed {loss!r}")

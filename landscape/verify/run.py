@@ -21,7 +21,7 @@ from landscape.verify.plane import (
     check_plane,
     check_weights,
 )
-from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck
+from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck, tolerance
 from landscape.verify.report import Finding, Report, Result, judged
 from zarts.config import Config, ConfigError
 from zarts.plan import check_memory
@@ -168,7 +168,7 @@ def _values(
     if data != Result.OK:
         yield _unchecked("values", "they need the data of the run")
         return
-    config = Config.from_table(here.config)
+    stored, config = (Config.from_table(each.config) for each in (run, here))
     snapshot = f"snapshot/epoch-{int(str(run.read('plane').attributes['epoch'])):04d}"
     if snapshot not in names:
         yield Finding("values", Result.FAIL, f"{snapshot}, the ω under the plane, is lost")
@@ -179,13 +179,14 @@ def _values(
         if any(finding.result == Result.FAIL for finding in findings):
             yield _unchecked("values", "they need a plane and an ω that fit the settings")
             return
-        ground = ground_of(here)
+        # lanes of a GPU may not do on a CPU, which need not have the same bits anyway
+        ground = ground_of(here, lanes=None if here is run else 1)
         yield check_orientation_of_code(ground.plane)
         if asked.points and not asked.only and not config.source:  # a source's own settings count
-            yield check_accuracy(here, config)
+            yield check_accuracy(here, config, tolerance(stored, 0))
         if records:
             reasons = tuple(origin.elsewhere(run, here))
-            checks = [_check(run, name, config, reasons, asked) for name in records]
+            checks = [_check(run, name, stored, reasons, asked) for name in records]
             yield from _recomputed(ground, config, checks, begin)
     except RunError as error:
         yield Finding("values", Result.FAIL, str(error))

@@ -111,7 +111,9 @@ def test_values_of_other_versions_are_within_a_tolerance_and_told(
         arrays["loss"] *= 1 + 3e-7
 
     reseal(run, "grid/m00", nudged)
-    monkeypatch.setattr(origin, "provenance", lambda command: {"versions": {"torch": "9.9"}})
+    monkeypatch.setattr(
+        origin, "provenance", lambda command, device: {"versions": {"torch": "9.9"}}
+    )
     said = verdict(run.path / "grid" / "m00.h5")
     assert (said.code, said.of("surface M=0")) == (0, ["note"])
     assert "equal to 3e-07 relative (tolerance 1e-05), not bit-equal" in said.why("surface M=0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tests.landscape.conftest import Finished
 from tests.landscape.verifying import copied, reseal, restate, verdict
 from zarts.config import Config, ConfigError, merge
 from zarts.data import loaders
+from zarts.parts import set_precision
 from zarts.runfile import Run
 
 
@@ -164,7 +165,7 @@ def test_bits_are_promised_for_the_same_code_torch_and_cpu(
         "machine": "Linux x86_64",
         "cpu": "AVX2",
     }
-    monkeypatch.setattr(origin, "provenance", lambda command: here)
+    monkeypatch.setattr(origin, "provenance", lambda command, device: here)
 
     def reasons(**changes: Any) -> list[str]:
         made = replace(finished.run, provenance=here | changes)
@@ -179,3 +180,38 @@ def test_bits_are_promised_for_the_same_code_torch_and_cpu(
     assert reasons(continued_with=[here | {"cpu": "AVX512"}]) == ["cpu AVX512, here AVX2"]
     assert reasons(git=None) == ["of no commit, here commit aaaaaaa"]
     assert origin.elsewhere(replace(finished.run, provenance={}), finished.run)
+
+
+@pytest.mark.parametrize(
+    ("tf32", "off", "code"), [("off", 2e-5, 0), ("on", 2e-3, 0), ("off", 2e-3, 1)]
+)
+def test_a_gpu_has_its_own_tolerance(run: Run, tf32: str, off: float, code: int) -> None:
+    for name in ("grid/m00", "grid/m01"):
+        reseal(run, name, lambda arrays: arrays.update(loss=arrays["loss"] * (1 + off)))
+    (run.path / "config.toml").unlink()
+    restate(run, "config", {"device": "cuda", "tf32": tf32})
+    card = {"device": "cuda", "gpu": "a card", "cuda": "13.0", "cudnn": 92400}
+    restate(Run.open(run.path), "provenance", card)
+    said = verdict(run.path)
+    assert (said.code, bool(said.failed)) == (code, bool(code))
+    assert said.of("surface M=0") == ["FAIL" if code else "note"]
+    if not code:
+        assert "device cuda, here cpu; " in said.why("surface M=0")
+
+
+@pytest.fixture
+def flags() -> Iterator[Callable[[], tuple[bool, bool, bool]]]:
+    """What PyTorch's libraries may do, put back after the test."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic
+    yield lambda: (cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic)
+    cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic = before
+
+
+def test_what_a_gpu_may_round_is_set(flags: Callable[[], tuple[bool, bool, bool]]) -> None:
+    set_precision(Config(device="cuda", tf32="off", deterministic="on"))
+    assert flags() == (False, False, True)
+    set_precision(Config(device="cuda", tf32="on", deterministic="on"))
+    assert flags() == (True, True, True)
+    set_precision(Config(device="cuda"))  # as commit 382ea1a, which set nothing
+    assert flags() == (True, False, False)

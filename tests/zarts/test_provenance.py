@@ -39,6 +39,14 @@ def test_what_is_recorded():
     json.dumps(record, allow_nan=False)
 
 
+def test_a_gpu_is_recorded_with_its_libraries(monkeypatch):
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: f"a card at {device}")
+    record = provenance([], "cuda:1")
+    assert record["gpu"] == "a card at cuda:1"
+    assert {"cuda", "cudnn"} < record.keys()
+    json.dumps(record, allow_nan=False)
+
+
 def test_paths_are_cut_to_their_last_part():
     words = [
         "/home/ann/.venv/bin/zarts",
