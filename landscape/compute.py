@@ -312,7 +312,8 @@ def _gaps(record: Figure1) -> list[str]:
         for status in (Status.DIVERGED, Status.FAILED, Status.OOM, Status.TIMEOUT)
         if (count := int((surface.status == status).sum()))
     ]
-    return lines + [f"path       {path.method} {path.note}" for path in record.paths if path.note]
+    said = [(path.method, text) for path in record.paths for text in (path.note, path.remark)]
+    return lines + [f"path       {method} {text}" for method, text in said if text]
 
 
 def _write_page(run: Run, record: Figure1) -> Path:

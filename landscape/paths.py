@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.plane import Plane
-from landscape.record import Path
+from landscape.record import LENGTH_TOLERANCE, Path
 from zarts.alpha import Space
 from zarts.assembly import build_optimizer
 from zarts.config import PathsConfig
@@ -36,6 +37,8 @@ PAPER: dict[str, dict[str, Any]] = {
     "zarts-gld": {"radius_max": 0.13, "radius_min": 0.13 / 2**14},
 }
 PILOTS = 2  # estimates at the start that set the learning rate of a matched RS
+# Updates from the start that tell how long a first update is, and how often they are repeated.
+PILOT_UPDATES, TRIALS = 8, 4
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,8 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     space it moves all of α and its path is projected; the share of the displacement outside the
     plane is recorded. Losses are those of the surfaces at the visited points, whatever the
     optimizer itself saw; they are asked for at the end, all at once. The budget is all that the
-    optimizer asked for, with the gradient (DARTS) or the pilots (RS) that set a matched step
-    length, and without the losses it is judged by.
+    optimizer asked for, with the gradient (DARTS) or the pilots that set its step length, and
+    without the losses it is judged by.
 
     Args:
         ground: Objective, plane and settings.
@@ -128,9 +131,9 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     settings, tally = ground.settings, Tally()
     problem, seconds = ground.objective, 0.0
     begin = time.monotonic()
-    alpha, note = _start(ground), ""
+    alpha, note, ratio = _start(ground), "", None
     try:
-        optimizer = _prepare(ground, method, alpha, tally)
+        optimizer, ratio = _prepare(ground, method, alpha, tally)
     except Diverged:
         note = "diverged at the start"
     seconds += time.monotonic() - begin
@@ -138,7 +141,8 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     memory: Memory = {}
     for update in range(settings.updates + 1):
         last = bool(note) or update == settings.updates
-        yield _path(ground, method, visited, tally, seconds=seconds, note=note, judged=last)
+        path = _path(ground, method, visited, tally, judged=last)
+        yield replace(path, seconds=seconds, note=note, length_ratio=ratio)
         if last:
             return
         begin = time.monotonic()
@@ -195,14 +199,61 @@ def _start(ground: Ground) -> Tensor:
     return plane.points(start)[0] if ground.settings.space == "full" else start[0] * plane.scale
 
 
-def _prepare(ground: Ground, method: str, alpha: Tensor, tally: Tally) -> Optimizer:
-    """The optimizer with its step length."""
+def _prepare(
+    ground: Ground, method: str, alpha: Tensor, tally: Tally
+) -> tuple[Optimizer, float | None]:
+    """The optimizer with its step length, and what ``Path.length_ratio`` says of it."""
     settings = ground.settings
     if settings.step == "paper":
-        return build_optimizer(method, PAPER[method])
+        return build_optimizer(method, PAPER[method]), None
     view = _view(ground, ground.remembered(ground.objective.inner_steps), tally)
     length = settings.fraction * ground.extent * ground.plane.scale
-    return build_optimizer(method, _matched(ground, method, view, alpha, length))
+    if settings.step == "update":
+        return _piloted(ground, method, view, alpha, length)
+    return build_optimizer(method, _matched(ground, method, view, alpha, length)), None
+
+
+def _piloted(
+    ground: Ground, method: str, view: Objective, alpha: Tensor, length: float
+) -> tuple[Optimizer, float]:
+    """The optimizer whose first update is ``length`` long on average, as far as pilots can tell.
+
+    Pilots are updates from the start that are not walked. A step of DARTS or RS is proportional to
+    its ξ, so that one look settles it. How MGS grows with σ and GLD with its radii depends on the
+    losses: a trial that misses is followed by another in proportion. All trials have the same
+    draws, so they differ by their scale alone.
+
+    Returns:
+        The optimizer of the best trial, and the mean length of its pilots over ``length``.
+    """
+    if method.startswith("darts"):
+        return build_optimizer(method, _matched(ground, method, view, alpha, length)), 1.0
+
+    def ratio(optimizer: Optimizer) -> float:
+        """Mean length of the pilots over the one that is wanted."""
+        steps = (
+            optimizer.step(view, alpha, {}, generator(ground.seed, "pilot", method, number))
+            for number in range(PILOT_UPDATES)
+        )
+        return sum(step.diagnostics["update_norm"] for step in steps) / PILOT_UPDATES / length
+
+    settings = partial(_settings, ground.settings, method, alpha.numel())
+    if method == "zarts-rs":
+        found = ratio(build_optimizer(method, settings(length)))
+        if found == 0:  # a flat loss
+            return build_optimizer(method, settings(length)), 0.0
+        return build_optimizer(method, settings(length) | {"learning_rate": 1 / found}), 1.0
+    trials, scale = [], 1.0
+    for _ in range(TRIALS):
+        optimizer = build_optimizer(method, settings(scale * length))
+        found = ratio(optimizer)
+        trials.append((abs(found - 1), found, optimizer))
+        if abs(found - 1) <= LENGTH_TOLERANCE:
+            break
+        # nothing moves where all draws are too long, so shorter ones are next
+        scale *= min(1 / found, 4.0) if found else 0.25
+    _, found, optimizer = min(trials, key=lambda trial: trial[0])
+    return optimizer, found
 
 
 def _matched(
@@ -214,30 +265,34 @@ def _matched(
     that the pilots of RS stand for (on average) have this length. No update has it by construction:
     MGS averages its draws, GLD picks one, and a step of RS scatters with the slopes it finds.
     """
-    samples = ground.settings.samples
-    pairs = max(1, samples // 2)
     if method.startswith("darts"):
         gradient = view.at(int(method[-1]) - 1).grad(alpha)
         rate = length / max(float(torch.linalg.vector_norm(gradient)), 1e-12)
         return {"update": "sgd", "learning_rate": rate, "weight_decay": 0.0}
+    settings = _settings(ground.settings, method, alpha.numel(), length)
     if method == "zarts-rs":
         # Before its first update RS estimates the gradient a few times; ξ is from the mean length.
-        pilot = RandomSearch(samples=pairs, smoothing=length, learning_rate=1.0)
+        pilot = RandomSearch(**settings)
         rng = generator(ground.seed, "pilot", method)
         norms = [
             pilot.step(view, alpha, {}, rng).diagnostics["gradient_norm"] for _ in range(PILOTS)
         ]
-        rate = length / max(sum(norms) / PILOTS, 1e-12)
-        return {"samples": pairs, "smoothing": length, "learning_rate": rate}
+        settings["learning_rate"] = length / max(sum(norms) / PILOTS, 1e-12)
+    return settings
+
+
+def _settings(paths: PathsConfig, method: str, dim: int, length: float) -> dict[str, Any]:
+    """Settings of a zero-order optimizer that looks ``length`` far; ξ of RS is 1.
+
+    So long are the probes of RS, the draws of MGS on average, and the largest radius of GLD.
+    """
+    samples = paths.samples
+    if method == "zarts-rs":
+        return {"samples": max(1, samples // 2), "smoothing": length, "learning_rate": 1.0}
     if method == "zarts-mgs":
         # The mean length of one Gaussian draw is σ √2 Γ((d+1)/2)/Γ(d/2).
-        dim = alpha.numel()
         mean = math.sqrt(2) * math.exp(math.lgamma((dim + 1) / 2) - math.lgamma(dim / 2))
-        return {
-            "samples": samples,
-            "sigma": length / mean,
-            "temperature": ground.settings.temperature,
-        }
+        return {"samples": samples, "sigma": length / mean, "temperature": paths.temperature}
     return {"radius_max": length, "radius_min": length / 2 ** (samples - 1)}
 
 
@@ -247,8 +302,6 @@ def _path(
     visited: list[Tensor],
     tally: Tally,
     *,
-    seconds: float,
-    note: str,
     judged: bool,
 ) -> Path:
     alphas = torch.stack(visited)
@@ -271,6 +324,5 @@ def _path(
         evaluations=tally.evaluations,
         gradients=tally.gradients,
         weight_steps=tally.weight_steps,
-        seconds=seconds,
-        note=note,
+        seconds=0.0,
     )

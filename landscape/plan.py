@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from landscape.levels import progressive
-from landscape.paths import PAPER, PILOTS
+from landscape.paths import PAPER, PILOT_UPDATES, PILOTS, TRIALS
 from zarts.assembly import (
     build_optimizer,
     landscape_objective,
@@ -237,7 +237,10 @@ def plan_landscape(
 
 
 def walk_cost(config: Config, method: str, timing: Timing) -> tuple[int, float]:
-    """Evaluations and seconds of one path, with the losses it is judged by."""
+    """Evaluations and seconds of one path, with the losses it is judged by.
+
+    With ``paths.step = update`` at most so many: how many trials its length takes is not known.
+    """
     paths, steps = config.paths, config.landscape.steps
     judged = (paths.updates + 1) * timing.evaluation(steps)
     if METHODS[method][0] == "DARTS":
@@ -247,10 +250,12 @@ def walk_cost(config: Config, method: str, timing: Timing) -> tuple[int, float]:
     if paths.step == "paper":
         each, pilots = build_optimizer(method, PAPER[method]).evaluations, 0
     else:
+        update = paths.step == "update"
+        most = TRIALS * PILOT_UPDATES if update else 0
         each, pilots = {
-            "zarts-rs": (2 * max(1, paths.samples // 2), PILOTS),
-            "zarts-mgs": (paths.samples, 0),
-            "zarts-gld": (paths.samples + 1, 0),
+            "zarts-rs": (2 * max(1, paths.samples // 2), PILOT_UPDATES if update else PILOTS),
+            "zarts-mgs": (paths.samples, most),
+            "zarts-gld": (paths.samples + 1, most),
         }[method]
     count = (paths.updates + pilots) * each
     return count + paths.updates + 1, count * timing.evaluation(steps) + judged

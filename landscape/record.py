@@ -18,6 +18,7 @@ from zarts.runfile import JSON, Record, Run
 __all__ = ["Figure1", "Path", "Status", "Surface", "load", "save_path", "save_surface"]
 
 Floats = NDArray[np.float64]
+LENGTH_TOLERANCE = 0.15  # how far the mean length of pilot updates may be from the one wanted
 
 
 class Status(IntEnum):
@@ -84,6 +85,8 @@ class Path:
         weight_steps: Inner SGD steps of ω spent by both.
         seconds: Wall time of all that; not part of a run's identity.
         note: Empty, or why the path ended early ("diverged at step 4").
+        length_ratio: Mean length of the pilot updates that set the step length, over the length
+            wanted, for ``paths.step = update``; None under another rule.
     """
 
     method: str
@@ -97,6 +100,15 @@ class Path:
     weight_steps: int
     seconds: float
     note: str = ""
+    length_ratio: float | None = None
+
+    @property
+    def remark(self) -> str:
+        """Empty, or that the first updates are not as long as all should be."""
+        ratio = self.length_ratio
+        if ratio is None or abs(ratio - 1) <= LENGTH_TOLERANCE:
+            return ""
+        return f"first updates of {ratio:.2g} times the matched length"
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,11 @@ def surface_from(record: Record) -> Surface:
 
 def save_path(run: Run, path: Path) -> None:
     """Writes one finished path to the run."""
+    attributes: dict[str, JSON] = {
+        "method": path.method, "inner_steps": path.inner_steps, "note": path.note
+    }  # fmt: skip
+    if path.length_ratio is not None:
+        attributes["length_ratio"] = path.length_ratio
     run.write(
         f"paths/{path.method}",
         {
@@ -163,7 +180,7 @@ def save_path(run: Run, path: Path) -> None:
             "budget": np.array([path.evaluations, path.gradients, path.weight_steps]),
             "timing_seconds": np.array(path.seconds),
         },
-        {"method": path.method, "inner_steps": path.inner_steps, "note": path.note},
+        attributes,
     )
 
 
@@ -171,7 +188,7 @@ def path_from(record: Record) -> Path:
     """The path stored in one record."""
     arrays, attributes = record.arrays, record.attributes
     evaluations, gradients, weight_steps = (int(value) for value in arrays["budget"])
-    method = str(attributes["method"])
+    method, ratio = str(attributes["method"]), attributes.get("length_ratio")
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}")
     return Path(
@@ -186,6 +203,7 @@ def path_from(record: Record) -> Path:
         weight_steps=weight_steps,
         seconds=float(arrays["timing_seconds"]),
         note=str(attributes["note"]),
+        length_ratio=None if ratio is None else float(str(ratio)),
     )
 
 

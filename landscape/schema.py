@@ -170,6 +170,8 @@ def _path(name: str, record: Record, config: Config) -> Problems:
     expected = int(method[-1]) - 1 if method.startswith("darts-") else config.landscape.steps
     if record.attributes["inner_steps"] != expected:
         yield f"has M = {record.attributes['inner_steps']}, {method} descends M = {expected}"
+    if not 0 <= float(str(record.attributes.get("length_ratio", 1))) < np.inf:
+        yield f"length_ratio is {record.attributes['length_ratio']}, expected a number >= 0"
     count = len(arrays["xy"])
     whole = config.paths.updates + 1
     if not 1 <= count <= whole or (count < whole and not note):

@@ -188,7 +188,9 @@ class PathsConfig:
         weights: ``frozen`` at the snapshot, or ``trained`` on between updates, by M steps for every
             optimizer (the released code: one step for DARTS, M + 1 for ZARTS).
         noise: ``surface``: the batches of the grid; ``fresh``: new batches at every update.
-        step: ``matched``: one expected step length for all; ``paper``: the released path settings.
+        step: ``update``: the first updates of all have one length on average, set by pilot updates;
+            ``matched``: the first step of DARTS, the step that the pilots of RS stand for, a draw
+            of MGS and the largest radius of GLD have it; ``paper``: the released path settings.
         fraction: The matched step length as a share of the half-range of the grid.
         samples: N of RS (antithetic pairs) and MGS, and number of radii of GLD.
         temperature: τ of MGS.
@@ -200,7 +202,7 @@ class PathsConfig:
     space: Literal["plane", "full"] = "plane"
     weights: Literal["frozen", "trained"] = "frozen"
     noise: Literal["surface", "fresh"] = "surface"
-    step: Literal["matched", "paper"] = "matched"
+    step: Literal["matched", "update", "paper"] = "matched"
     fraction: float = 0.15
     samples: int = 4
     temperature: float = 0.01

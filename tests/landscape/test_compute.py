@@ -129,7 +129,7 @@ def test_the_quick_preset_is_what_the_issue_asks_for() -> None:
     assert config["landscape"]["steps"] == 10
     assert config["paths"] == {
         "methods": list(METHOD_NAMES), "updates": 10, "start": [-0.5, 0.5], "space": "plane",
-        "weights": "frozen", "noise": "surface", "step": "matched", "fraction": 0.15,
+        "weights": "frozen", "noise": "surface", "step": "update", "fraction": 0.15,
         "samples": 4, "temperature": 0.01,
     }  # fmt: skip
     paper = table("--preset", "paper")

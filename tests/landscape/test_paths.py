@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape.paths import PAPER, PILOTS, Ground, walk
+from landscape.paths import PAPER, PILOT_UPDATES, PILOTS, TRIALS, Ground, walk
 from landscape.plane import Plane
 from landscape.record import Path
 from tests.tiny import tiny
@@ -143,6 +143,16 @@ def test_budgets_are_what_was_spent(samples: int) -> None:
         assert path.seconds > 0
 
 
+def test_pilot_updates_are_part_of_the_budget() -> None:
+    spent = {method: end(toy(updates=3, step="update"), method) for method in METHOD_NAMES}
+    assert {spent[name].gradients for name in ("darts-1", "darts-2")} == {3 + 1}
+    assert spent["zarts-rs"].evaluations == (3 + PILOT_UPDATES) * 4
+    for method, each in (("zarts-mgs", 4), ("zarts-gld", 5)):
+        trials = (spent[method].evaluations / each - 3) / PILOT_UPDATES
+        assert trials in range(1, TRIALS + 1)
+        assert spent[method].weight_steps == STEPS * spent[method].evaluations
+
+
 def test_the_budget_is_what_reaches_the_problem() -> None:
     """Counted from below: what is asked of L_M arrives once, and what a path is judged by."""
     trained, asked = [], []
@@ -188,7 +198,10 @@ def test_paper_settings_are_those_of_the_released_code() -> None:
 
 CHOICES = list(
     itertools.product(
-        ("plane", "full"), ("frozen", "trained"), ("surface", "fresh"), ("matched", "paper")
+        ("plane", "full"),
+        ("frozen", "trained"),
+        ("surface", "fresh"),
+        ("matched", "update", "paper"),
     )
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape.paths import PILOTS
-from tests.landscape.test_paths import EXTENT, QUADRATIC, SCALE, end, toy
+from landscape.paths import PILOTS, _prepare, _start, _view
+from landscape.record import LENGTH_TOLERANCE
+from tests.landscape.test_paths import EXTENT, PLANE, QUADRATIC, SCALE, end, toy
 from zarts.assembly import build_optimizer
+from zarts.config import METHOD_NAMES
+from zarts.objective import Tally
 from zarts.optimizers import RandomSearch
+from zarts.rng import generator
 from zarts.search import Optimizer, Step
 
 
@@ -41,6 +46,33 @@ def test_zero_order_steps_have_the_stated_length_on_average() -> None:
     assert moves.max() == pytest.approx(0.1, rel=1e-9)
     sizes = np.unique(moves[moves > 0].round(12))
     assert sizes.tolist() == pytest.approx([0.1 / 8, 0.1 / 4, 0.1 / 2, 0.1])
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+@pytest.mark.parametrize("space", ["plane", "full"])
+def test_first_updates_are_of_one_length_on_average(method: str, space: str) -> None:
+    """``step = update``, over keys that no pilot had: each seed has pilots of its own."""
+    length, lengths = 0.1 * EXTENT * SCALE, []
+    for seed in range(40):
+        ground = toy(QUADRATIC.problem(1), seed, space=space, step="update", fraction=0.1)
+        optimizer, ratio = _prepare(ground, method, _start(ground), Tally())
+        assert ratio == pytest.approx(1, abs=LENGTH_TOLERANCE)
+        step = optimizer.step(
+            _view(ground, ground.objective, Tally()), _start(ground), {}, generator(seed, "fresh")
+        )
+        lengths.append(step.diagnostics["update_norm"])
+    assert np.mean(lengths) == pytest.approx(length, rel=1e-9 if "darts" in method else 0.25)
+
+
+def test_a_length_that_no_trial_reaches_is_remarked_and_ends_no_path() -> None:
+    plane = replace(PLANE, origin=QUADRATIC.minimum(1))
+    path = end(
+        replace(toy(QUADRATIC.problem(1), step="update", start=(0.0, 0.0)), plane=plane),
+        "zarts-gld",
+    )
+    assert (path.length_ratio, path.note, len(path.xy)) == (0.0, "", 11)
+    assert path.remark == "first updates of 0 times the matched length"
+    assert end(toy(), "zarts-gld").length_ratio is None
 
 
 Asked = list[tuple[Tensor, Step]]  # where an optimizer stood and what it did

@@ -21,7 +21,7 @@ def test_surfaces_of_first_second_and_exact_order() -> None:
         assert surfaces_of(tiny("darts-1", {"landscape": {"steps": steps}})) == surfaces
 
 
-@pytest.mark.parametrize("step", ["matched", "paper"])
+@pytest.mark.parametrize("step", ["matched", "update", "paper"])
 def test_the_plan_counts_what_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -38,7 +38,9 @@ def test_the_plan_counts_what_is_asked(
     monkeypatch.setattr(Bilevel, "evaluate", counting)
     compute(create(tmp_path / "run", config), config)
     # the start is judged once for all paths, and GLD may stay where it is
-    assert sum(asked) <= plan.evaluations <= 1.3 * sum(asked)
+    # how many trials find the length of an update is not known before, only that four are the most
+    pilots = 32 * (4 + 5) if step == "update" else 0
+    assert sum(asked) <= plan.evaluations <= 1.3 * sum(asked) + pilots
 
 
 def test_the_plans_of_all_shards_are_that_of_the_whole() -> None:

@@ -37,6 +37,7 @@ def path(method: str = "zarts-mgs") -> Path:
         weight_steps=410,
         seconds=1.5,
         note="diverged at step 4",
+        length_ratio=0.7,
     )
 
 

@@ -108,6 +108,7 @@ def test_surfaces_that_are_none(finished: Finished, change: Change, said: str) -
         ("paths/darts-2", put("xy", (1, 0), np.inf), {}, "xy is not finite"),
         ("paths/darts-2", put("loss", 1, np.inf), {}, "a loss is infinite"),
         ("paths/darts-2", put("budget", 0, -1), {}, "budget has a negative"),
+        ("paths/darts-2", nothing, {"length_ratio": -1.0}, "length_ratio is -1.0, expected"),
         ("paths/darts-2", drop("xy"), {}, "cannot be understood (KeyError"),
         ("snapshot/epoch-0002", put("alpha", 0, np.nan), {}, "alpha is not finite"),
         ("snapshot/epoch-0002", put("weights/head.bias", 0, np.inf), {}, "head.bias is not"),
