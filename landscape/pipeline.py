@@ -19,7 +19,7 @@ from landscape.plan import Item, Shard, all_items, order, share_of, split, surfa
 from landscape.plane import Plane
 from landscape.record import Figure1, Surface, load, save_surface, surface_from
 from landscape.work import Bundle, Losses, digest_of, do, epoch_of, ground_of, set_up
-from zarts.assembly import make_problem, val_batch_count
+from zarts.assembly import make_problem, val_image_count
 from zarts.config import Config, ConfigError
 from zarts.execute import run as execute
 from zarts.parts import gpus_of, lanes_of, load_dataset
@@ -200,7 +200,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
         "epoch": snapshot.epoch,
         "dataset": dataset.name,
         "images": len(dataset.labels),
-        "val_images": land.val_batch_size * val_batch_count(config),
+        "val_images": val_image_count(config),
     }
     arrays = {
         "origin": plane.origin.numpy(),

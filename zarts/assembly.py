@@ -30,6 +30,7 @@ __all__ = [
     "make_problem",
     "sigma_schedule",
     "val_batch_count",
+    "val_image_count",
 ]
 
 
@@ -42,7 +43,8 @@ class Problem:
         alpha: α at the start (d,).
         feed: The objective's feed, for the bookkeeping of epochs.
         loss: The network's loss, for whole-set measurements.
-        validation: All of D_val in order, without augmentation.
+        validation: D_val in order, without augmentation; of all its images, or of whole batches
+            only, as ``data.last_batch`` says.
         dataset: The images.
     """
 
@@ -54,10 +56,14 @@ class Problem:
     dataset: Dataset
 
     def validate(self, weights: Weights, alpha: Tensor) -> tuple[float, float]:
-        """Loss (nats) and accuracy over D_val with the ω given, without fine-tuning."""
+        """Loss (nats) and accuracy over D_val with the ω given, without fine-tuning.
+
+        Means over images. BatchNorm uses the statistics of each batch, so a smaller last one is
+        another network to its images; it counts by their number.
+        """
         stream = self.validation
-        count = max(1, len(stream.indices) // stream.batch_size)
-        return self.loss.measure(weights, alpha, [stream.batch(k) for k in range(count)])
+        batches = [stream.batch(k) for k in range(stream.batches_per_epoch)]
+        return self.loss.measure(weights, alpha, batches)
 
 
 def make_problem(config: Config) -> Problem:
@@ -79,6 +85,7 @@ def make_problem(config: Config) -> Problem:
         size=config.data.batch_size,
         augmentation=NONE,
         sequential=True,
+        keep_last=_keeps_last(config),
     )
     search = config.search
     objective = Bilevel(
@@ -101,7 +108,8 @@ def landscape_objective(
     """The objective of grids and paths: a snapshot's ω, fixed images of D_val, M steps at ``rate``.
 
     Iteration 0 has the batches of the grid; later iterations have fresh ones for paths that ask
-    for them. L_val is taken over the first ``val_batches`` of D_val in order, without augmentation.
+    for them. L_val is taken over the first ``val_batches`` of D_val in order, without augmentation,
+    or over all of D_val; a smaller last batch counts by its images.
     The M steps have the momentum, weight decay and clip of the search's ω and velocity zero, also
     where the search's own inner steps have other rules (DARTS-2nd): all M share one rule.
 
@@ -112,7 +120,6 @@ def landscape_objective(
     dataset, network, (train, val) = parts_of(config)
     land, search = config.landscape, config.search
     count = val_batch_count(config)
-    val = val[: len(val) // land.val_batch_size * land.val_batch_size]  # batches of one size only
     augmentation = _augmentation(config.data)
     rule = SGD(rate, search.momentum, search.weight_decay, search.clip or None)
 
@@ -137,6 +144,7 @@ def landscape_objective(
             size=land.val_batch_size,
             augmentation=NONE,
             sequential=True,
+            keep_last=_keeps_last(config),
         ),
         outer=lambda epoch: rule,
         inner_rule=lambda outer: rule,
@@ -157,21 +165,36 @@ def landscape_objective(
 
 
 def val_batch_count(config: Config) -> int:
-    """The batches in L_val of a landscape, each of ``val_batch_size`` images; makes none of them.
+    """The batches in L_val of a landscape; makes none of them.
+
+    Each has ``val_batch_size`` images, but for the last one of all, see ``data.last_batch``.
 
     Raises:
         ConfigError: If D_val has fewer images, or the data does not fit the settings.
         MissingData: If the data set is not there.
     """
+    return _val_extent(config)[0]
+
+
+def val_image_count(config: Config) -> int:
+    """The images in L_val of a landscape; raises as ``val_batch_count`` does."""
+    return _val_extent(config)[1]
+
+
+def _val_extent(config: Config) -> tuple[int, int]:
+    """Batches and images in L_val of a landscape."""
     land = config.landscape
-    images = len(halves_of(config, load_dataset(config))[1])
-    count = land.val_batches or images // land.val_batch_size
-    if count * land.val_batch_size > images or count < 1:
+    images, size = len(halves_of(config, load_dataset(config))[1]), land.val_batch_size
+    whole, rest = divmod(images, size)
+    count = land.val_batches or whole
+    if not 1 <= count <= whole:
         raise ConfigError(
-            f"landscape.val_batches × val_batch_size = {count} × {land.val_batch_size}, "
+            f"landscape.val_batches × val_batch_size = {count} × {size}, "
             f"D_val has {images} images; lower one of them"
         )
-    return count
+    if land.val_batches or not _keeps_last(config):
+        return count, count * size
+    return count + (rest > 1), images
 
 
 def make_optimizer(config: Config) -> Optimizer:
@@ -223,9 +246,15 @@ def _search_feed(config: Config, dataset: Dataset, halves: tuple[Tensor, Tensor]
     augmentation = _augmentation(data)
     train, val = halves
 
-    def stream(indices: Tensor, purpose: str, size: int) -> Stream:
+    def stream(indices: Tensor, purpose: str, size: int, *, keep_last: bool = False) -> Stream:
         return _stream(
-            config, dataset, indices, purpose=purpose, size=size, augmentation=augmentation
+            config,
+            dataset,
+            indices,
+            purpose=purpose,
+            size=size,
+            augmentation=augmentation,
+            keep_last=keep_last,
         )
 
     def outer(epoch: int) -> SGD:
@@ -234,7 +263,7 @@ def _search_feed(config: Config, dataset: Dataset, halves: tuple[Tensor, Tensor]
 
     own = search.inner_batches == "own"
     return ImageFeed(
-        train=stream(train, "train", data.batch_size),
+        train=stream(train, "train", data.batch_size, keep_last=_keeps_last(config)),
         inner=stream(train, "inner", search.inner_batch_size) if own else None,
         val=stream(val, "val", data.batch_size),
         outer=outer,
@@ -253,6 +282,7 @@ def _stream(
     size: int,
     augmentation: Augmentation,
     sequential: bool = False,
+    keep_last: bool = False,
 ) -> Stream:
     try:
         return Stream(
@@ -263,11 +293,16 @@ def _stream(
             purpose,
             augmentation=augmentation,
             sequential=sequential,
+            keep_last=keep_last,
             device=config.device,
             dtype=_dtype(config),
         )
     except ValueError as error:
         raise ConfigError(f"batches for {purpose}: {error}") from error
+
+
+def _keeps_last(config: Config) -> bool:
+    return config.data.last_batch == "keep"
 
 
 def _augmentation(data: DataConfig) -> Augmentation:

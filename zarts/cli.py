@@ -196,7 +196,8 @@ def resolve(
 
     Args:
         args: Parsed ``add_options``.
-        method: Search method the preset is made for, unless a later source names another.
+        method: Search method the preset is made for, unless a later source names another. It is
+            made for the space that the later sources name, too.
         flags: Settings from the command's own flags.
         base: Settings of an existing run to build on.
 
@@ -205,16 +206,23 @@ def resolve(
     """
     file = filled(read_toml(args.config)) if args.config else {}
     sets = merge(*(_section(parse_assignment(text)) for text in args.assignments))
-    wanted = merge(base or {}, file, sets, flags).get("search", {})
-    if isinstance(wanted, dict) and isinstance(wanted.get("method"), str):
-        method = wanted["method"]
+    wanted = merge(base or {}, file, sets, flags)
+    method = _text(wanted, "search", "method") or method
     if base and base.get("search", {}).get("method") != method:
         base = {key: value for key, value in base.items() if key != "optimizer"}
     if args.seed is not None:
         flags = merge(flags, {"seed": args.seed})
     if args.device is not None:
         flags = merge(flags, {"device": _device(args.device)})
-    return Config.from_table(merge(preset(args.preset, method), base or {}, file, sets, flags))
+    start = preset(args.preset, method, _text(wanted, "supernet", "space"))
+    return Config.from_table(merge(start, base or {}, file, sets, flags))
+
+
+def _text(table: Table, section: str, name: str) -> str | None:
+    """A setting if it is there and a text; what else it may be is refused later, by its name."""
+    inner = table.get(section)
+    value = inner.get(name) if isinstance(inner, dict) else None
+    return value if isinstance(value, str) else None
 
 
 # Short keys whose section is clear.

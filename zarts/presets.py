@@ -41,23 +41,35 @@ _PAPER: Table = {
     "search": {"epochs": 50},
     "landscape": {"rows": 101, "cols": 101, "val_batches": 0, "inner_learning_rate": 1e-3},
 }
-# What defaults leave as it once was: the first updates of all paths are of one length; a GPU
-# rounds no more than a CPU, and to the same bits each time.
-_EVERY: Table = {"tf32": "off", "deterministic": "on", "paths": {"step": "update"}}
+# What defaults leave as it once was. The last short batch of an epoch is trained on, and D_val is all
+# of D_val; a GPU rounds no more than a CPU, and to the same bits each time; the first updates of all
+# paths are of one length.
+_EVERY: Table = {
+    "tf32": "off",
+    "deterministic": "on",
+    "data": {"last_batch": "keep"},
+    "paths": {"step": "update"},
+}
 
 
-def preset(name: str, method: str) -> Table:
+def preset(name: str, method: str, space: str | None = None) -> Table:
     """The settings of a preset for one search method, as nested tables.
+
+    Args:
+        name: One of ``PRESETS``.
+        method: What moves α.
+        space: The space that is searched, which MGS' σ and RS' ξ depend on; None: the preset's own.
 
     Raises:
         ConfigError: If the preset is unknown; the nearest name is given.
     """
     if name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r}; {nearest(name, PRESETS)}")
-    base, _, space = name.partition("-")
+    base, _, own = name.partition("-")
     table = {"quick": _QUICK, "standard": _STANDARD, "paper": _PAPER}[base]
-    extra: Table = {"supernet": {"space": space}} if space else {}
-    return merge(table, _EVERY, extra, _method(method, base, space or table["supernet"]["space"]))
+    space = space or own or table["supernet"]["space"]
+    place: Table = {"supernet": {"space": space}}
+    return merge(_EVERY, table, place, _method(method, base, space))
 
 
 # Ours: DARTS' own 3e-4 moves each logit by at most 0.11 in the 375 steps of a quick search.

@@ -62,6 +62,10 @@ class DataConfig:
             and ZARTS.
         downscale: Average so many pixels on each axis to one before anything else (NAS on small
             images, as ImageNet16 in NAS-Bench-201); 1: full size. The crop's padding shrinks too.
+        last_batch: What becomes of the images left over when D_train or D_val is cut into batches:
+            ``drop``; ``keep``: ω is trained on a smaller last batch in every epoch, and "all of
+            D_val" is all of it, every image counting the same. A single image joins the batch
+            before. Inner batches and those that candidates are scored on in a search are whole.
     """
 
     name: str = "packaged"
@@ -71,6 +75,7 @@ class DataConfig:
     augment: Literal["standard", "none"] = "standard"
     cutout: int = 0
     downscale: int = 1
+    last_batch: Literal["drop", "keep"] = later("drop")
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,7 @@ class LandscapeConfig:
             which the released code's normalisation amounts) or a number.
         inner_learning_rate: Of the M steps: ``search`` (the search's rate at the snapshot) or a
             number (1e-3 in the released landscape code).
-        val_batches: Batches in L_val; 0: all of D_val.
+        val_batches: Batches in L_val; 0: all of D_val, but for what ``data.last_batch`` drops.
         val_batch_size: Images in each.
         epoch: Which snapshot is the origin (counted from 1); 0: the last.
     """

@@ -56,7 +56,7 @@ def test_the_plans_of_all_shards_are_that_of_the_whole() -> None:
 def test_measuring_does_not_grow_with_the_validation_set(
     batches: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A dry run of the paper's grid (390 batches a point) must answer in seconds."""
+    """A dry run of the paper's grid (391 batches a point) must answer in seconds."""
     seen: list[int] = []
     problem = make_problem(tiny())
     kind = type(problem.loss)

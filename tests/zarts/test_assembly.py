@@ -20,6 +20,7 @@ from zarts.assembly import (
     sigma_schedule,
 )
 from zarts.config import METHOD_NAMES, Config, ConfigError, merge
+from zarts.data.dataset import from_tensors
 from zarts.data.loaders import MissingData
 from zarts.data.stream import Batch
 from zarts.inner import Weights
@@ -216,19 +217,45 @@ def test_impossible_optimizers_are_refused(
 
 
 def test_validation_is_all_of_the_other_half_as_it_is() -> None:
-    config = tiny("darts-1", {"data": {"subset": 40, "batch_size": 16}})
-    problem = make_problem(config)
-    batches = [problem.validation.batch(k) for k in range(2)]
-    dataset = load_dataset(config)
-    pixels = dataset.images[4000:4032].float() / 255
-    images = torch.cat([batch.images for batch in batches])
-    assert torch.allclose(images, (pixels - dataset.mean[0]) / dataset.std[0], atol=1e-5)
-    loss, accuracy = problem.validate(problem.objective.weights, problem.alpha)
-    by_hand = [
-        float(problem.loss(problem.objective.weights, problem.alpha, batch)) for batch in batches
-    ]
-    assert loss == pytest.approx(sum(by_hand) / 2, rel=1e-5)
-    assert accuracy * 32 == pytest.approx(round(accuracy * 32))
+    for last, count in (("drop", 32), ("keep", 40)):  # "drop" is what 382ea1a did
+        config = tiny("darts-1", {"data": {"subset": 40, "batch_size": 16, "last_batch": last}})
+        problem = make_problem(config)
+        batches = [problem.validation.batch(k) for k in range(-(-count // 16))]
+        dataset = load_dataset(config)
+        pixels = dataset.images[4000 : 4000 + count].float() / 255
+        images = torch.cat([batch.images for batch in batches])
+        assert torch.allclose(images, (pixels - dataset.mean[0]) / dataset.std[0], atol=1e-5)
+        loss, accuracy = problem.validate(problem.objective.weights, problem.alpha)
+        by_hand = [
+            float(problem.loss(problem.objective.weights, problem.alpha, batch)) * len(batch.labels)
+            for batch in batches
+        ]
+        assert loss == pytest.approx(sum(by_hand) / count, rel=1e-5)
+        assert accuracy * count == pytest.approx(round(accuracy * count))
+
+
+@pytest.mark.parametrize(
+    ("last", "batches", "steps", "updates"), [("drop", 390, 390, 1560), ("keep", 391, 391, 1600)]
+)
+def test_the_papers_updates_over_cifar(
+    last: str, batches: int, steps: int, updates: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps 0, 10, 20, ... of each of 40 epochs: the last of 391 steps has an update of its own."""
+    images = torch.zeros(50_000, 1, 1, 2, dtype=torch.uint8)
+    images[..., 1] = 9
+    ten = torch.arange(50_000) % 10
+    data = from_tensors("cifar10", images, ten, 10, ((0.0,), (1.0,)))
+    monkeypatch.setattr("zarts.parts.load_dataset", lambda config: data)
+    config = Config.from_table(merge(preset("paper", "zarts-mgs"), {"data": {"last_batch": last}}))
+    feed, search = make_problem(config).feed, config.search
+    assert feed.train.batches_per_epoch == batches
+    assert feed.iterations_per_epoch * (search.epochs - search.warmup) == updates
+    windows = [feed._window(iteration) for iteration in range(2 * feed.iterations_per_epoch)]
+    assert [first % steps for first, _ in windows] == 2 * list(range(0, steps, 10))
+    assert windows[-1][1] == 2 * steps
+    (sigma,) = sigma_schedule(config, feed).values()
+    epochs = [sigma(epoch * feed.iterations_per_epoch) for epoch in (10, 11, 12, 49)]
+    assert epochs == pytest.approx([0.025, 0.025, 0.024961, 1.539e-4], rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,12 @@ import torch
 from torch import Tensor
 
 from tests.tiny import tiny
-from zarts.assembly import landscape_objective, make_problem, val_batch_count
+from zarts.assembly import (
+    landscape_objective,
+    make_problem,
+    val_batch_count,
+    val_image_count,
+)
 from zarts.config import METHOD_NAMES, Config, ConfigError
 from zarts.data.stream import Batch, Stream
 from zarts.inner import Weights
@@ -37,10 +42,31 @@ def test_a_landscape_is_scored_on_the_first_images_of_the_other_half() -> None:
 
 @pytest.mark.parametrize(("size", "count"), [(32, 2), (20, 3), (64, 1)])
 def test_zero_batches_mean_all_whole_ones(size: int, count: int) -> None:
-    config = tiny("darts-1", {"landscape": {"val_batches": 0, "val_batch_size": size}})
+    land = {"val_batches": 0, "val_batch_size": size}
+    config = tiny("darts-1", {"landscape": land, "data": {"last_batch": "drop"}})
     batches = feed_of(config).val_batches(0)
     assert [len(batch.labels) for batch in batches] == [size] * count
-    assert val_batch_count(config) == count
+    assert (val_batch_count(config), val_image_count(config)) == (count, size * count)
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"), [(24, [24, 24, 16]), (21, [21, 21, 22]), (32, [32] * 2)]
+)
+def test_zero_batches_mean_all_images_where_the_last_batch_is_kept(
+    size: int, sizes: list[int]
+) -> None:
+    land = {"val_batches": 0, "val_batch_size": size}
+    config = tiny("darts-1", {"landscape": land, "data": {"last_batch": "keep"}})
+    batches = feed_of(config).val_batches(0)
+    assert [len(batch.labels) for batch in batches] == sizes
+    assert torch.equal(
+        torch.cat([batch.labels for batch in batches]), load_dataset(config).labels[4000:4064]
+    )
+    weights = [len(sizes) * n / 64 for n in sizes]
+    assert [batch.weight for batch in batches] == pytest.approx(weights)
+    assert (val_batch_count(config), val_image_count(config)) == (len(sizes), 64)
+    some = tiny("darts-1", {"landscape": land | {"val_batches": 1}})
+    assert (val_batch_count(some), val_image_count(some)) == (1, size)
 
 
 @pytest.mark.parametrize(("batches", "size"), [(3, 32), (1, 65), (0, 65)])
@@ -56,7 +82,7 @@ def test_counting_the_batches_of_a_landscape_makes_none(monkeypatch: pytest.Monk
     land = {"val_batches": 3, "val_batch_size": 20}
     assert val_batch_count(tiny("darts-1", {"landscape": land})) == 3
     everything = {"data": {"subset": 0}, "landscape": {"val_batches": 0, "val_batch_size": 64}}
-    assert val_batch_count(tiny("darts-1", everything)) == 62  # of 4000 images
+    assert val_batch_count(tiny("darts-1", everything)) == 63  # of 4000 images
 
 
 def test_the_inner_rule_of_a_landscape_is_the_stated_one() -> None:

@@ -18,6 +18,7 @@ from zarts.data.loaders import MissingData
 from zarts.inner import Diverged
 from zarts.presets import preset
 from zarts.runfile import RunError
+from zarts.sweep.settings import read_sweep
 
 
 def arguments(*words: str, default: str = "quick") -> argparse.Namespace:
@@ -102,6 +103,29 @@ def test_the_preset_is_made_for_the_method_that_wins(
         "base": lambda: resolved(base=table),
     }[source]()
     assert config == Config.from_table(preset("quick", method))
+
+
+def test_the_preset_is_made_for_the_space_that_wins(tmp_path: Path) -> None:
+    file, sweep = tmp_path / "mine.toml", tmp_path / "sweep.toml"
+    file.write_text('[supernet]\nspace = "s1"\n', encoding="utf-8")
+    axes = 'axes."supernet.space" = ["s1"]\n'
+    sweep.write_text(f'preset = "paper"\nseeds = [0]\n{axes}[[experiment]]\nname = "a"\n')
+    paper = ("--preset", "paper")
+    configs = {
+        "set": resolved(*paper, "--set", "space=s1", method="zarts-mgs"),
+        "config": resolved(*paper, "--config", str(file), method="zarts-mgs"),
+        "sweep": read_sweep(sweep).searches[0].config,
+    }
+    expected = Config.from_table(preset("paper-s1", "zarts-mgs"))
+    assert {name: config == expected for name, config in configs.items()} == dict.fromkeys(
+        configs, True
+    )
+    named = resolved(
+        *paper, "--set", "space=s1", "--set", "optimizer.sigma=0.1", method="zarts-mgs"
+    )
+    assert named.optimizer["sigma"] == 0.1
+    with pytest.raises(ConfigError, match="space is 7"):
+        resolved("--set", "space=7")
 
 
 @pytest.mark.parametrize(

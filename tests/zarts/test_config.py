@@ -32,6 +32,7 @@ CHANGED: dict[str, Any] = {
         "augment": "none",
         "cutout": 8,
         "downscale": 2,
+        "last_batch": "keep",
     },
     "supernet": {
         "space": "s1",

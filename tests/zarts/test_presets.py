@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,7 @@ def test_the_papers_search(name: str, method: str) -> None:
     assert (search.momentum, search.weight_decay, search.clip) == (0.9, 3e-4, 5.0)
     assert (net.channels, net.cells, net.stem) == (16, 8, "cifar")
     assert (config.data.name, config.data.batch_size, config.data.portion) == ("cifar10", 64, 0.5)
+    assert config.data.last_batch == "keep"
     assert net.space == (name.removeprefix("paper-") if "-" in name else "s6")
 
 
@@ -52,6 +54,20 @@ def test_the_papers_search(name: str, method: str) -> None:
 def test_mgs(name: str, sigma: float) -> None:
     optimizer = make_optimizer(built(name, "zarts-mgs"))
     assert optimizer == MGS(samples=4, sigma=sigma, temperature=0.01)
+
+
+def test_the_size_of_a_draw_follows_the_space_whoever_names_it() -> None:
+    def of(method: str, name: str, space: str | None = None) -> Any:
+        return make_optimizer(Config.from_table(preset(name, method, space)))
+
+    assert of("zarts-mgs", "paper", "s1") == of("zarts-mgs", "paper-s1")
+    assert of("zarts-mgs", "paper-s1", "s5").sigma == 0.025
+    assert of("zarts-rs", "paper", "s1").learning_rate == 1.0
+    assert preset("paper", "zarts-mgs", "s1")["supernet"]["space"] == "s1"
+
+
+def test_a_preset_has_a_table_of_paths() -> None:
+    assert all(isinstance(preset(name, "darts-1")["paths"], dict) for name in PRESETS)
 
 
 def test_gld_asks_for_eleven_candidates() -> None:

@@ -7,8 +7,11 @@ how to get it. Only training images are read: a search splits them into D_train 
 from __future__ import annotations
 
 import difflib
+import gzip
+import hashlib
 import os
 import warnings
+import zlib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -17,6 +20,7 @@ import numpy as np
 import torch
 
 from zarts.data.dataset import Dataset, Statistics, from_tensors
+from zarts.data.make_packaged import IMAGES, LABELS
 
 __all__ = ["NAMES", "DamagedData", "Dataset", "MissingData", "load"]
 
@@ -30,6 +34,7 @@ STATISTICS: dict[str, Statistics] = {
     "fashion-mnist": ((0.2860,), (0.3530,)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
+FASHION = (IMAGES, LABELS)  # of both files: name, SHA-256 of the content, length of the header
 SIZES = {"imagenet": 224, "folder": 32}  # default side in pixels of images that come in any size
 
 
@@ -51,7 +56,7 @@ def load(name: str, root: str | Path | None = None, size: int | None = None) -> 
     ``cifar10``       ``cifar-10-batches-py/``                       50,000 of 3×32×32
     ``cifar100``      ``cifar-100-python/``                          50,000 of 3×32×32
     ``svhn``          ``train_32x32.mat`` (no extra images)          73,257 of 3×32×32
-    ``fashion-mnist`` ``FashionMNIST/raw/train-*-ubyte``             60,000 of 1×28×28
+    ``fashion-mnist`` ``FashionMNIST/raw/train-*-ubyte``, or .gz     60,000 of 1×28×28
     ``imagenet``      ``imagenet/train/CLASS/*``                     3×size×size, 224
     ``folder``        ``CLASS/*``                                    3×size×size, 32
     ================= ============================================== ====================
@@ -147,22 +152,29 @@ def _svhn(root: Path) -> Dataset:
 
 
 def _fashion_mnist(root: Path) -> Dataset:
-    # torchvision's readers of the raw files and not its class: the class prefers an old processed
-    # copy, a .pt file, and checks no content.
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    folder = root / "FashionMNIST" / "raw"
-    files = [folder / f"train-{part}-ubyte" for part in ("images-idx3", "labels-idx1")]
-    _require("fashion-mnist", files, _download("FashionMNIST", root))
-    try:
-        images, labels = read_image_file(files[0]), read_label_file(files[1])
-    except (AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise DamagedData(
-            f"{folder} holds a file that is not in idx format ({error}); delete the folder and "
-            f"{_download('FashionMNIST', root)}"
-        ) from error
+    """Reads the idx files, as published (.gz) or unpacked as torchvision leaves them."""
+    folder, cure = root / "FashionMNIST" / "raw", _download("FashionMNIST", root)
+    arrays = []
+    for packed, sha256, header in FASHION:
+        path = folder / packed.removesuffix(".gz")
+        if not path.exists() and (folder / packed).exists():
+            path = folder / packed
+        _require("fashion-mnist", [path], cure)
+        content = path.read_bytes()
+        try:
+            content = gzip.decompress(content) if path.suffix == ".gz" else content
+            same = hashlib.sha256(content).hexdigest() == sha256
+        except (OSError, EOFError, zlib.error):  # a .gz file that ends early, or is none
+            same = False
+        if not same:
+            raise DamagedData(
+                f"{path} has another SHA-256 than the published file; delete it and {cure}"
+            )
+        # a content that is known to the byte needs no parser
+        arrays.append(np.frombuffer(bytearray(content), dtype=np.uint8, offset=header))
+    images, labels = map(torch.from_numpy, arrays)
     name = "fashion-mnist"
-    return from_tensors(name, images[:, None], labels, 10, STATISTICS[name])
+    return from_tensors(name, images.view(-1, 1, 28, 28), labels.long(), 10, STATISTICS[name])
 
 
 def _folder(name: str, root: Path, size: int) -> Dataset:

@@ -23,11 +23,14 @@ class Batch:
         images: (n, c, h, w) floating point, normalised, on the device.
         labels: (n,) int64, on the device.
         key: Seed of the operations that draw (S4's ``noise``, drop-path), below 2^63.
+        weight: Factor of this batch's loss in a mean over several: its images per those of a mean
+            batch, so that every image counts the same; 1 where all have one size.
     """
 
     images: Tensor
     labels: Tensor
     key: int
+    weight: float = 1.0
 
 
 def split(n: int, portion: float = 0.5, subset: int | None = None) -> tuple[Tensor, Tensor]:
@@ -66,13 +69,11 @@ def split(n: int, portion: float = 0.5, subset: int | None = None) -> tuple[Tens
 class Stream:
     """An endless, resumable sequence of batches; ``batch(k)`` gives any of them in any order.
 
-    Every epoch visits the images in a new order. All batches of a shuffled stream have one size and
-    the images left over at the end of an epoch are dropped: the supernet's BatchNorm uses batch
-    statistics, so a batch of another size would be another loss.
-
-    A sequential stream visits the images in the order of ``indices``, without augmentation and
-    *including* the smaller last batch, so that one epoch is exactly one pass: weigh by
-    ``len(batch.labels)``, or use the first ``len(indices) // batch_size`` batches for a fixed size.
+    Every epoch visits the images in a new order; a sequential stream visits them in the order of
+    ``indices``, without augmentation. Images left over at the end of an epoch are dropped, so that
+    all batches have one size, or with ``keep_last`` are a smaller last batch (DARTS and ZARTS train
+    on it: 25,000 images are 391 batches of 64). A single image left over joins the batch before
+    it: BatchNorm uses the statistics of the batch, and of one image these are no estimate.
 
     Attributes:
         dataset: Where the images are. It is moved to ``device`` unless it is there: to share one
@@ -83,6 +84,7 @@ class Stream:
         purpose: Names the stream, e.g. "train", "val", "inner"; other purposes draw otherwise.
         augmentation: Applied per image; ignored by a sequential stream.
         sequential: Whether to visit the images in order.
+        keep_last: Whether an epoch has all images.
         device: Where the batches are.
         dtype: Of the images, torch.float32 or torch.float64.
     """
@@ -95,6 +97,7 @@ class Stream:
     _: KW_ONLY
     augmentation: Augmentation = SEARCH
     sequential: bool = False
+    keep_last: bool = False
     device: torch.device | str = "cpu"
     dtype: torch.dtype = torch.float32
 
@@ -124,7 +127,7 @@ class Stream:
     def batches_per_epoch(self) -> int:
         """Batches of one pass over the images."""
         whole, rest = divmod(len(self.indices), self.batch_size)
-        return whole + (self.sequential and rest > 0)
+        return whole + (self.keep_last and rest > 1)
 
     def batch(self, k: int) -> Batch:
         """Returns batch k ≥ 0, the same bits whichever batches were asked for before.
@@ -145,7 +148,10 @@ class Stream:
     def picked(self, k: int) -> Tensor:
         """Returns the indices of the images in batch k: (batch_size,) int64 on the CPU."""
         epoch, position = divmod(k, self.batches_per_epoch)
-        window = slice(position * self.batch_size, (position + 1) * self.batch_size)
+        end = (position + 1) * self.batch_size
+        if self.keep_last and position == self.batches_per_epoch - 1:
+            end = len(self.indices)
+        window = slice(position * self.batch_size, end)
         if self.sequential:
             return self.indices[window]
         return self.indices[_order(self.seed, self.purpose, epoch, len(self.indices))[window]]

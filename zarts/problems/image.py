@@ -32,21 +32,25 @@ class ImageLoss:
     network: Supernet
 
     def __call__(self, weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy (scalar, nats) over the batch; its key drives operations that draw."""
+        """Mean cross-entropy (scalar, nats) over the batch, times the batch's weight.
+
+        Its key drives operations that draw.
+        """
         logits = self.network(weights, alpha, batch.images, batch.key)
-        return functional.cross_entropy(logits, batch.labels)
+        return _weighed(functional.cross_entropy(logits, batch.labels), batch)
 
     def many(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k,) at k rows of α (k, dim) and one ω; what they share is computed once."""
         logits = self.network.many(weights, alphas, batch.images, batch.key)
-        return torch.stack([functional.cross_entropy(each, batch.labels) for each in logits])
+        losses = [functional.cross_entropy(each, batch.labels) for each in logits]
+        return _weighed(torch.stack(losses), batch)
 
     def each(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k,) at k rows of α (k, dim), each with its own row of ω (k, ...)."""
         logits = self.network.each(weights, alphas, batch.images, batch.key)
         labels = batch.labels.repeat(len(alphas))
         losses = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
-        return losses.view(len(alphas), -1).mean(1)
+        return _weighed(losses.view(len(alphas), -1).mean(1), batch)
 
     def measure(
         self, weights: Weights, alpha: Tensor, batches: Sequence[Batch]
@@ -66,6 +70,10 @@ class ImageLoss:
                 hits += int((logits.argmax(1) == batch.labels).sum())
                 count += len(batch.labels)
         return total / count, hits / count
+
+
+def _weighed(losses: Tensor, batch: Batch) -> Tensor:
+    return losses if batch.weight == 1 else losses * batch.weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +128,19 @@ class ImageFeed:
         return self._keep("inner", self.inner, iteration * self.stride, steps)
 
     def val_batches(self, iteration: int) -> Sequence[Batch]:
-        """The validation batches all candidates of this iteration are scored on."""
+        """The validation batches all candidates of this iteration are scored on.
+
+        Where their sizes differ they are weighed, so that a mean over them is one over all images.
+        """
         count = self.val_batches_per_iteration
-        return self._keep("val", self.val, iteration * count, count)
+        batches = self._keep("val", self.val, iteration * count, count)
+        sizes = [len(batch.labels) for batch in batches]
+        if len(set(sizes)) == 1:
+            return batches
+        share = count / sum(sizes)
+        return [
+            replace(batch, weight=size * share) for batch, size in zip(batches, sizes, strict=True)
+        ]
 
     def outer_sgd(self, iteration: int) -> SGD:
         """The rule of the outer steps in this iteration's epoch."""

@@ -129,7 +129,8 @@ def noise(x: Tensor, stride: int, rng: torch.Generator, lanes: int = 1) -> Tenso
     """
     images, channels, height, width = x.shape
     shape = (images, channels // lanes, -(-height // stride), -(-width // stride))
-    drawn = torch.randn(shape, generator=rng)
+    # named, as the defaults of torch are the caller's: its global precision, a `with` of a device
+    drawn = torch.randn(shape, generator=rng, dtype=torch.float32, device="cpu")
     return channels_last(drawn.to(x.device, x.dtype).repeat(1, lanes, 1, 1))
 
 

@@ -137,16 +137,28 @@ def test_the_key_follows_seed_purpose_and_number() -> None:
         torch.Generator().manual_seed(key)
 
 
-def test_sequential_is_one_plain_pass_with_the_smaller_rest() -> None:
+def test_sequential_is_in_order_and_plain() -> None:
     indices = torch.tensor([7, 3, 11, 2, 9, 0, 5])
     stream = Stream(numbered(12), indices, 3, 0, "val", sequential=True)
-    assert stream.batches_per_epoch == 3
-    batches = [stream.batch(k) for k in range(3)]
-    assert [len(batch.labels) for batch in batches] == [3, 3, 1]
-    assert [index for batch in batches for index in indices_in(batch)] == indices.tolist()
-    assert torch.equal(stream.batch(4).images, batches[1].images)
-    exact = Stream(numbered(12), indices[:6], 3, 0, "val", sequential=True)
-    assert exact.batches_per_epoch == 2
+    batches = [stream.batch(k) for k in range(stream.batches_per_epoch)]
+    assert [index for batch in batches for index in indices_in(batch)] == indices[:6].tolist()
+    assert torch.equal(stream.batch(3).images, batches[1].images)
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+@pytest.mark.parametrize(("n", "sizes"), [(8, [3, 3, 2]), (7, [3, 4]), (6, [3, 3]), (4, [4])])
+def test_the_images_left_over_are_a_smaller_last_batch_but_never_one_alone(
+    n: int, sizes: list[int], sequential: bool
+) -> None:
+    stream = Stream(
+        numbered(9), torch.arange(n), 3, 0, "train",
+        augmentation=NONE, sequential=sequential, keep_last=True,
+    )  # fmt: skip
+    per_epoch = stream.batches_per_epoch
+    for epoch in range(2):
+        batches = [stream.batch(epoch * per_epoch + k) for k in range(per_epoch)]
+        assert [len(batch.labels) for batch in batches] == sizes
+        assert sorted(index for batch in batches for index in indices_in(batch)) == list(range(n))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

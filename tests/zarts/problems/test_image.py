@@ -339,9 +339,11 @@ def test_measure_counts_every_image_once() -> None:
     loss = problem.val_loss
     assert isinstance(loss, ImageLoss)
     stream = Stream(
-        dataset(classes=3), torch.arange(20, 34), 4, 0, "v", sequential=True, dtype=torch.float64
-    )
-    batches = [stream.batch(k) for k in range(stream.batches_per_epoch)]
+        dataset(classes=3), torch.arange(20, 34), 4, 0, "v",
+        sequential=True, keep_last=True, dtype=torch.float64,
+    )  # fmt: skip
+    feed = replace(make_feed(val_batches=4), val=stream)
+    batches = feed.val_batches(1)
     assert [len(batch.labels) for batch in batches] == [4, 4, 4, 2]
     alpha = points(problem)[0]
     logits = [loss.network(problem.weights, alpha, b.images, b.key) for b in batches]
@@ -351,3 +353,11 @@ def test_measure_counts_every_image_once() -> None:
     assert mean == pytest.approx(float(functional.cross_entropy(joined, labels)), rel=1e-5)
     assert accuracy == pytest.approx(float((joined.argmax(1) == labels).double().mean()))
     assert math.isclose(accuracy * 14, round(accuracy * 14))
+    # and so does the objective, whichever way it takes its batches: one by one, many α, many ω
+    scored = replace(problem, feed=feed, iteration=1, inner_steps=0)
+    exact = pytest.approx(float(functional.cross_entropy(joined, labels)), rel=1e-12)
+    assert float(scored(alpha)) == exact
+    repeated = {name: weight.expand(1, *weight.shape) for name, weight in problem.weights.items()}
+    losses = [float(loss.each(repeated, alpha[None], batch)) for batch in batches]
+    assert sum(losses) / 4 == exact
+    assert sum(float(loss(problem.weights, alpha, batch)) for batch in batches) / 4 == exact

@@ -53,6 +53,13 @@ def test_noise_ignores_its_input_and_is_strided():
     assert not first.requires_grad
     assert operations.noise(x, 1, generator(1, "noise")).shape == x.shape
     assert not torch.equal(first, operations.noise(x, 2, generator(2, "noise")))
+    # the defaults of torch are the caller's and change nothing (S4 in single and double precision)
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = operations.noise(x, 2, generator(1, "noise"))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(again, first)
     large = operations.noise(torch.zeros(8, 8, 32, 32), 1, generator(1, "noise"))
     assert abs(float(large.mean())) < 0.02
     assert abs(float(large.std()) - 1) < 0.02
