@@ -12,12 +12,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from landscape.asked import surface_name
 from landscape.board import Board, Report
 from landscape.grid import empty_surface, pending
 from landscape.patience import Patience
 from landscape.plan import Item, Shard, all_items, order, share_of, split, surfaces_of, units
 from landscape.plane import Plane
 from landscape.record import Figure1, Surface, load, save_surface, surface_from
+from landscape.schema import problems
 from landscape.work import Bundle, Losses, digest_of, do, epoch_of, ground_of, set_up
 from zarts.assembly import make_problem, val_image_count
 from zarts.config import Config, ConfigError
@@ -34,7 +36,7 @@ from zarts.recorder import (
     write_snapshot,
 )
 from zarts.rng import generator
-from zarts.runfile import JSON, Run
+from zarts.runfile import JSON, ForeignFile, Record, Run
 
 __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origin_of"]
 
@@ -51,6 +53,8 @@ def compute_run(config: Config, folder: Path | str, *, workers: int = 1) -> Figu
         RunError: If the folder holds a run of other settings, or cannot be written.
     """
     run = open_run(config, Path(folder), ["landscape.compute_run"])
+    if finished(run, config):  # which needs no right to write
+        return load(run)
     with run.lock():
         return compute(run, config, workers=workers)
 
@@ -110,6 +114,9 @@ def compute(
     """
     begin = report or (lambda phase, total, done: lambda count, note: None)
     snapshot = _snapshot(run, config, source, begin, check)
+    for name in ("plane", *(f"paths/{method}" for method in config.paths.methods)):
+        if name in run:
+            _whole(run, config, name)
     if "plane" not in run:
         _lay_plane(run, config, snapshot)
     _surfaces_and_paths(run, config, How(workers, cluster, shard, timeout, check), begin)
@@ -215,13 +222,25 @@ def _surfaces(run: Run, config: Config) -> dict[int, Surface]:
     """What is known of every surface, by M."""
     land, known = config.landscape, {}
     for steps in surfaces_of(config):
-        name = f"grid/m{steps:02d}"
+        name = surface_name(steps)
         known[steps] = (
-            run.parse(name, surface_from)
+            surface_from(_whole(run, config, name))
             if name in run
             else empty_surface(steps, land.rows, land.cols, land.range)
         )
     return known
+
+
+def _whole(run: Run, config: Config, name: str) -> Record:
+    """A record that is as this project writes it, to be gone on with.
+
+    Raises:
+        ForeignFile: If it is not.
+    """
+    record = run.read(name)
+    if found := problems(name, record, config):
+        raise ForeignFile(f"{run.path / name}.h5: {found[0]}; restore or delete it")
+    return record
 
 
 def _todo(
@@ -245,7 +264,7 @@ def _surfaces_and_paths(run: Run, config: Config, how: How, begin: Begin) -> Non
     todo = _todo(run, config, surfaces, how.shard)
     if not todo:
         for steps, surface in surfaces.items():  # a shard may be left without any work
-            if f"grid/m{steps:02d}" not in run:
+            if surface_name(steps) not in run:
                 save_surface(run, surface)
         return
     note_environment(run)

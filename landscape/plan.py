@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from landscape.asked import surface_steps
 from landscape.levels import progressive
 from landscape.paths import PAPER, PILOT_UPDATES, PILOTS, TRIALS
 from zarts.assembly import (
@@ -55,7 +56,7 @@ def chunk_size(config: Config, inner_steps: int) -> int:
 
 def surfaces_of(config: Config) -> list[int]:
     """The M of all surfaces: first order, second order, and the exact one."""
-    return sorted({0, min(1, config.landscape.steps), config.landscape.steps})
+    return surface_steps(config.landscape.steps)
 
 
 def order(

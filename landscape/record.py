@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.asked import Asked, axis_problems, own_steps, surface_name
 from zarts.optimizers import METHODS
-from zarts.runfile import JSON, Record, Run
+from zarts.runfile import JSON, ForeignFile, Record, Run
 
 __all__ = ["Figure1", "Path", "Status", "Surface", "load", "save_path", "save_surface"]
 
 Floats = NDArray[np.float64]
 LENGTH_TOLERANCE = 0.15  # how far the mean length of pilot updates may be from the one wanted
+
+MOST_POINTS = 2001**2  # of a surface, and ...
+MOST_STEPS = 10_000  # ... of a path: more than anybody draws
 
 
 class Status(IntEnum):
@@ -73,7 +79,8 @@ class Path:
     """What one optimizer did to α, seen on the plane. Index 0 is the start.
 
     Attributes:
-        method: ``darts-1``, ``darts-2``, ``zarts-rs``, ``zarts-mgs`` or ``zarts-gld``.
+        method: ``darts-1``, ``darts-2``, ``zarts-rs``, ``zarts-mgs`` or ``zarts-gld``; another name
+            for a path of one's own, which is drawn with a default look.
         inner_steps: M of the loss this optimizer descends (0, 1 or 10).
         xy: Plane coordinates (steps + 1, 2), in axis units.
         loss: Its own loss L_M (steps + 1,) at each point.
@@ -138,7 +145,7 @@ class Figure1:
 def save_surface(run: Run, surface: Surface) -> None:
     """Writes one surface (finished or not) to the run, replacing its earlier state atomically."""
     run.write(
-        f"grid/m{surface.inner_steps:02d}",
+        surface_name(surface.inner_steps),
         {
             "x": surface.x,
             "y": surface.y,
@@ -151,16 +158,25 @@ def save_surface(run: Run, surface: Surface) -> None:
 
 
 def surface_from(record: Record) -> Surface:
-    """The surface stored in one record."""
-    arrays = record.arrays
-    return Surface(
-        inner_steps=int(str(record.attributes["inner_steps"])),
-        x=arrays["x"],
-        y=arrays["y"],
-        loss=arrays["loss"],
-        status=arrays["status"],
-        seconds=arrays["timing_seconds"],
-    )
+    """The surface stored in one record.
+
+    Raises:
+        ValueError: If the record has not the form of a surface (KeyError: lacks a part of it).
+    """
+    x, y = (_numbers(record, axis, (None,), finite=True) for axis in ("x", "y"))
+    shape = (len(y), len(x))
+    if not 1 <= x.size * y.size <= MOST_POINTS:
+        raise ValueError(f"has {shape[0]}x{shape[1]} points, expected 1 to {MOST_POINTS:,}")
+    if not ((np.diff(x) > 0).all() and (np.diff(y) > 0).all()):
+        raise ValueError("x or y is not strictly increasing")
+    loss = _numbers(record, "loss", shape)
+    status = _numbers(record, "status", shape, "u")
+    if odd := int((np.isinf(loss) | (np.isnan(loss) == (status == Status.OK))).sum()):
+        raise ValueError(f"{odd} points have status OK and no finite loss, or a loss and not OK")
+    seconds = record.arrays["timing_seconds"]
+    if seconds.size:  # of a surface made by hand there may be none
+        seconds = _numbers(record, "timing_seconds", shape)
+    return Surface(_count(record, "inner_steps"), x, y, loss, status, seconds)
 
 
 def save_path(run: Run, path: Path) -> None:
@@ -185,44 +201,144 @@ def save_path(run: Run, path: Path) -> None:
 
 
 def path_from(record: Record) -> Path:
-    """The path stored in one record."""
-    arrays, attributes = record.arrays, record.attributes
-    evaluations, gradients, weight_steps = (int(value) for value in arrays["budget"])
-    method, ratio = str(attributes["method"]), attributes.get("length_ratio")
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}")
+    """The path stored in one record.
+
+    Raises:
+        ValueError: If the record has not the form of a path (KeyError: lacks a part of it).
+    """
+    xy = _numbers(record, "xy", (None, 2), finite=True)
+    if not 1 <= len(xy) <= MOST_STEPS + 1:
+        raise ValueError(f"has {len(xy)} points, expected 1 to {MOST_STEPS + 1:,}")
+    evaluations, gradients, weight_steps = _numbers(record, "budget", (3,), "iu").tolist()
+    method, note = record.attributes["method"], record.attributes["note"]
+    if not isinstance(method, str) or not isinstance(note, str):
+        raise ValueError(f"method is {method!r:.40} and note {note!r:.40}, expected text")
+    loss, target_loss = (_numbers(record, key, (len(xy),)) for key in ("loss", "target_loss"))
+    if np.isinf(loss).any() or np.isinf(target_loss).any():
+        raise ValueError("a loss is infinite; one that is not finite is stored as NaN")
+    ratio = record.attributes.get("length_ratio")
+    if ratio is not None and not (isinstance(ratio, int | float) and 0 <= ratio < np.inf):
+        raise ValueError(f"length_ratio is {ratio!r:.40}, expected a number >= 0")
     return Path(
         method=method,
-        inner_steps=int(str(attributes["inner_steps"])),
-        xy=arrays["xy"],
-        loss=arrays["loss"],
-        target_loss=arrays["target_loss"],
-        residual=arrays["residual"],
+        inner_steps=_count(record, "inner_steps"),
+        xy=xy,
+        loss=loss,
+        target_loss=target_loss,
+        residual=_numbers(record, "residual", (len(xy),), finite=True),
         evaluations=evaluations,
         gradients=gradients,
         weight_steps=weight_steps,
-        seconds=float(arrays["timing_seconds"]),
-        note=str(attributes["note"]),
-        length_ratio=None if ratio is None else float(str(ratio)),
+        seconds=float(_numbers(record, "timing_seconds", ())),
+        note=note,
+        length_ratio=ratio,
     )
+
+
+def _numbers(
+    record: Record,
+    name: str,
+    shape: tuple[int | None, ...],
+    kinds: str = "f",
+    *,
+    finite: bool = False,
+) -> NDArray[Any]:
+    """An array of a record, if it has this shape (None: any length) and one of these kinds."""
+    array = record.arrays[name]
+    fits = array.ndim == len(shape) and all(
+        asked in (None, found) for asked, found in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.kind not in kinds:
+        expected = ", ".join("any" if length is None else str(length) for length in shape)
+        raise ValueError(f"{name} is {array.shape} of {array.dtype}, expected ({expected})")
+    if finite and not np.isfinite(array).all():
+        raise ValueError(f"{name} is not finite")
+    return array.astype(np.float64, copy=False) if kinds == "f" else array
+
+
+def _count(record: Record, name: str) -> int:
+    value = record.attributes[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name} is {value!r:.40}, expected a whole number")
+    return value
+
+
+def _plane_from(record: Record) -> tuple[float, Mapping[str, JSON]]:
+    """Scale and facts of a plane."""
+    scale = float(_numbers(record, "scale", (), finite=True))
+    if not scale > 0:
+        raise ValueError(f"scale is {scale!r}, expected a number > 0")
+    for name in ("val_accuracy", "val_loss", "alpha_norm"):
+        fact = record.attributes.get(name, 0.0)
+        if not isinstance(fact, int | float) or isinstance(fact, bool):
+            raise ValueError(f"{name} is {fact!r:.40}, expected a number")
+    return scale, record.attributes
+
+
+def _asked_surface(name: str, asked: Asked, record: Record) -> Surface:
+    """The surface of a record of this name, if it is the one the settings ask for."""
+    surface = surface_from(record)
+    rows, cols = surface.loss.shape
+    if name != surface_name(surface.inner_steps):
+        raise ValueError(f"has M = {surface.inner_steps} under another name")
+    if (rows, cols) != (wanted := (asked.rows or rows, asked.cols or cols)):
+        raise ValueError(f"is {rows}x{cols}, the settings ask for {wanted[0]}x{wanted[1]}")
+    if asked.range is not None:
+        for axis, values in (("x", surface.x), ("y", surface.y)):
+            if problem := next(axis_problems(axis, values, asked.range), ""):
+                raise ValueError(problem)
+    return surface
+
+
+def _asked_path(name: str, asked: Asked, record: Record) -> Path:
+    """The path of a record of this name, if it is the one the settings ask for."""
+    path = path_from(record)
+    if name != f"paths/{path.method}":
+        raise ValueError(f"is of {path.method!r:.40}, expected the method of its name")
+    if asked.steps is not None and path.inner_steps != own_steps(path.method, asked.steps):
+        raise ValueError(f"descends M = {path.inner_steps}, the settings say otherwise")
+    if asked.updates is not None:
+        count, whole = len(path.xy), asked.updates + 1
+        if count > whole or (count < whole and not path.note):
+            raise ValueError(f"has {count} points and the note {path.note!r:.40}, expected {whole}")
+    return path
 
 
 def load(run: Run) -> Figure1:
     """Reads whatever of Fig. 1 a run holds so far; safe while another process computes it.
 
+    Surfaces and paths are those that the settings ask for; records of other names are left out. Of
+    a run whose settings do not say, as of one made by hand, they are all that there are.
+
     Raises:
-        RunError: If the run holds no landscape, or a file is damaged or foreign.
+        RunError: If the run holds no landscape, or a file is damaged.
+        ForeignFile: If a record has not the form, or the settings not the sense, that drawing
+            needs; names the file and the cause.
     """
-    scale, facts = run.parse(
-        "plane", lambda record: (float(record.arrays["scale"]), record.attributes)
-    )
-    names = run.names()
-    surfaces = [run.parse(name, surface_from) for name in names if name.startswith("grid/")]
-    paths = [run.parse(name, path_from) for name in names if name.startswith("paths/")]
+    try:
+        asked = Asked.of(run.config)
+    except ValueError as error:
+        raise ForeignFile(f"{run.path / 'run.h5'}: {error}; restore it") from error
+    scale, facts = run.parse("plane", _plane_from)
+    held = run.names()
+    surfaces = {
+        name: run.parse(name, partial(_asked_surface, name, asked)) for name in asked.surfaces(held)
+    }
+    for name, surface in surfaces.items():
+        first = next(iter(surfaces.values()))
+        if not (np.array_equal(surface.x, first.x) and np.array_equal(surface.y, first.y)):
+            raise ForeignFile(
+                f"{run.path / name}.h5: is on another grid than M = {first.inner_steps}; "
+                "surfaces of one run have the same x and y; restore or delete it"
+            )
+    paths = [run.parse(name, partial(_asked_path, name, asked)) for name in asked.paths(held)]
+    order = list(METHODS)
     return Figure1(
         name=run.name,
-        surfaces=tuple(sorted(surfaces, key=lambda surface: surface.inner_steps)),
-        paths=tuple(sorted(paths, key=lambda path: list(METHODS).index(path.method))),
+        surfaces=tuple(sorted(surfaces.values(), key=lambda surface: surface.inner_steps)),
+        paths=tuple(
+            sorted(paths, key=lambda path: order.index(path.method) if path.method in order else 99)
+        ),
         scale=scale,
         config=run.config,
         provenance=run.provenance,

@@ -8,6 +8,7 @@ from itertools import count
 
 import numpy as np
 
+from landscape.asked import axis_problems, own_steps, surface_name
 from landscape.plan import surfaces_of
 from landscape.record import Status
 from zarts.config import Config
@@ -16,25 +17,18 @@ from zarts.runfile import Array, Record
 from zarts.stored import lanes_stored
 from zarts.supernet.spaces import SPACES
 
-__all__ = ["missing", "problems", "unknown"]
+__all__ = ["missing", "problems"]
 
 Arrays = Mapping[str, Array]
 Problems = Iterator[str]
 Shape = tuple[int, ...]
-
-SPACING = 1e-9  # of the half-range: how far a coordinate may be from where the settings put it
-
-
-def unknown(name: str) -> bool:
-    """Whether this version does not know a record of this name."""
-    return _schema(name) is None
 
 
 def problems(name: str, record: Record, config: Config) -> list[str]:
     """What is wrong with one record of a run of these settings; one line each."""
     check = _schema(name)
     if check is None:
-        return []
+        return ["is a record that this version does not know"]
     try:
         return list(check(name, record, config))
     except (LookupError, TypeError, ValueError) as error:  # e.g. an attribute that is no number
@@ -54,7 +48,7 @@ def missing(names: Iterable[str], config: Config) -> tuple[list[str], list[str]]
     """
     held = set(names)
     still, gaps = ([], []) if config.source else _search_missing(held, config)
-    drawn = [f"grid/m{steps:02d}" for steps in surfaces_of(config)]
+    drawn = [surface_name(steps) for steps in surfaces_of(config)]
     drawn += [f"paths/{method}" for method in dict.fromkeys(config.paths.methods)]
     if "plane" in held or config.source:
         still += [name for name in ("plane", *drawn) if name not in held]
@@ -126,15 +120,18 @@ def _surface(name: str, record: Record, config: Config) -> Problems:
     found = list(_exactly(arrays, wanted))
     yield from found
     steps = int(name.removeprefix("grid/m"))
-    if record.attributes.get("inner_steps") != steps or steps not in surfaces_of(config):
+    asked = surfaces_of(config)
+    if record.attributes.get("inner_steps") != steps or steps not in asked:
         yield (
             f"has M = {record.attributes.get('inner_steps')} under the name of M = {steps}, "
-            f"the settings ask for M of {surfaces_of(config)}"
+            f"the settings ask for M of {asked}"
         )
+    elif name != surface_name(steps):
+        yield f"is a second surface with M = {steps}, beside {surface_name(steps)}"
     if found:
         return
     for axis in ("x", "y"):
-        yield from _axis(axis, arrays[axis], land.range)
+        yield from axis_problems(axis, arrays[axis], land.range)
     status, loss = arrays["status"], arrays["loss"]
     if odd := sorted(set(status.ravel().tolist()) - set(Status)):
         yield f"status has {odd[:3]}, expected 0 to {max(Status):d}"
@@ -150,24 +147,13 @@ def _surface(name: str, record: Record, config: Config) -> Problems:
         yield "timing_seconds has a value that is no duration"
 
 
-def _axis(name: str, values: Array, extent: float) -> Problems:
-    with np.errstate(over="ignore", invalid="ignore"):  # a hostile range may be any number
-        even = np.linspace(-extent, extent, len(values))
-        off = np.abs(values - even).max()
-        lopsided = np.abs(values + values[::-1]).max()
-    if not (np.diff(values) > 0).all():
-        yield f"{name} is not strictly increasing"
-    elif not lopsided <= SPACING * extent:
-        yield f"{name} is not symmetric about 0"
-    elif not off <= SPACING * extent:
-        yield f"{name} is not evenly spaced over ±{extent:g}"
-
-
 def _path(name: str, record: Record, config: Config) -> Problems:
     method, arrays, note = name.removeprefix("paths/"), record.arrays, record.attributes["note"]
     if method not in METHODS or record.attributes["method"] != method:
         yield f"is of {record.attributes['method']!r}; expected the method of its name"
-    expected = int(method[-1]) - 1 if method.startswith("darts-") else config.landscape.steps
+    elif method not in config.paths.methods:
+        yield f"is none of the paths that the settings ask for: {', '.join(config.paths.methods)}"
+    expected = own_steps(method, config.landscape.steps)
     if record.attributes["inner_steps"] != expected:
         yield f"has M = {record.attributes['inner_steps']}, {method} descends M = {expected}"
     if not 0 <= float(str(record.attributes.get("length_ratio", 1))) < np.inf:

@@ -69,7 +69,9 @@ LIBRARY = ZARTS - {"zarts.cli", "zarts.sweep"}  # the command line is for the co
 DRAWING = {"landscape.record", "landscape.measure"}
 COMPUTING = {*LIBRARY, "landscape.record", "landscape.plane"}
 MAY_IMPORT |= {
-    "landscape.record": {"zarts.runfile", "zarts.optimizers"},  # again only their names
+    "landscape.asked": {"zarts.runfile"},
+    # again only their names
+    "landscape.record": {"landscape.asked", "zarts.runfile", "zarts.optimizers"},
     "landscape.measure": {"landscape.record"},
     "landscape.figures": {*DRAWING, "landscape.levels", "zarts.runfile"},
     "landscape.catalogue": {"landscape.record", "zarts.runfile"},
@@ -82,17 +84,19 @@ MAY_IMPORT |= {
         "landscape.plane",
     },
     "landscape.paths": COMPUTING,
-    "landscape.plan": {*COMPUTING, "landscape.levels", "landscape.paths"},
-    "landscape.schema": {*COMPUTING, "landscape.plan", "zarts.runfile"},
+    "landscape.plan": {*COMPUTING, "landscape.asked", "landscape.levels", "landscape.paths"},
+    "landscape.schema": {*COMPUTING, "landscape.asked", "landscape.plan", "zarts.runfile"},
     "landscape.patience": {"landscape.plan", "zarts.config"},
     "landscape.work": {*COMPUTING, "landscape.grid", "landscape.paths", "landscape.plan"},
     "landscape.board": {*COMPUTING, "landscape.grid", "landscape.plan", "landscape.work"},
     "landscape.pipeline": {
+        "landscape.asked",
         "landscape.board",
         *COMPUTING,
         "landscape.grid",
         "landscape.patience",
         "landscape.plan",
+        "landscape.schema",
         "landscape.work",
     },
 }
@@ -123,7 +127,7 @@ STARTS_WITHOUT_TORCH = (
     "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.optimizers", "zarts.presets",
     "zarts.provenance", "zarts.runfile", "zarts.tables", "zarts.sections", "zarts.sweep",
     "zarts.sweep.__main__", "zarts.sweep.progress", "zarts.sweep.results", "zarts.sweep.settings",
-    "landscape", "landscape.catalogue",
+    "landscape", "landscape.asked", "landscape.catalogue",
     "landscape.compute", "landscape.figures", "landscape.levels", "landscape.measure",
     "landscape.merge", "landscape.record", "landscape.verify", "landscape.verify.__main__",
 )  # fmt: skip

@@ -90,7 +90,6 @@ class _Files:
     """The record files of a run, sorted by what is wrong with them: name -> problems."""
 
     good: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
     damaged: dict[str, str] = field(default_factory=dict)
     odd: dict[str, list[str]] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)  # points of good surfaces, for people
@@ -101,7 +100,7 @@ class _Files:
 
     def seals(self) -> list[Finding]:
         """One line per damaged file, or one for all."""
-        whole = f"{len(self.good) + len(self.odd) + len(self.unknown)} files whole"
+        whole = f"{len(self.good) + len(self.odd)} files whole"
         bad = [Finding("seal", Result.FAIL, what) for what in self.damaged.values()]
         return bad or [Finding("seal", Result.OK, whole)]
 
@@ -111,11 +110,8 @@ class _Files:
             judged("schema", [f"{name}: {text}" for text in texts], "")
             for name, texts in self.odd.items()
         ]
-        found = found or [Finding("schema", Result.OK, "arrays, shapes, types, axes, status, NaN")]
-        if self.unknown:
-            detail = f"{', '.join(self.unknown[:5])}: not known to this version, not looked at"
-            found.append(Finding("schema", Result.NOTE, detail))
-        return found
+        good = "names, arrays, shapes, types, axes, status, NaN"
+        return found or [Finding("schema", Result.OK, good)]
 
 
 def _sort(folder: Path, only: str, config: Config | None) -> _Files:
@@ -123,8 +119,6 @@ def _sort(folder: Path, only: str, config: Config | None) -> _Files:
     for name, record in sealed(folder, only):
         if isinstance(record, str):
             files.damaged[name] = record
-        elif schema.unknown(name):
-            files.unknown.append(name)
         elif config is None:  # nothing to compare it with
             files.good.append(name)
         elif wrong := schema.problems(name, record, config):
@@ -135,7 +129,7 @@ def _sort(folder: Path, only: str, config: Config | None) -> _Files:
                 surface = surface_from(record)
                 if left := surface.loss.size - surface.done:
                     files.pending.append(f"{left} of {surface.loss.size} points of {name}")
-    if only and only not in (*files.names(), *files.unknown):
+    if only and only not in files.names():
         files.damaged[only] = f"{only}.h5: lies below a symbolic link, which is not followed"
     return files
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path as File
+from typing import Any
 
 import numpy as np
 import pytest
 
+from landscape.figures import figure_1
 from landscape.grid import empty_surface
 from landscape.record import Path, Status, Surface, load, save_path, save_surface
 from zarts.config import METHOD_NAMES
@@ -43,7 +45,11 @@ def path(method: str = "zarts-mgs") -> Path:
 
 @pytest.fixture
 def run(tmp_path: File) -> Run:
-    run = Run.create(tmp_path / "run", {"seed": 3}, {"command": ["a"]})
+    return by_hand(tmp_path, {"seed": 3})
+
+
+def by_hand(folder: File, settings: dict[str, Any]) -> Run:
+    run = Run.create(folder / f"run{len(settings)}", settings, {"command": ["a"]})
     run.write("plane", {"origin": np.zeros(4), "basis": np.eye(4)[:, :2], "scale": np.array(2.5)},
               {"val_accuracy": 0.75})  # fmt: skip
     return run
@@ -67,7 +73,7 @@ def test_surfaces_and_paths_come_back_as_they_were(run: Run) -> None:
     record = load(Run.open(run.path))
     assert_same(record.surfaces[0], surface())
     assert_same(record.paths[0], path())
-    assert (record.name, record.scale) == ("run", 2.5)
+    assert (record.name, record.scale) == ("run1", 2.5)
     assert record.config == {"seed": 3}
     assert record.provenance == {"command": ["a"]}
     assert record.facts == {"val_accuracy": 0.75}
@@ -122,32 +128,103 @@ def test_a_surface_of_another_shape_is_refused(swapped: str) -> None:
         replace(surface(), **{swapped: getattr(surface(), swapped).T})
 
 
-def _spoil(run: Run, name: str, drop: str | None = None, **attributes: object) -> None:
+def _spoil(run: Run, name: str, arrays: dict[str, Any], attributes: dict[str, Any]) -> None:
+    """Changes a record; None takes an array out."""
     record = run.read(name)
-    arrays = {key: array for key, array in record.arrays.items() if key != drop}
-    run.write(name, arrays, {**record.attributes, **attributes})  # type: ignore[dict-item]
+    changed = {key: array for key, array in (record.arrays | arrays).items() if array is not None}
+    run.write(name, changed, {**record.attributes, **attributes})
 
 
+NAN = np.full((3, 5), np.nan)
+MANY = np.zeros((10_002, 2))
+SETTINGS = {
+    "landscape": {"steps": 10, "rows": 3, "cols": 5, "range": 2.0},
+    "paths": {"updates": 4, "methods": ["zarts-mgs"]},
+}
+
+
+@pytest.mark.parametrize("settings", [{"seed": 3}, SETTINGS], ids=["by hand", "asked"])
 @pytest.mark.parametrize(
-    ("name", "drop", "attributes"),
+    ("name", "arrays", "attributes", "said"),
     [
-        ("plane", "scale", {}),
-        ("grid/m10", "status", {}),
-        ("grid/m10", None, {"inner_steps": "many"}),
-        ("paths/zarts-mgs", "budget", {}),
-        ("paths/zarts-mgs", None, {"method": "cma"}),
-        ("paths/zarts-mgs", None, {"inner_steps": None}),
+        ("plane", {"scale": None}, {}, "KeyError"),
+        ("plane", {"scale": np.array(-1.0)}, {}, "scale is -1.0"),
+        ("plane", {"scale": np.zeros(2)}, {}, r"scale is \(2,\)"),
+        ("plane", {}, {"val_accuracy": "high"}, "val_accuracy is 'high'"),
+        ("grid/m10", {"status": None}, {}, "KeyError"),
+        ("grid/m10", {"x": np.zeros(5)}, {}, "not strictly increasing"),
+        ("grid/m10", {"x": np.full(5, np.nan)}, {}, "x is not finite"),
+        ("grid/m10", {"loss": NAN}, {}, "have status OK and no"),
+        ("grid/m10", {"loss": np.zeros(15)}, {}, r"loss is \(15,\)"),
+        ("grid/m10", {"status": np.full((3, 5), 9, np.uint8)}, {}, "OK and no|beyond"),
+        ("grid/m10", {"timing_seconds": np.zeros(3)}, {}, r"timing_seconds is \(3,\)"),
+        ("grid/m10", {}, {"inner_steps": "many"}, "inner_steps is 'many'"),
+        ("grid/m10", {}, {"inner_steps": 9}, "M = 9 under another name"),
+        ("grid/m10", {"y": np.array([-1.0, 0.0, 2.0])}, {}, "another grid|not symmetric"),
+        ("paths/zarts-mgs", {"budget": None}, {}, "KeyError"),
+        ("paths/zarts-mgs", {"budget": np.zeros(3)}, {}, "budget is"),
+        ("paths/zarts-mgs", {"xy": np.zeros((0, 2))}, {}, "has 0 points"),
+        ("paths/zarts-mgs", {"xy": MANY}, {}, "has 10002 points, expected 1 to 10,001"),
+        ("paths/zarts-mgs", {"xy": np.full((4, 2), np.inf)}, {}, "xy is not finite"),
+        ("paths/zarts-mgs", {"loss": np.zeros(3)}, {}, r"loss is \(3,\)"),
+        ("paths/zarts-mgs", {"loss": np.full(4, np.inf)}, {}, "a loss is infinite"),
+        ("paths/zarts-mgs", {}, {"method": "zarts-rs"}, "is of 'zarts-rs'"),
+        ("paths/zarts-mgs", {}, {"inner_steps": None}, "inner_steps is None"),
+        ("paths/zarts-mgs", {}, {"note": 3}, "note 3, expected text"),
     ],
 )
 def test_a_record_of_another_kind_is_one_clear_error(
-    run: Run, name: str, drop: str | None, attributes: dict[str, object]
+    tmp_path: File, settings: Any, name: str, arrays: Any, attributes: Any, said: str
 ) -> None:
-    save_surface(run, surface())
+    run = by_hand(tmp_path, settings)
+    for steps in (10, 0):
+        save_surface(run, surface(steps))
     save_path(run, path())
-    _spoil(run, name, drop, **attributes)
-    with pytest.raises(RunError, match=f"{name}.h5") as caught:
+    load(run)
+    _spoil(run, name, arrays, attributes)
+    with pytest.raises(RunError, match=f"{name}.h5.*({said})") as caught:
         load(run)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "said"),
+    [
+        ("landscape", {"rows": 4}, "grid/m10.h5.*is 3x5, the settings ask for 4x5"),
+        ("landscape", {"range": 1.0}, "grid/m10.h5.*not evenly spaced over ±1"),
+        ("landscape", {"rows": "many"}, "run.h5: landscape.rows is 'many'"),
+        ("landscape", {"range": True}, "run.h5: landscape.range is True"),
+        ("landscape", 3, "run.h5: landscape is 3, expected a table"),
+        ("paths", {"updates": 2}, "paths/zarts-mgs.h5.*has 4 points"),
+        ("paths", {"methods": "zarts-mgs"}, "run.h5: paths.methods is 'zarts-mgs'"),
+    ],
+)
+def test_what_is_drawn_is_what_the_settings_ask_for(
+    tmp_path: File, section: str, settings: Any, said: str
+) -> None:
+    changed = settings if settings == 3 else {**SETTINGS[section], **settings}
+    run = by_hand(tmp_path, {**SETTINGS, section: changed})
+    save_surface(run, surface())
+    save_path(run, path())
+    with pytest.raises(RunError, match=said):
+        load(run)
+
+
+def test_settings_say_which_are_drawn_and_without_them_all_are(tmp_path: File) -> None:
+    for settings, steps, methods in (
+        (SETTINGS, [0, 10], ["zarts-mgs"]),
+        ({}, [0, 5, 10], ["zarts-mgs", "my-run"]),
+    ):
+        run = by_hand(tmp_path, settings)
+        for each in (10, 5, 0):
+            save_surface(run, surface(each))
+        for method in ("my-run", "zarts-mgs"):
+            save_path(run, path(method))
+        record = load(run)
+        assert [each.inner_steps for each in record.surfaces] == steps
+        assert [each.method for each in record.paths] == methods
+        names = {trace.name for trace in figure_1(record).data}
+        assert ("my-run (diverged at step 4)" in names) == ("my-run" in methods)
 
 
 def test_a_damaged_record_is_one_clear_error(run: Run) -> None:

@@ -60,12 +60,27 @@ def test_every_record_of_an_honest_run_fits(finished: Finished) -> None:
     }  # fmt: skip
     for name in names:
         assert problems(finished, name, nothing) == []
-        assert not schema.unknown(name)
 
 
 @pytest.mark.parametrize("name", ["grid/m", "grid/m00/x", "search/epoch-1", "levels", "snapshot"])
-def test_names_that_are_not_known(name: str) -> None:
-    assert schema.unknown(name)
+def test_names_that_are_not_known(finished: Finished, name: str) -> None:
+    found = schema.problems(name, Record({}, {}), Config.from_table(finished.run.config))
+    assert found == ["is a record that this version does not know"]
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "said"),
+    [
+        ("grid/m01", "grid/m001", "is a second surface with M = 1"),
+        ("paths/zarts-rs", "paths/zarts-rs", "is none of the paths that the settings ask for"),
+    ],
+)
+def test_records_the_settings_do_not_ask_for(
+    finished: Finished, name: str, of: str, said: str
+) -> None:
+    config = Config.from_table(finished.run.config)
+    config = replace(config, paths=replace(config.paths, methods=("darts-1",)))
+    assert said in schema.problems(of, finished.run.read(name), config)[0]
 
 
 @pytest.mark.parametrize(

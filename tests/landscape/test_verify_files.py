@@ -16,6 +16,8 @@ import h5py
 import numpy as np
 import pytest
 
+from landscape.figures.words import takeaway
+from landscape.record import load
 from landscape.verify.__main__ import main
 from tests.landscape.conftest import Finished
 from tests.landscape.verifying import copied, reseal, restate, say, verdict
@@ -157,12 +159,24 @@ def test_names_cannot_steer_a_terminal(run: Run) -> None:
 
 def test_files_beside_the_records_are_named(run: Run) -> None:
     (run.path / "notes.txt").write_text("mine")
-    run.write("grid/levels", {"done": np.zeros(3)})
     said = verdict(run.path, points=0)
     assert said.code == 0
     assert said.of("other files") == ["note"]
     assert said.why("other files").startswith("notes.txt: ")
-    assert "grid/levels: not known to this version" in said.why("schema")
+
+
+@pytest.mark.parametrize("name", ["grid/m99", "grid/m5", "grid/m002", "paths/mine", "grid/levels"])
+def test_what_nobody_asked_for_fails_and_is_not_drawn(run: Run, name: str) -> None:
+    """Somebody put it there, with nice numbers and a seal."""
+    before = takeaway(load(run))
+    record = run.read("grid/m02" if name.startswith("grid") else "paths/darts-1")
+    steps = int(name[6:]) if name[6:].isdigit() else 99
+    flat = {key: array / 1e6 if key == "loss" else array for key, array in record.arrays.items()}
+    run.write(name, flat, {**record.attributes, "inner_steps": steps, "method": name[6:]})
+    said = verdict(run.path, points=0)
+    assert (said.code, said.failed) == (1, {"schema"})
+    assert name in said.why("schema")
+    assert takeaway(load(run)) == before
 
 
 def test_the_content_hash_is_compared(run: Run) -> None:
