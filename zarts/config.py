@@ -171,6 +171,7 @@ _AT_MOST = {
     "supernet.cells": 1000,
     "supernet.lanes": MOST_LANES,
     "landscape.range": 1e6,
+    "paths.updates": 10_000,
 }
 _ABOVE_ZERO = (
     "data.portion",

@@ -18,6 +18,7 @@ __all__ = [
     "ConfigError",
     "Table",
     "build",
+    "from_toml",
     "keys_of",
     "merge",
     "nearest",
@@ -85,6 +86,8 @@ def parse_assignment(text: str) -> Table:
     parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):
         raise ConfigError(f"got --set {text!r}, expected key=value such as search.epochs=3")
+    if len(parts) > MOST_NESTED or nested_text(value):
+        raise ConfigError(f"got --set {text:.40}…, which is nested deeper than {MOST_NESTED}")
     try:
         found = tomllib.loads(f"value = {value}")
     except ValueError:  # not TOML, or a number of too many digits
@@ -97,23 +100,82 @@ def parse_assignment(text: str) -> Table:
     return table
 
 
-_MOST_BYTES = 1 << 20  # of a file of settings
+MOST_BYTES = 1 << 16  # of a file of settings; those of the paper take 2,000
+MOST_NESTED = 8  # tables and lists in each other; settings have two
 
 
 def read_toml(path: Path) -> Table:
     """Reads nested tables from a TOML file.
 
     Raises:
-        ConfigError: If the file cannot be read, is too large or is not TOML.
+        ConfigError: If the file cannot be read, is too large, is nested too deep or is not TOML.
     """  # noqa: DOC501 - an OSError becomes one
     try:
         if path.exists() and not path.is_file():  # a device or a pipe may never end
             raise OSError("it is no file")
-        if path.stat().st_size > _MOST_BYTES:
-            raise OSError(f"it has more than {_MOST_BYTES:,} bytes")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # not there, not UTF-8, not TOML
+        if path.stat().st_size > MOST_BYTES:
+            raise OSError(f"it has more than {MOST_BYTES:,} bytes")
+        return from_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # not there, not UTF-8, not TOML
         raise ConfigError(f"cannot read the config {path}: {error}") from error
+
+
+def from_toml(text: str) -> Table:
+    """Nested tables of a text; one that would cost much is refused before it is parsed.
+
+    Raises:
+        ConfigError: If it is nested too deep.
+        ValueError: If it is not TOML.
+    """
+    if nested_text(text) or _nested(table := tomllib.loads(text)):
+        raise ConfigError(f"it is nested deeper than {MOST_NESTED}")
+    return table
+
+
+def nested_text(text: str) -> bool:
+    """Whether a key, or brackets in brackets, have more than ``MOST_NESTED`` parts.
+
+    The time and memory that tomllib takes for a dotted key grow with its square, and it follows
+    brackets by recursion.
+    """
+    place = dots = depth = 0
+    quote = ""
+    while place < len(text):
+        letter, width = text[place], 1
+        if quote:
+            if letter == "\\" and quote[0] == '"':
+                width = 2
+            elif text.startswith(quote, place):
+                width = len(quote)
+                if width == 3:  # one or two more belong to the text before
+                    tail = text[place + 3 : place + 5]
+                    width += len(tail) - len(tail.lstrip(letter))
+                quote = ""
+            elif letter == "\n" and len(quote) == 1:  # never closed, as tomllib will say
+                quote = ""
+        elif letter in "\"'":
+            quote = 3 * letter if text.startswith(3 * letter, place) else letter
+            width = len(quote)
+        elif letter == "#":
+            end = text.find("\n", place)
+            width = end - place if end > 0 else len(text)
+        elif letter == ".":
+            dots += 1
+        elif letter in "\n=,[]{}":
+            dots = 0
+            depth += (letter in "[{") - (letter in "]}")
+        if max(dots + 1, depth) > MOST_NESTED:
+            return True
+        place += width
+    return False
+
+
+def _nested(value: object, levels: int = MOST_NESTED) -> bool:
+    """Whether there are more than so many tables and lists in each other."""
+    if not isinstance(value, Mapping | list):
+        return False
+    inner = value.values() if isinstance(value, Mapping) else value
+    return levels == 0 or any(_nested(each, levels - 1) for each in inner)
 
 
 def to_toml(table: Table) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from landscape.verify.report import Finding, Result, judged
 from zarts.runfile import Record, Run, RunError, read_record
+from zarts.runfile.record import most_bytes
 
 __all__ = ["Sealed", "content", "loose_files", "sealed"]
 
@@ -44,7 +45,7 @@ def sealed(folder: Path, only: str = "") -> Iterator[Sealed]:
             continue
         else:
             try:
-                what = read_record(path)
+                what = read_record(path, most_bytes(stem))
                 if run and stem != "run":
                     what = run.owned(path, what)
             except RunError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -17,10 +16,10 @@ from zarts.presets import PRESETS
 from zarts.provenance import environments, provenance
 from zarts.runfile import FORMAT, JSON, Run, RunError, differences
 from zarts.runfile.disk import load
+from zarts.tables import MOST_BYTES, from_toml
 
 __all__ = ["check_config", "check_data", "check_provenance", "elsewhere", "runnable"]
 
-SETTINGS_BYTES = 1 << 20
 KINDS: dict[str, type | tuple[type, ...]] = {
     "command": list,
     "created": str,
@@ -60,10 +59,9 @@ def _text(run: Run) -> Iterator[str]:
     if not file.exists():
         return
     try:
-        text = load(file, SETTINGS_BYTES).decode()
-        if tomllib.loads(text) != run.config:
+        if from_toml(load(file, MOST_BYTES).decode()) != run.config:
             yield "config.toml says other settings than run.h5"
-    except (RunError, ValueError, RecursionError) as error:
+    except (RunError, ValueError) as error:
         yield f"config.toml cannot be read ({error})"
 
 

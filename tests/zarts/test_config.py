@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zarts import tables
 from zarts.config import METHOD_NAMES, Config, ConfigError, merge, parse_assignment, read_toml
 from zarts.optimizers import METHODS
 
@@ -382,6 +383,7 @@ def test_other_numbers_must_be_above_zero(key: str) -> None:
         ({"landscape": {"range": 1e200}}, "landscape.range is 1e+200, expected at most 1e+06"),
         ({"supernet": {"cells": 100000}}, "supernet.cells is 100000, expected at most 1000"),
         ({"supernet": {"lanes": 65}}, "supernet.lanes is 65, expected at most 64"),
+        ({"paths": {"updates": 10_001}}, "paths.updates is 10001, expected at most 10000"),
         ({"landscape": {"scale": "big"}}, "landscape.scale is 'big', expected unit or alpha or a"),
         ({"landscape": {"scale": 0}}, "landscape.scale is 0.0, expected unit or alpha or a number"),
         (
@@ -479,12 +481,51 @@ def test_the_methods_are_those_of_the_optimizers() -> None:
     assert Config().paths.methods == METHOD_NAMES
 
 
-@pytest.mark.parametrize("text", ["a = " + 100_000 * "[", "# " + (1 << 20) * "x"])
-def test_a_file_that_nobody_writes_is_refused(tmp_path: Path, text: str) -> None:
+DOTS = ".".join(30_000 * "a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + 60_000 * "[",
+        "# " + (1 << 16) * "x",
+        f"{DOTS} = 1",
+        f"[{DOTS}]",
+        f"a = {{{DOTS} = 1}}",
+        f'x = {{a = """b"""", {DOTS} = 1}}',
+        f"x = 'it' # '\n{DOTS} = 1",
+        f'x = "a\\"" \n{DOTS} = 1',
+        "a = " + 5 * "{b.c.d = " + "1" + 5 * "}",
+    ],
+)
+def test_a_file_that_nobody_writes_is_refused_unread(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(text)
-    with pytest.raises(ConfigError, match="cannot read the config"):
+    loads = tables.tomllib.loads
+    monkeypatch.setattr(tables.tomllib, "loads", lambda text: loads(text) if len(text) < 99 else 0)
+    with pytest.raises(ConfigError, match=r"cannot read the config .*(deeper than 8|65,536 bytes)"):
         read_toml(file)
+    with pytest.raises(ConfigError, match="nested deeper than 8"):
+        parse_assignment(f"{'.'.join(9 * 'a')}=1")
+
+
+def test_text_in_settings_may_hold_dots_and_brackets(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    text = "\n".join(
+        [
+            "# a.b.c.d.e.f.g.h.i [[[[[[[[[",
+            'a = "a.b.c.d.e.f.g.h.i [[[[[[[[["',
+            "b = '[[[[[[[[[\"'",
+            'c = """a.b.c.d.e.f\n.g.h.i.j"[[[[[[[[["""',
+            "d = [[1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]]",
+            "[e.f.g]",
+            "h.i.j = {k = 1}",
+        ]
+    )
+    file.write_text(text)
+    assert read_toml(file)["e"]["f"]["g"]["h"]["i"]["j"]["k"] == 1
 
 
 @pytest.mark.parametrize("file", ["/dev/zero", "/dev", "."])

@@ -30,6 +30,7 @@ from zarts.runfile.record import (
     Record,
     canonical,
     hash_arrays,
+    most_bytes,
     read_record,
     write_record,
 )
@@ -39,7 +40,6 @@ __all__ = ["NAME_RULE", "RUN_FILE", "Run", "differences", "runs_root", "valid_na
 T = TypeVar("T")
 
 RUN_FILE = "run.h5"
-_RUN_FILE_BYTES = 4 << 20  # run.h5 holds text only, so listing runs is cheap whatever lies there
 _MAX_PARTS = 4
 _OWNER = "owner"  # attribute of each record: the run it is of
 _TRANSIENT_RECORD = "checkpoint"
@@ -117,7 +117,8 @@ class Run:
         file = path / RUN_FILE
         if not os.path.lexists(file):
             raise RunError(f"{path}: holds no run ({RUN_FILE} is missing); check the name")
-        attributes = read_record(file, _RUN_FILE_BYTES).attributes
+        # it holds text only, so listing runs is cheap whatever lies there
+        attributes = read_record(file, most_bytes("run")).attributes
         config, provenance = attributes.get("config"), attributes.get("provenance")
         if not isinstance(config, dict) or not isinstance(provenance, dict):
             raise ForeignFile(f"{file}: is a record but not that of a run")
@@ -178,7 +179,7 @@ class Run:
         if not os.path.lexists(file):
             known = ", ".join(self.names()) or "none yet"
             raise RunError(f"{self.path}: has no record {name!r}; it has {known}")
-        return self.owned(file, read_record(file))
+        return self.owned(file, read_record(file, most_bytes(name)))
 
     def owned(self, file: Path, record: Record) -> Record:
         """The record as its writer gave it, if it is of this run; those of old say nothing of it.

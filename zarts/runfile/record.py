@@ -34,6 +34,7 @@ __all__ = [
     "Record",
     "canonical",
     "hash_arrays",
+    "most_bytes",
     "read_record",
     "write_record",
 ]
@@ -42,12 +43,15 @@ JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON
 Array: TypeAlias = npt.NDArray[Any]
 
 FORMAT = 1
-MAX_BYTES = 1 << 30  # of one file; the arrays inside cannot be larger, as nothing is compressed
+MAX_BYTES = 1 << 29  # of one file; the arrays inside cannot be larger, as nothing is compressed
 MAX_TEXT = 1 << 20  # bytes of the JSON text of the attributes
 MAX_OBJECTS = 10_000  # groups and arrays of one file; the paper's checkpoint has a thousand
 MAX_DEPTH = 8  # components of an array's name
+MAX_NESTED = 9  # objects and lists of the attributes in each other: of settings in run.h5, 8
 DTYPES = ("<f4", "<f8", "<i4", "<i8", "|u1", "<u4")
 
+# Surfaces of 2001 x 2001 points take 68 MB, paths of 10,000 steps 0.4.
+_MOST_BYTES = {"run": 4 << 20, "grid": 72 << 20, "paths": 2 << 20}
 _MAGIC = b"zarts record\n"
 _HEADER_BYTES = 512  # the smallest user block HDF5 looks behind
 _HEADER = re.compile(rb"format (\d{1,9})\nsha256 [0-9a-f]{64}\n\0*")
@@ -70,6 +74,11 @@ class Record:
 
     arrays: dict[str, Array]
     attributes: dict[str, JSON]
+
+
+def most_bytes(name: str) -> int:
+    """The largest file of a record, by its name: what is drawn has a size that can be drawn."""
+    return _MOST_BYTES.get(name.partition("/")[0], MAX_BYTES)
 
 
 def write_record(
@@ -126,8 +135,11 @@ def canonical(value: JSON) -> str:
     """The one JSON text of a value: sorted keys, no spaces.
 
     Raises:
-        ValueError: If the value is not JSON, holds text that is not Unicode, or is too long.
+        ValueError: If the value is not JSON, holds text that is not Unicode, is too long or nested
+            too deep.
     """
+    if _nested(value, MAX_NESTED):
+        raise ValueError(f"attributes are nested deeper than {MAX_NESTED}")
     try:
         text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         size = len(text.encode())
@@ -136,6 +148,14 @@ def canonical(value: JSON) -> str:
     if size > MAX_TEXT:
         raise ValueError(f"attributes take {size} bytes, at most {MAX_TEXT} fit; store an array")
     return text
+
+
+def _nested(value: object, levels: int) -> bool:
+    """Whether there are more than so many objects and lists in each other."""
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    inner = value.values() if isinstance(value, Mapping) else value
+    return levels == 0 or any(_nested(each, levels - 1) for each in inner)
 
 
 def hash_arrays(digest: hashlib._Hash, arrays: Mapping[str, Array]) -> None:
@@ -278,5 +298,7 @@ def _attributes(path: Path, file: h5py.File) -> dict[str, JSON]:
     value = json.loads(bytes(file.attrs["attributes"]).decode())
     if not isinstance(value, dict):
         raise ForeignFile(f"{path}: 'attributes' must be a JSON object")
+    if _nested(value, MAX_NESTED):
+        raise ForeignFile(f"{path}: 'attributes' are nested deeper than {MAX_NESTED}")
     canonical(value)  # JSON escapes can spell text that is not Unicode; refuse it here
     return value

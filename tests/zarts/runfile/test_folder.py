@@ -20,6 +20,7 @@ from zarts.runfile import (
     RunLocked,
     list_runs,
     read_record,
+    record,
     valid_name,
     write_record,
 )
@@ -337,3 +338,27 @@ def test_kill_at_random_moments_loses_nothing_acknowledged(tmp_path, start):
     for epoch in range(len(epochs)):
         unkilled.write(f"search/epoch-{epoch:04d}", {"alpha": np.full(500, float(epoch))})
     assert unkilled.content_hash() == run.content_hash()
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("checkpoint", 1 << 29), ("grid/m10", 72 << 20), ("paths/zarts-rs", 2 << 20)]
+)
+def test_a_record_beyond_what_is_drawn_is_refused_unread(run, name, size):
+    file = run.path / f"{name}.h5"
+    file.parent.mkdir(exist_ok=True)
+    with file.open("wb") as sparse:
+        sparse.truncate(size + 1)
+    with pytest.raises(ForeignFile, match=f"{name}.h5: has {size + 1} bytes, the limit is {size}"):
+        run.read(name)
+
+
+def test_settings_are_not_nested_without_end(tmp_path, monkeypatch):
+    deep = lambda levels: {"a": deep(levels - 1)} if levels else 1  # noqa: E731
+    assert Run.create(tmp_path / "run", deep(8), {}).config == deep(8)
+    with pytest.raises(ValueError, match="nested deeper than 9"):
+        Run.create(tmp_path / "other", deep(9), {})
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "MAX_NESTED", 900)
+        Run.create(tmp_path / "other", deep(100), {})
+    with pytest.raises(ForeignFile, match=r"run\.h5: .* nested deeper than 9"):
+        Run.open(tmp_path / "other")
