@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.plane import Plane
-from landscape.record import LENGTH_TOLERANCE, Path
+from landscape.record import LENGTH_TOLERANCE, Path, moments_of
 from zarts.alpha import Space
 from zarts.assembly import build_optimizer
 from zarts.config import PathsConfig
@@ -325,4 +325,5 @@ def _path(
         gradients=tally.gradients,
         weight_steps=tally.weight_steps,
         seconds=0.0,
+        moments=moments_of(*ground.objective.samples(alphas[[0, -1]]).numpy()) if judged else None,
     )

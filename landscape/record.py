@@ -5,6 +5,7 @@ Rows are y, columns are x, everywhere: ``loss[row, col]`` is the loss at (x[col]
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -94,6 +95,10 @@ class Path:
         note: Empty, or why the path ended early ("diverged at step 4").
         length_ratio: Mean length of the pilot updates that set the step length, over the length
             wanted, for ``paths.step = update``; None under another rule.
+        moments: Of the losses of the n images of L_val at the start and at the end, with the M of
+            ``target_loss`` (6,): n, mean at the start, mean at the end, variance at the start,
+            variance at the end, covariance; None if one is not finite, or of a path stored before
+            these were.
     """
 
     method: str
@@ -108,6 +113,19 @@ class Path:
     seconds: float
     note: str = ""
     length_ratio: float | None = None
+    moments: Floats | None = None
+
+    @property
+    def change(self) -> tuple[float, float] | None:
+        """Mean loss at the end minus that at the start, and its standard error over the images.
+
+        The losses are paired, image by image: what makes an image hard at both ends cancels.
+        """
+        if self.moments is None:
+            return None
+        count, before, after, *variances, covariance = self.moments.tolist()
+        variance = max(0.0, sum(variances) - 2 * covariance)  # rounding may leave it below zero
+        return after - before, math.sqrt(variance / count)
 
     @property
     def remark(self) -> str:
@@ -140,6 +158,16 @@ class Figure1:
     config: Mapping[str, JSON] = field(default_factory=dict)
     provenance: Mapping[str, JSON] = field(default_factory=dict)
     facts: Mapping[str, JSON] = field(default_factory=dict)
+
+
+def moments_of(start: Floats, end: Floats) -> Floats | None:
+    """``Path.moments`` of the losses (n,) of the same images at the start and at the end."""
+    if len(start) < 2:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        ((before, both), (_, after)) = np.cov(start, end)
+        found = np.array([len(start), start.mean(), end.mean(), before, after, both])
+    return found if np.isfinite(found).all() else None
 
 
 def save_surface(run: Run, surface: Surface) -> None:
@@ -186,9 +214,11 @@ def save_path(run: Run, path: Path) -> None:
     }  # fmt: skip
     if path.length_ratio is not None:
         attributes["length_ratio"] = path.length_ratio
+    moments = {} if path.moments is None else {"moments": path.moments}
     run.write(
         f"paths/{path.method}",
         {
+            **moments,
             "xy": path.xy,
             "loss": path.loss,
             "target_loss": path.target_loss,
@@ -232,6 +262,7 @@ def path_from(record: Record) -> Path:
         seconds=float(_numbers(record, "timing_seconds", ())),
         note=note,
         length_ratio=ratio,
+        moments=_numbers(record, "moments", (6,)) if "moments" in record.arrays else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import count
@@ -22,6 +23,8 @@ __all__ = ["missing", "problems"]
 Arrays = Mapping[str, Array]
 Problems = Iterator[str]
 Shape = tuple[int, ...]
+
+PAIRED = 1e-4  # how far means of losses may be from the losses they are, for rounding
 
 
 def problems(name: str, record: Record, config: Config) -> list[str]:
@@ -170,12 +173,25 @@ def _path(name: str, record: Record, config: Config) -> Problems:
         "budget": ("<i8", (3,)),
         "timing_seconds": ("<f8", ()),
     }
+    if "moments" in arrays:  # later than the others
+        wanted["moments"] = ("<f8", (6,))
     yield from _exactly(arrays, wanted)
-    yield from _finite(arrays, ("xy", "residual", "timing_seconds"))
+    yield from _finite(arrays, ("xy", "residual", "timing_seconds", "moments"))
+    if "moments" in arrays:
+        yield from _moments(arrays["moments"], arrays["target_loss"])
     if not (arrays["budget"] >= 0).all():
         yield "budget has a negative number"
     if np.isinf(arrays["loss"]).any() or np.isinf(arrays["target_loss"]).any():
         yield "a loss is infinite; one that is not finite is stored as NaN"
+
+
+def _moments(moments: Array, losses: Array) -> Problems:
+    count, before, after, *variances, covariance = moments.tolist()
+    for where, mean, loss in (("start", before, losses[0]), ("end", after, losses[-1])):
+        if not abs(mean - loss) <= PAIRED * (1 + abs(loss)):
+            yield f"moments have the mean {mean:.6g} at the {where}, target_loss {loss:.6g}"
+    if not (count >= 2 and min(variances) >= 0 and covariance**2 <= 1.001 * math.prod(variances)):
+        yield f"moments {moments.tolist()} are those of no two samples"
 
 
 def _snapshot(name: str, record: Record, config: Config) -> Problems:

@@ -19,7 +19,7 @@ from torch import Tensor
 from zarts.feed import Feed, Loss
 from zarts.inner import Diverged, Weights, descend_stacked
 
-__all__ = ["Problem", "losses_at"]
+__all__ = ["Problem", "losses_at", "samples_at"]
 
 BatchT = TypeVar("BatchT")
 
@@ -58,6 +58,36 @@ def losses_at(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
     # without ω of their own, candidates on a CPU do better to share what does not depend on α
     alike = problem.inner_steps == 0 and alphas.device.type == "cpu"
     return (_one_by_one if problem.lanes == 1 or alike else _side_by_side)(problem, alphas)
+
+
+def samples_at(problem: Problem[BatchT], alphas: Tensor) -> Tensor:
+    """Losses (n, images), float64, of the single images behind L_M at the rows of ``alphas``.
+
+    NaN where an inner step is not finite; no columns if the loss does not know its images apart.
+    """
+    apart = getattr(problem.val_loss, "apart", None)
+    if apart is None:
+        return torch.empty(len(alphas), 0, dtype=torch.float64)
+    found = []
+    for rows in alphas.split(problem.lanes):
+        full = _filled(rows, problem.lanes)
+        weights, alive = _tuned(problem, full)
+        with torch.inference_mode():
+            losses = [apart(weights, full, batch).double() for batch in problem.val_batches()]
+        kept = torch.where(alive.unsqueeze(1), torch.cat(losses, dim=1), math.nan)
+        found.append(kept[: len(rows)].cpu())
+    return torch.cat(found)
+
+
+def _tuned(problem: Problem[BatchT], alphas: Tensor) -> tuple[Weights, Tensor]:
+    """ω*_M (n, ...) of each row, by the same calls as in ``losses_at``, and which are finite."""
+    if problem.lanes > 1:
+        return _tuned_stack(problem, alphas)
+    try:
+        weights, alive = problem.tuned(alphas[0]), True
+    except Diverged:
+        weights, alive = problem.weights, False
+    return _repeat(weights, 1), torch.tensor([alive], device=alphas.device)
 
 
 def _one_by_one(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
@@ -101,14 +131,30 @@ def _side_by_side(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
     """L_M at each row of ``alphas`` (n, d), ``lanes`` rows at a time; NaN where not finite."""
     losses: list[float] = []
     for rows in alphas.split(problem.lanes):
-        missing = problem.lanes - len(rows)
-        full = torch.cat([rows, rows[-1:].expand(missing, -1)]) if missing else rows
-        losses += _stack(problem, full)[: len(rows)]
+        losses += _stack(problem, _filled(rows, problem.lanes))[: len(rows)]
     return losses
+
+
+def _filled(rows: Tensor, count: int) -> Tensor:
+    """So many rows of α, the last one repeated if need be."""
+    missing = count - len(rows)
+    return torch.cat([rows, rows[-1:].expand(missing, -1)]) if missing else rows
 
 
 def _stack(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
     """L_M at each of ``lanes`` rows of α, each with its own ω."""
+    weights, alive = _tuned_stack(problem, alphas)
+    batches = problem.val_batches()
+    with torch.inference_mode():
+        table = torch.stack(
+            [_each(problem.val_loss, weights, alphas, batch).double() for batch in batches]
+        )
+    alive = alive & table.isfinite().all(0)
+    return torch.where(alive, table.mean(0), math.nan).tolist()
+
+
+def _tuned_stack(problem: Problem[BatchT], alphas: Tensor) -> tuple[Weights, Tensor]:
+    """ω*_M (n, ...) of each of n rows side by side, and which of them stayed finite."""
     count, steps = len(alphas), problem.inner_steps
     weights = _repeat(problem.weights, count)
     alive = torch.ones(count, dtype=torch.bool, device=alphas.device)
@@ -121,13 +167,7 @@ def _stack(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
             problem.feed.inner_sgd(problem.iteration),
             _repeat(velocity, count) if velocity else None,
         )
-    batches = problem.val_batches()
-    with torch.inference_mode():
-        table = torch.stack(
-            [_each(problem.val_loss, weights, alphas, batch).double() for batch in batches]
-        )
-    alive = alive & table.isfinite().all(0)
-    return torch.where(alive, table.mean(0), math.nan).tolist()
+    return weights, alive
 
 
 def _each(loss: Loss[BatchT], weights: Weights, alphas: Tensor, batch: BatchT) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zarts.alpha import Space, along, flat_space
-from zarts.chunk import losses_at
+from zarts.chunk import losses_at, samples_at
 from zarts.feed import Feed, Loss
 from zarts.inner import Diverged, Weights, descend, single_thread
 
@@ -115,6 +115,16 @@ class Bilevel(Generic[BatchT]):
         with single_thread():
             losses = losses_at(self, placed)
         return torch.tensor(losses, dtype=torch.float64)
+
+    def samples(self, alphas: Tensor) -> Tensor:
+        """Losses (n, images), float64, of the images whose means are ``evaluate(alphas)``.
+
+        The same fine-tuned ω, up to rounding of the means. NaN where an inner step is not finite;
+        no columns if L_val does not know its images apart, as those of toys do not.
+        """
+        placed = torch.stack([self._place(alpha.detach()) for alpha in alphas])
+        with single_thread():
+            return samples_at(self, placed)
 
     def grad(self, alpha: Tensor) -> Tensor:
         """∇_α L_M (d,), a true derivative: for M >= 1 it passes through every inner step.

@@ -88,6 +88,32 @@ def test_a_path_of_a_supernet_agrees_with_its_surfaces(method: str) -> None:
     assert_on_surfaces(ground, path)
 
 
+@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("method", ["darts-1", "zarts-mgs"])
+def test_the_change_of_a_path_is_paired_over_the_images(method: str, lanes: int) -> None:
+    """By hand: L_val taken apart, with the ω* of the surface at the start and at the end."""
+    net, double = {"supernet": {"lanes": lanes, "channels": 4}}, {"dtype": "float64"}
+    ground = images(tiny("darts-1", net, double))
+    problem, path = ground.objective, end(ground, method)
+    found = []
+    for alpha in ground.plane.points(torch.from_numpy(path.xy[[0, -1]])):
+        weights, (batch,) = problem.tuned(alpha), problem.val_batches()
+        logits = problem.val_loss.network(weights, alpha, batch.images, batch.key)  # type: ignore[attr-defined]
+        found.append(-logits.log_softmax(1)[range(32), batch.labels].detach().numpy())
+    first, last = found
+    both = np.cov(first, last)
+    expected = [32, first.mean(), last.mean(), both[0, 0], both[1, 1], both[0, 1]]
+    assert path.moments == pytest.approx(expected, rel=1e-9)
+    assert path.moments[1:3] == pytest.approx(path.target_loss[[0, -1]], rel=1e-12)
+    each = last - first
+    assert path.change == pytest.approx((each.mean(), each.std(ddof=1) / math.sqrt(32)), rel=1e-6)
+    assert end(toy(), method).change is None  # a toy has no images
+    steep = landscape_objective(tiny(method, net, double), problem.weights, 1e300)
+    start = ground.plane.origin.unsqueeze(0)
+    assert steep.evaluate(start).isnan().all()
+    assert steep.samples(start).isnan().all()
+
+
 @pytest.mark.parametrize("start", [(-0.5, 0.5), (0.25, -1.0), (0.0, 0.0)])
 @pytest.mark.parametrize("space", ["plane", "full"])
 def test_a_path_begins_at_the_start(space: str, start: tuple[float, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from pathlib import Path as File
 from typing import Any
@@ -40,6 +41,7 @@ def path(method: str = "zarts-mgs") -> Path:
         seconds=1.5,
         note="diverged at step 4",
         length_ratio=0.7,
+        moments=np.array([9.0, 1.0, 0.25, 0.5, 0.7, 0.1]),
     )
 
 
@@ -87,6 +89,16 @@ def test_surfaces_are_sorted_by_steps_and_paths_as_legends_are(run: Run) -> None
     record = load(run)
     assert [each.inner_steps for each in record.surfaces] == [0, 2, 10, 100]
     assert tuple(each.method for each in record.paths) == METHOD_NAMES
+
+
+def test_what_older_paths_do_not_have_is_none(run: Run) -> None:
+    old = replace(path(), length_ratio=None, moments=None)
+    save_path(run, old)
+    assert run.read("paths/zarts-mgs").attributes.keys() == {"method", "inner_steps", "note"}
+    (back,) = load(run).paths
+    assert (back.length_ratio, back.moments, back.change, back.remark) == (None, None, None, "")
+    assert path().change == pytest.approx((-0.75, math.sqrt((0.5 + 0.7 - 2 * 0.1) / 9)))
+    assert path().remark == "first updates of 0.7 times the matched length"
 
 
 def test_saving_again_replaces(run: Run) -> None:

@@ -60,6 +60,7 @@ def test_every_record_of_an_honest_run_fits(finished: Finished) -> None:
     }  # fmt: skip
     for name in names:
         assert problems(finished, name, nothing) == []
+    assert problems(finished, "paths/darts-2", drop("moments")) == []  # of before they were
 
 
 @pytest.mark.parametrize("name", ["grid/m", "grid/m00/x", "search/epoch-1", "levels", "snapshot"])
@@ -123,6 +124,8 @@ def test_surfaces_that_are_none(finished: Finished, change: Change, said: str) -
         ("paths/darts-2", put("xy", (1, 0), np.inf), {}, "xy is not finite"),
         ("paths/darts-2", put("loss", 1, np.inf), {}, "a loss is infinite"),
         ("paths/darts-2", put("budget", 0, -1), {}, "budget has a negative"),
+        ("paths/darts-2", put("moments", 2, 9.0), {}, "moments have the mean 9 at the end"),
+        ("paths/darts-2", put("moments", 5, 99.0), {}, "moments ["),
         ("paths/darts-2", nothing, {"length_ratio": -1.0}, "length_ratio is -1.0, expected"),
         ("paths/darts-2", drop("xy"), {}, "cannot be understood (KeyError"),
         ("snapshot/epoch-0002", put("alpha", 0, np.nan), {}, "alpha is not finite"),
@@ -157,6 +160,7 @@ def test_a_path_may_end_early_with_a_note(finished: Finished) -> None:
     def cut(arrays: Arrays) -> None:
         for key in ("xy", "loss", "target_loss", "residual"):
             arrays[key] = arrays[key][:1]
+        del arrays["moments"]  # of another end
 
     assert problems(finished, "paths/zarts-rs", cut, note="diverged at step 1") == []
     assert problems(finished, "paths/zarts-rs", cut)

@@ -52,6 +52,12 @@ class ImageLoss:
         losses = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
         return _weighed(losses.view(len(alphas), -1).mean(1), batch)
 
+    def apart(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
+        """Losses (k, images) of the single images, whose means are those of ``each``."""
+        logits = self.network.each(weights, alphas, batch.images, batch.key)
+        labels = batch.labels.expand(len(alphas), -1)
+        return functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+
     def measure(
         self, weights: Weights, alpha: Tensor, batches: Sequence[Batch]
     ) -> tuple[float, float]:
