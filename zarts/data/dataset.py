@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-__all__ = ["Dataset", "Statistics", "from_tensors", "measure"]
+__all__ = ["DamagedData", "Dataset", "MissingData", "Statistics", "from_tensors", "measure"]
 
 Statistics = tuple[
     tuple[float, ...], tuple[float, ...]
 ]  # (mean, std), per channel of [0, 1] pixels
+
+
+class MissingData(FileNotFoundError):
+    """A data set is not where it was looked for. The message says how to get it."""
+
+
+class DamagedData(ValueError):
+    """A file of a data set is not what its publisher put there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +36,9 @@ class Dataset:
         mean: Per channel, of [0, 1] pixels.
         std: Per channel, of [0, 1] pixels.
         fingerprint: SHA-256 of name, shape, images and labels; equal data gives an equal one.
+        names: Of the classes, where they come from folders.
+        source: Shape of the images in their files, ``1×96×128``, where that is another one.
+        largest: Value that white had in the files, where images were brought to bytes by it.
     """
 
     name: str
@@ -36,6 +48,13 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
+    names: tuple[str, ...] = ()
+    source: str = ""
+    largest: int = 255
+
+    def pick(self, indices: Tensor) -> Tensor:
+        """Images (n, c, h, w) uint8 at indices (n,) on the CPU, on the device of the labels."""
+        return self.images[indices.to(self.images.device)]
 
     def to(self, device: torch.device | str) -> Dataset:
         """Returns the data set with its tensors on ``device``; no copy if they are there."""
@@ -88,20 +107,20 @@ def from_tensors(
     return Dataset(name, images, labels, classes, mean, std, digest.hexdigest())
 
 
-def measure(images: Tensor) -> Statistics:
+def measure(images: Tensor | Iterable[Tensor]) -> Statistics:
     """Returns mean and population standard deviation per channel of [0, 1] pixels.
 
     Exact up to the last division: pixels are counted by value, never summed as floats.
 
     Args:
-        images: (n, c, h, w) uint8.
+        images: (n, c, h, w) uint8, whole or in parts.
     """
-    channels = images.shape[1]
-    counts = torch.zeros(channels, 256, dtype=torch.float64)
-    for start in range(0, len(images), 1024):  # in parts: bincount widens what it counts
-        chunk = images[start : start + 1024]
-        for channel in range(channels):
-            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
+    # in parts, as bincount widens what it counts
+    parts = images.split(1024) if isinstance(images, Tensor) else images
+    counts = torch.zeros(0, 256, dtype=torch.float64)
+    for part in parts:
+        rows = [torch.bincount(channel.flatten(), minlength=256) for channel in part.unbind(1)]
+        counts = torch.stack(rows).double() + (counts if len(counts) else 0)
     share = counts / counts.sum(dim=1, keepdim=True)
     value = torch.arange(256, dtype=torch.float64) / 255
     mean = share @ value

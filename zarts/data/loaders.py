@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zarts.data.dataset import Dataset, Statistics, from_tensors
+from zarts.data.dataset import DamagedData, Dataset, MissingData, Statistics, from_tensors
+from zarts.data.folders import CURE, read_folder
 from zarts.data.make_packaged import IMAGES, LABELS
 
 __all__ = ["NAMES", "DamagedData", "Dataset", "MissingData", "load"]
@@ -38,15 +39,14 @@ FASHION = (IMAGES, LABELS)  # of both files: name, SHA-256 of the content, lengt
 SIZES = {"imagenet": 224, "folder": 32}  # default side in pixels of images that come in any size
 
 
-class MissingData(FileNotFoundError):
-    """A data set is not where it was looked for. The message says how to get it."""
-
-
-class DamagedData(ValueError):
-    """A file of a data set is not what its publisher put there."""
-
-
-def load(name: str, root: str | Path | None = None, size: int | None = None) -> Dataset:
+def load(
+    name: str,
+    root: str | Path | None = None,
+    size: int | tuple[int, int] | None = None,
+    *,
+    channels: int | None = None,
+    stream: bool = False,
+) -> Dataset:
     """Loads the training images of a data set.
 
     ================= ============================================== ====================
@@ -64,26 +64,36 @@ def load(name: str, root: str | Path | None = None, size: int | None = None) -> 
     Args:
         name: One of ``NAMES``.
         root: Folder of the data sets; default: the environment variable ``ZARTS_DATA``.
-        size: Side in pixels, for ``imagenet`` and ``folder`` only: the shorter side is scaled to
-            it and the centre is cut out.
+        size: Side in pixels, or height and width, for ``imagenet`` and ``folder`` only: images are
+            scaled until they just cover it and the centre is cut out.
+        channels: 3, or 1 for grey; None: 3. For ``imagenet`` and ``folder`` only.
+        stream: Leave the images of ``imagenet`` or ``folder`` in their files until they are needed.
 
     Returns:
         The data set, on the CPU.
 
     Raises:
-        MissingData: If it is not below ``root``.
+        MissingData: If it is not below ``root``, or is no folder of two or more classes.
         MemoryError: If the images of a folder do not fit in this machine's memory.
         DamagedData: If a file is not the published one, or not an image.
-        ValueError: If the name is unknown or ``size`` does not apply.
+        ValueError: If the name is unknown, or what is for folders is asked of another data set.
     """
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"unknown data set {name!r}; {hint}choose one of {', '.join(NAMES)}")
-    if size is not None and (name not in SIZES or size < 1):
+    side = SIZES.get(name, 0) if size is None else size
+    height, width = (side, side) if isinstance(side, int) else side
+    if name not in SIZES and (size is not None or channels is not None or stream):
         raise ValueError(
-            f"got size={size} for {name}, expected a side of 1 or more pixels for imagenet or "
-            "folder; the other data sets have one size, leave it out"
+            f"got size={size}, channels={channels} and stream={stream} for {name}, which has one "
+            f"form; leave out data.size, data.channels and data.storage, which are for "
+            f"{' and '.join(SIZES)}"
+        )
+    if name in SIZES and (min(height, width) < 1 or channels not in (None, 1, 3)):
+        raise ValueError(
+            f"got size={size} and channels={channels} for {name}, expected sides of 1 or more "
+            "pixels, and 1 or 3 channels"
         )
     if name == "packaged":
         return _packaged()
@@ -93,9 +103,19 @@ def load(name: str, root: str | Path | None = None, size: int | None = None) -> 
             f"{name} is read from a folder and none was named; set ZARTS_DATA to the folder of "
             "your data sets or pass root=, or use the data set 'packaged', which needs none"
         )
-    if name in SIZES:
-        return _folder(name, Path(root).expanduser(), size or SIZES[name])
-    return READERS[name](Path(root).expanduser())
+    root = Path(root).expanduser()
+    if name not in SIZES:
+        return READERS[name](root)
+    folder = root / "imagenet" / "train" if name == "imagenet" else root
+    _require(name, [folder], CURE)
+    return read_folder(
+        name,
+        folder,
+        (height, width),
+        channels=channels or 3,
+        stream=stream,
+        statistics=STATISTICS.get(name) if channels != 1 else None,
+    )
 
 
 def _packaged() -> Dataset:
@@ -175,56 +195,6 @@ def _fashion_mnist(root: Path) -> Dataset:
     images, labels = map(torch.from_numpy, arrays)
     name = "fashion-mnist"
     return from_tensors(name, images.view(-1, 1, 28, 28), labels.long(), 10, STATISTICS[name])
-
-
-def _folder(name: str, root: Path, size: int) -> Dataset:
-    """Reads an image folder; the classes take turns, so that an index-order split has them all."""
-    from torchvision.datasets import ImageFolder
-    from torchvision.transforms import functional
-
-    folder = root / "imagenet" / "train" if name == "imagenet" else root
-    _require(name, [folder], "put one sub-folder of images per class there")
-    try:
-        data = ImageFolder(folder)
-    except FileNotFoundError as error:
-        raise MissingData(
-            f"{name}: {folder} has no images in sub-folders named after their classes ({error}); "
-            "put one sub-folder of images per class there"
-        ) from error
-    samples = _take_turns(data.samples)
-    _check_memory(name, len(samples), size)
-    images = torch.empty(len(samples), 3, size, size, dtype=torch.uint8)
-    for index, (path, _) in enumerate(samples):
-        try:
-            picture = functional.resize(data.loader(path), [size])
-        except OSError as error:
-            raise DamagedData(f"{path} is not a readable image ({error}); remove it") from error
-        images[index] = functional.pil_to_tensor(functional.center_crop(picture, [size]))
-    labels = torch.tensor([label for _, label in samples])
-    return from_tensors(name, images, labels, len(data.classes), STATISTICS.get(name))
-
-
-def _take_turns(samples: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Orders (path, class) pairs by their rank within the class, then by class."""
-    seen: dict[int, int] = {}
-    ranked = []
-    for path, label in samples:
-        seen[label] = rank = seen.get(label, -1) + 1
-        ranked.append((rank, label, path))
-    return [(path, label) for _, label, path in sorted(ranked)]
-
-
-def _check_memory(name: str, count: int, size: int) -> None:
-    needed = count * 3 * size**2
-    if not hasattr(os, "sysconf"):  # Windows
-        return
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
-        fitting = int((memory / (6 * count)) ** 0.5)
-        raise MemoryError(
-            f"{name}: {count} images of {size}x{size} need {needed / 2**30:.1f} GiB and this "
-            f"machine has {memory / 2**30:.1f} GiB; use a size of at most {fitting}"
-        )
 
 
 def _download(source: str, root: Path) -> str:

@@ -137,13 +137,14 @@ class Stream:
         """
         if k < 0:
             raise ValueError(f"got batch {k}, expected k >= 0; batches are counted from 0")
-        picked = self.picked(k).to(self.dataset.images.device)
+        picked = self.picked(k)
         augmentation = NONE if self.sequential else self.augmentation
         generator = rng.generator(self.seed, self.purpose, "augment", k)
         mean, std = self._statistics
-        images = augmentation(self.dataset.images[picked], mean, std, generator)
+        images = augmentation(self.dataset.pick(picked), mean, std, generator)
         key = rng.key(self.seed, self.purpose, "key", k)
-        return Batch(images, self.dataset.labels[picked], key)
+        labels = self.dataset.labels
+        return Batch(images, labels[picked.to(labels.device)], key)
 
     def picked(self, k: int) -> Tensor:
         """Returns the indices of the images in batch k: (batch_size,) int64 on the CPU."""
@@ -159,7 +160,7 @@ class Stream:
     @cached_property
     def _statistics(self) -> tuple[Tensor, Tensor]:
         mean, std = (
-            torch.tensor(values, dtype=self.dtype, device=self.dataset.images.device)
+            torch.tensor(values, dtype=self.dtype, device=self.dataset.labels.device)
             for values in (self.dataset.mean, self.dataset.std)
         )
         return mean, std

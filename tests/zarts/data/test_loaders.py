@@ -228,7 +228,7 @@ def test_an_image_folder_larger_than_the_memory(
     write_pictures(tmp_path)
     monkeypatch.setattr("os.sysconf", lambda name: 1000)  # 1000 pages of 1000 bytes
     assert load("folder", tmp_path, size=200).images.shape[-1] == 200
-    with pytest.raises(MemoryError, match=r"4 images of 300x300 need .* use a size of at most 204"):
+    with pytest.raises(MemoryError, match=r"4 images of 300x300 need .* data.size to at most 204"):
         load("folder", tmp_path, size=300)
 
 
@@ -275,7 +275,7 @@ def test_an_unknown_name_offers_the_nearest(name: str, hint: str | None) -> None
 
 @pytest.mark.parametrize(("name", "size"), [("packaged", 28), ("cifar10", 16), ("folder", 0)])
 def test_a_size_only_where_it_means_something(name: str, size: int, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"got size={size} for {name}"):
+    with pytest.raises(ValueError, match=f"got size={size}.* for {name}"):
         load(name, tmp_path, size=size)
 
 
