@@ -144,6 +144,7 @@ class _Hand(Worker[ItemT]):
         self._ray, self._job, self._came_alive = ray, job, came_alive
         self._actor = cast("Any", actor)
         self._greeted = False
+        self.begun = False  # it waits until a machine has room
         self.answer = self._actor.versions.remote()
 
     def deal(self, item: ItemT) -> None:
@@ -183,7 +184,7 @@ class _Hand(Worker[ItemT]):
                 f"got a worker with {_listed(theirs)}, expected {_listed(ours)} as here; "
                 "install the same versions on all machines of the cluster"
             )
-        self._greeted = True
+        self._greeted = self.begun = True
         self._came_alive()
         self.answer = self._actor.prepare.remote(self._job)
         return None

@@ -20,6 +20,8 @@ __all__ = ["Backlog", "Crew", "Engine", "Lost", "Worker"]
 
 POLL_SECONDS = 0.2  # how long a request to stop, or a time limit, can go unnoticed
 LONGEST_TICK = 1.0  # s between two looks at the clock that count; see `_overdue`
+# Seconds to set up in: while none has been, and then ten times what the slowest took.
+FIRST_SETUP, LEAST_SETUP = 900.0, 60.0
 
 
 class Lost(Exception):
@@ -31,13 +33,15 @@ class Worker(ABC, Generic[ItemT]):
 
     Attributes:
         ready: Whether it is set up.
+        begun: Whether it has a place to be set up in.
         item: What it works on.
-        spent: Seconds it has worked on that.
+        spent: Seconds it has worked on that, or on being set up.
         misses: How many before it were lost before they were ready.
     """
 
     def __init__(self) -> None:
         self.ready = False
+        self.begun = True
         self.item: ItemT | None = None
         self.spent = 0.0
         self.misses = 0
@@ -127,6 +131,8 @@ class Crew(Generic[ItemT]):
         self._backlog = backlog
         self._limit = limit
         self._workers: list[Worker[ItemT]] = []
+        self._setup = FIRST_SETUP
+        self._slowest = 0.0
         self._error: BaseException | None = None
 
     def do(self, check: Callable[[], None]) -> Iterator[Outcome[ItemT, Any]]:
@@ -186,6 +192,8 @@ class Crew(Generic[ItemT]):
         kind, value = message
         if kind == "ready":
             worker.ready = True
+            self._slowest = max(self._slowest, worker.spent)
+            self._setup = max(LEAST_SETUP, 10 * self._slowest)
         elif kind == "error":
             self._error = value
         else:
@@ -195,13 +203,13 @@ class Crew(Generic[ItemT]):
                 worker.item = None
 
     def _overdue(self, tick: float) -> Iterator[Outcome[ItemT, Any]]:
-        """Ends the workers whose items take too long."""
+        """Ends the workers that take too long over their item, or to be set up."""
         for worker in list(self._workers):
-            if worker.item is None:
+            if worker.item is None and (worker.ready or not worker.begun):
                 continue
             # Not the time since it began: while this process was suspended, so was the worker.
             worker.spent += min(tick, LONGEST_TICK)
-            seconds = self._limit(worker.item)
+            seconds = self._setup if worker.item is None else self._limit(worker.item)
             if worker.spent > seconds:
                 how = f"after more than the {seconds:.3g} s it may take"
                 yield from self._replace(worker, how, timeout=True)
@@ -216,7 +224,9 @@ class Crew(Generic[ItemT]):
                 yield Outcome(worker.item, failure, final=True)
         if not worker.ready:
             misses = worker.misses + 1
-            self._error = self._error or self._engine.hopeless(misses, how)
+            # one that hangs is no sign, as one that ends is, that all others will
+            if not timeout or misses >= ATTEMPTS:
+                self._error = self._error or self._engine.hopeless(misses, how)
             if self._error is None:
                 successor = self._engine.hire()  # others are hired when there is work for them
                 successor.misses = misses

@@ -86,6 +86,21 @@ def slow_setup() -> int:
     return setup()
 
 
+def stuck_once(folder: str) -> str:
+    """Stands still the first time."""
+    try:
+        (Path(folder) / "stuck").touch(exist_ok=False)
+    except FileExistsError:
+        return folder
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return "woken"
+
+
+def stuck_setup() -> str:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return "woken"
+
+
 def deadly_setup() -> str:
     os._exit(5)
 

@@ -157,3 +157,21 @@ def test_time_in_which_this_process_stood_still_does_not_count(
     assert list(crew(stage, [50], limit=lambda item: 3 * LONGEST_TICK)) == [
         Outcome(50, 5, final=True)
     ]
+
+
+def test_a_setup_may_take_ten_times_what_the_slowest_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("zarts.execute.crew.time.monotonic", lambda: now[0])
+
+    class Slow(Stage):
+        def wait(self, workers: Sequence[Worker[int]], seconds: float) -> list[Worker[int]]:
+            now[0] += LONGEST_TICK
+            told = [self.puppets[0]] if now[0] == 20 else []
+            return [*told, *super().wait([self.puppets[-1]] if len(self.puppets) > 2 else [], 0)]
+
+    # The first is ready after 20 s and then works for ever; the second is given up ten times later.
+    stage = Slow([READY], [], [READY, final(6), final(7)], room=2)
+    outcomes = crew(stage, [50, 60, 70], limit=lambda item: 1e9)
+    assert [next(outcomes).item for _ in range(2)] == [60, 70]
+    assert [puppet.dismissed for puppet in stage.puppets] == [False, True, True]
+    assert 180 < now[0] < 210

@@ -29,6 +29,8 @@ from tests.zarts.execute.chores import (
     setup,
     slow_setup,
     squares,
+    stuck_once,
+    stuck_setup,
     visible,
 )
 from zarts.execute import ATTEMPTS, Failure, run
@@ -174,3 +176,15 @@ def test_a_worker_that_stands_still_does_not_hold_up_the_others(tmp_path: Path) 
 def test_workers_that_die_in_setup_do_not_go_on_for_ever() -> None:
     with pytest.raises(ChildProcessError, match="while they were set up, 3 in a row"):
         list(run(deadly_setup, brief, range(3), workers=2))
+
+
+def test_a_worker_that_stands_still_in_setup_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zarts.execute.crew.FIRST_SETUP", 2.0)
+    setup = partial(stuck_once, str(tmp_path))
+    found = finals(run(setup, brief, range(3), workers=1, apart=True))
+    assert {item: value[0] for item, value in found.items()} == {0: 0, 1: 1, 2: 4}
+    monkeypatch.setattr("zarts.execute.crew.FIRST_SETUP", 1.0)
+    with pytest.raises(ChildProcessError, match="after more than the 1 s it may take"):
+        list(run(stuck_setup, brief, range(3), workers=1, apart=True))
