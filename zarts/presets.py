@@ -42,8 +42,8 @@ _PAPER: Table = {
     "landscape": {"rows": 101, "cols": 101, "val_batches": 0, "inner_learning_rate": 1e-3},
 }
 # What defaults leave as it once was. The last short batch of an epoch is trained on, and D_val is
-# all of D_val; a GPU rounds no more than a CPU, and to the same bits each time; the first updates of
-# all paths are of one length.
+# all of D_val; a GPU rounds no more than a CPU, and to the same bits each time; the first updates
+# of all paths are of one length.
 _EVERY: Table = {
     "tf32": "off",
     "deterministic": "on",
