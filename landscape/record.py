@@ -135,11 +135,6 @@ class Path:
             return ""
         return f"first updates of {ratio:.2g} times the matched length"
 
-    @property
-    def change(self) -> tuple[float, float] | None:
-        """Loss at the end minus the start, and its standard error; None if it is not stored."""
-        return None
-
 
 @dataclass(frozen=True)
 class Figure1:
