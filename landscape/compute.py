@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from zarts import cli
 from zarts.config import Config, ConfigError, Table, filled, merge
-from zarts.runfile import Run
+from zarts.runfile import Run, Unwritable
 
 if TYPE_CHECKING:
     from landscape.plan import LandscapePlan, Shard
@@ -174,8 +174,12 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
         raise ConfigError(f"got --timeout {args.timeout:g}, expected a number of seconds > 0")
     if not args.dry_run and (done := _finished(folder, config, shard)):
         cli.say(args, [f"run        {folder} (finished before)"])
-        with done.lock():
-            return _deliver(args, done)
+        try:
+            with done.lock():
+                return _deliver(args, done)
+        except Unwritable as error:  # on a read-only disk it is a finished run all the same
+            cli.say(args, [f"figure     not written: {error}"])
+            return _deliver(args, done, write=False)
     if source:  # whose D_val was not among the images its ω was trained on
         check_data(source, config)
     elsewhere = args.cluster not in (None, "local")  # with memory of its own
@@ -228,17 +232,17 @@ def _finished(folder: Path, config: Config, shard: Shard | None) -> Run | None:
     return run if run.config == config.to_table() and finished(run, config, shard) else None
 
 
-def _deliver(args: argparse.Namespace, run: Run) -> int:
+def _deliver(args: argparse.Namespace, run: Run, *, write: bool = True) -> int:
     """Writes the page of a finished run and prints the result."""
     from landscape.record import load
 
     record = load(run)
-    page = _write_page(run, record)
-    cli.say(args, [*_gaps(record), f"figure     {page}"])
+    page = _write_page(run, record) if write else None
+    cli.say(args, [*_gaps(record), *([f"figure     {page}"] if page else [])])
     result = {
         "schema": 1,
         "run": str(run.path),
-        "figure": str(page),
+        "figure": str(page) if page else None,
         "content_hash": run.content_hash(),
     }
     cli.tell(json.dumps(result) if args.json else run.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +36,7 @@ from zarts.recorder import (
     write_snapshot,
 )
 from zarts.rng import generator
-from zarts.runfile import JSON, ForeignFile, Record, Run
+from zarts.runfile import JSON, ForeignFile, Record, Run, Unwritable
 
 __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origin_of"]
 
@@ -50,12 +50,17 @@ def compute_run(config: Config, folder: Path | str, *, workers: int = 1) -> Figu
 
     Raises:
         ConfigError: If the settings cannot be used.
-        RunError: If the folder holds a run of other settings, or cannot be written.
+        RunError: If the folder holds a run of other settings.
+        Unwritable: If it cannot be written, and something is left to do.
     """
     run = open_run(config, Path(folder), ["landscape.compute_run"])
-    if finished(run, config):  # which needs no right to write
-        return load(run)
-    with run.lock():
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(run.lock())
+        except Unwritable:  # on a read-only disk, say
+            if not finished(run, config):
+                raise
+            return load(run)
         return compute(run, config, workers=workers)
 
 

@@ -52,7 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.execute", "zarts.parts"},
     "zarts.stored": {*OBJECTS, *FILES, "zarts.parts"},
     "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly", "zarts.stored"},
-    "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.presets", "zarts.text"},
+    "zarts.guard": set(),
+    "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.guard", "zarts.presets", "zarts.text"},
     "zarts.sweep": {
         *OBJECTS,
         *FILES,
@@ -66,7 +67,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
 }
 ZARTS = {*MAY_IMPORT}
-LIBRARY = ZARTS - {"zarts.cli", "zarts.sweep"}  # the command line is for the commands
+# the command line is for the commands
+LIBRARY = ZARTS - {"zarts.cli", "zarts.guard", "zarts.sweep"}
 DRAWING = {"landscape.counts", "landscape.record", "landscape.measure"}
 COMPUTING = {*LIBRARY, "landscape.record", "landscape.plane"}
 MAY_IMPORT |= {
@@ -126,10 +128,10 @@ OWNERS = {  # library -> the only places that may import it
     "torchvision": ("zarts.data",),
 }
 STARTS_WITHOUT_TORCH = (
-    "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.optimizers", "zarts.presets",
-    "zarts.provenance", "zarts.runfile", "zarts.tables", "zarts.sections", "zarts.sweep",
-    "zarts.sweep.__main__", "zarts.sweep.progress", "zarts.sweep.results", "zarts.sweep.settings",
-    "zarts.text", "landscape", "landscape.asked", "landscape.catalogue",
+    "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.guard", "zarts.optimizers",
+    "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables", "zarts.sections",
+    "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress", "zarts.sweep.results",
+    "zarts.sweep.settings", "zarts.text", "landscape", "landscape.asked", "landscape.catalogue",
     "landscape.compute", "landscape.figures", "landscape.levels", "landscape.measure",
     "landscape.merge", "landscape.record", "landscape.verify", "landscape.verify.__main__",
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -137,6 +138,27 @@ def crash_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(Run, "write", write)
         yield
+
+
+@contextmanager
+def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder on a read-only disk: nothing in it is opened to be written, and nothing changes."""
+
+    def state() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+
+    original, before = os.open, state()
+
+    def refusing(path: Any, flags: int, *arguments: Any, **named: Any) -> int:
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if writes and folder in Path(os.fsdecode(path)).parents:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return original(path, flags, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refusing)
+        yield
+    assert state() == before
 
 
 def create(path: Path, config: Config) -> Run:

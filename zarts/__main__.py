@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from zarts import cli
 from zarts.config import METHOD_NAMES, Config, Table
 from zarts.provenance import provenance
-from zarts.runfile import Run
+from zarts.runfile import Run, Unwritable
 
 if TYPE_CHECKING:
     from zarts.plan import SearchPlan
@@ -76,7 +77,12 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
         }
         made = provenance(command, config.device) | facts
         run = Run.create(folder, config.to_table(), made, toml=config.to_toml())
-        with run.lock():
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(run.lock())
+            except Unwritable:  # on a read-only disk, say
+                if not search_finished(run, config):
+                    raise
             complete = search_finished(run, config)
             done = plan.iterations if complete else iterations_done(run)
             tell = phases.begin("search", plan.iterations, done)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from zarts.config import Config, ConfigError, Table, filled, merge, parse_assignment, read_toml
 from zarts.execute import ClusterError
+from zarts.guard import open_standard_streams, out_of_memory
 from zarts.presets import PRESETS, preset
 from zarts.runfile import RunError, runs_root, valid_name
 from zarts.text import printable
@@ -271,6 +272,7 @@ def run_folder(out: Path | None, prefix: str, config: Config) -> Path:
 
 def guarded(main: Callable[[], int], *, verbose: bool) -> int:
     """Runs a command and turns what can go wrong into one clear line and an exit code."""
+    open_standard_streams()
     try:
         return main()
     except Stopped as error:
@@ -291,21 +293,19 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
         ValueError,
         OSError,
         ArithmeticError,
+        RuntimeError,
     ) as error:
+        short = out_of_memory(error)
+        if isinstance(error, RuntimeError) and not short:
+            raise  # a defect, to be seen
         if verbose:
             tell(*traceback.format_exc().rstrip().split("\n"), error=True)
-        tell(f"error: {error}", error=True)
+        tell(f"error: {short or error}", error=True)
         usage = (
             ConfigError, ClusterError, FileNotFoundError, ModuleNotFoundError, RunError,
             MemoryError,
         )  # fmt: skip
         return 2 if isinstance(error, usage) else 1
-    except RuntimeError as error:
-        # what torch raises when an allocation fails; any other RuntimeError is a defect to be seen
-        if "memory" not in str(error):
-            raise
-        tell(f"error: {error}; lower the batch size or --workers", error=True)
-        return 1
 
 
 def human_time(seconds: float) -> str:

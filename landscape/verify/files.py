@@ -12,7 +12,12 @@ from zarts.runfile.record import most_bytes
 
 __all__ = ["Sealed", "content", "loose_files", "sealed"]
 
-BESIDE = ("config.toml", "figure.html", "run.lock")  # what a run has besides its records
+BESIDE = (
+    "config.toml",
+    "figure.html",
+    "run.held",
+    "run.lock",
+)  # what a run has besides its records
 
 Sealed = tuple[str, Record | str]  # name of a record, and the record or what is wrong with its file
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ import numpy as np
 import pytest
 
 from landscape.compute import main
+from landscape.pipeline import compute_run
 from landscape.record import load
 from tests.landscape.conftest import Finished
-from tests.tiny import call, signalled, start, wait_for, words
-from zarts.config import METHOD_NAMES
+from tests.tiny import call, read_only, signalled, start, wait_for, words
+from zarts.config import METHOD_NAMES, Config
 from zarts.runfile import Run
 
 WORDS = [*words(), "--workers", "1"]
@@ -299,3 +302,32 @@ def test_help_needs_no_torch(root: Path) -> None:
         "--json",
     ):
         assert flag in answer.stdout
+
+
+@pytest.mark.parametrize("disk", ["read-only", "without flock"])
+def test_a_finished_run_is_returned_from_any_disk(
+    finished: Finished, disk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished.run.path
+    again = [*words(), "--workers", "1", "--out", folder, "--json"]
+    if disk == "read-only":
+        with read_only(folder, monkeypatch):
+            answer = call(main, *again)
+            figure = compute_run(Config.from_table(finished.run.config), folder)
+        assert f"figure     not written: {folder}: cannot be written (Read-only" in answer.err
+        assert len(figure.surfaces) == 3
+    else:
+        monkeypatch.setattr("fcntl.flock", raising(OSError(errno.ENOLCK, "No locks available")))
+        answer = call(main, *again)
+        assert "figure.html" in answer.err
+        assert not (folder / "run.held").exists()
+    assert answer.code == 0
+    assert json.loads(answer.out)["content_hash"] == finished.run.content_hash()
+    assert (json.loads(answer.out)["figure"] is None) == (disk == "read-only")
+
+
+def raising(error: OSError) -> Callable[..., None]:
+    def function(*arguments: object) -> None:
+        raise error
+
+    return function

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from zarts import cli
 from zarts.config import METHOD_NAMES, Config, ConfigError
@@ -379,6 +383,57 @@ def test_a_command_that_ends_by_itself(code: int, capsys: Read) -> None:
 def test_an_error_is_one_line_and_a_code(error: Exception, code: int, capsys: Read) -> None:
     assert cli.guarded(failing(error), verbose=False) == code
     assert capsys.readouterr() == ("", f"error: {error}\n")
+
+
+def allocation(of: str) -> BaseException:
+    """What a library raises where 64 PiB are asked for."""
+    try:
+        torch.empty(1 << 56) if of == "torch" else np.empty(1 << 56, np.uint8)
+    except (MemoryError, RuntimeError) as error:
+        return error
+    raise AssertionError("no machine has that much")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), 2),
+        (allocation("numpy"), 2),
+        (allocation("torch"), 1),
+        (RuntimeError("CUDA out of memory.\nTried to allocate 2.00 GiB"), 1),
+        (OSError(12, "Cannot allocate memory"), 1),
+    ],
+    ids=["Python", "numpy", "torch", "CUDA", "system"],
+)
+def test_memory_that_ran_out_is_called_that(error: BaseException, code: int, capsys: Read) -> None:
+    assert cli.guarded(failing(error), verbose=False) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: memory ran out")
+    assert "use fewer --workers, smaller batches" in line
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_what_is_told_to_a_closed_stream_lands_in_no_file(
+    closed: str, tmp_path: Path, root: Path
+) -> None:
+    code = (
+        "import os, sys; from zarts import cli\n"
+        "def main():\n"
+        "    with open('record', 'w'):\n"
+        "        os.write(2, b'told'); print('told', file=sys.stderr); print('result')\n"
+        "    os.system('echo told >&2; echo told >&1')\n"
+        "    return 0\n"
+        "sys.exit(cli.guarded(main, verbose=False))\n"
+    )
+    shell = f'exec "{sys.executable}" -c "$0" {closed}'
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        ["bash", "-c", shell, code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "record").read_bytes() == b""
+    assert ("result" in done.stdout) == ("1>" not in closed)
+    assert ("told" in done.stderr) == ("2>" not in closed)
 
 
 @pytest.mark.parametrize(

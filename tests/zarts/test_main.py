@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.tiny import TINY, Answer, call, signalled, start, wait_for, words
+from tests.tiny import TINY, Answer, call, read_only, signalled, start, wait_for, words
 from zarts.__main__ import main
 from zarts.config import METHOD_NAMES, merge
 from zarts.runfile import Run
@@ -57,6 +57,31 @@ def test_a_search_ends_with_its_folder_on_stdout(method: str, tmp_path: Path) ->
     assert record["content_hash"] == content(folder)
     assert 0 <= record["val_accuracy"] <= 1
     assert again.err == ""
+
+
+def test_a_finished_search_is_returned_from_a_read_only_disk(
+    whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = whole["darts-1"]
+    with read_only(folder, monkeypatch):
+        answer = call(main, *LONG["darts-1"], "--out", folder, "-q")
+    assert (answer.code, answer.out, answer.err) == (0, f"{folder}\n", "")
+
+
+def test_nobody_listens_and_no_file_is_written_to_instead(tmp_path: Path) -> None:
+    """The lock is the first file to be opened, and would be number 2."""
+    command = f'exec "{sys.executable}" -m zarts "$@" 2>&-'
+    folder = tmp_path / "run"
+    with subprocess.Popen(
+        ["bash", "-c", command, "", *LONG["zarts-mgs"], "--out", str(folder)],
+        stdout=subprocess.PIPE,
+    ) as process:
+        wait_for((folder / "search" / "epoch-0003.h5").exists, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate()[0] == b""
+    assert process.returncode == 3
+    assert json.loads((folder / "run.lock").read_text())["pid"] == process.pid
+    assert "checkpoint" in Run.open(folder).names()
 
 
 def test_what_a_run_was_made_with_is_stored(whole: dict[str, Path]) -> None:

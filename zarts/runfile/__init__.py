@@ -5,7 +5,14 @@
 Only `record` imports h5py.
 """
 
-from zarts.runfile.disk import ConfigMismatch, CorruptFile, ForeignFile, RunError, RunLocked
+from zarts.runfile.disk import (
+    ConfigMismatch,
+    CorruptFile,
+    ForeignFile,
+    RunError,
+    RunLocked,
+    Unwritable,
+)
 from zarts.runfile.folder import Run, differences, runs_root, valid_name
 from zarts.runfile.listing import ListedRun, list_runs
 from zarts.runfile.locking import being_written
@@ -23,6 +30,7 @@ __all__ = [
     "Run",
     "RunError",
     "RunLocked",
+    "Unwritable",
     "being_written",
     "differences",
     "list_runs",

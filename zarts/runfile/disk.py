@@ -15,6 +15,7 @@ __all__ = [
     "ForeignFile",
     "RunError",
     "RunLocked",
+    "Unwritable",
     "commit",
     "load",
     "make_folder",
@@ -33,6 +34,10 @@ class CorruptFile(RunError):
 
 class ForeignFile(RunError):
     """Not a file of ours, one of a newer format, or one with constructs that we never write."""
+
+
+class Unwritable(RunError):
+    """The folder takes no files: read-only, full, or somebody else's."""
 
 
 class RunLocked(RunError):
@@ -58,7 +63,8 @@ def commit(path: Path, data: bytes) -> None:
     """Replaces a file so that a crash at any moment leaves the old content or the new one.
 
     Raises:
-        RunError: If the bytes cannot be written, made durable or read back.
+        RunError: If the bytes cannot be read back as they were.
+        Unwritable: If they cannot be written or made durable.
     """
     temporary = path.with_name(f".{path.name}.tmp.{os.getpid()}.{token_hex(4)}")
     try:
@@ -71,7 +77,7 @@ def commit(path: Path, data: bytes) -> None:
         os.replace(temporary, path)  # noqa: PTH105 - the system call is the point
         _sync_folder(path.parent)
     except OSError as error:
-        raise RunError(
+        raise Unwritable(
             f"{path}: cannot be written ({one_line(error)}); what was stored before is undamaged. "
             "Free space or choose a writable folder, then run the same command again"
         ) from error
@@ -124,9 +130,9 @@ def load(path: Path, limit: int) -> bytes:
         os.close(descriptor)
 
 
-def unwritable(path: Path, error: OSError) -> RunError:
+def unwritable(path: Path, error: OSError) -> Unwritable:
     """The error for a folder that refuses to be written."""
-    return RunError(f"{path}: cannot be written ({one_line(error)}); choose a writable folder")
+    return Unwritable(f"{path}: cannot be written ({one_line(error)}); choose a writable folder")
 
 
 def make_folder(folder: Path) -> None:
