@@ -199,8 +199,8 @@ def surface_from(record: Record) -> Surface:
         raise ValueError("x or y is not strictly increasing")
     loss = _numbers(record, "loss", shape)
     status = _numbers(record, "status", shape, "u")
-    if odd := int((np.isinf(loss) | (np.isnan(loss) == (status == Status.OK))).sum()):
-        raise ValueError(f"{odd} points have status OK and no finite loss, or a loss and not OK")
+    if odd := int((np.isinf(loss) | (~np.isnan(loss) & (status != Status.OK))).sum()):
+        raise ValueError(f"{odd} points have a loss that is infinite, or one and are not OK")
     seconds = record.arrays["timing_seconds"]
     if seconds.size:  # of a surface made by hand there may be none
         seconds = _numbers(record, "timing_seconds", shape)
