@@ -19,6 +19,7 @@ __all__ = [
     "Minimum",
     "Reading",
     "compare",
+    "constant",
     "ending",
     "endings",
     "interpolate",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+SAME = 1e-6  # losses are computed in single precision; smaller relative differences say nothing
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Reading:
         sharpness: Mean gradient norm over the grid, in loss per axis unit; NaN without one.
         points: Number of grid points.
         missing: Points without a finite loss.
+        constant: Whether no point is lower than another, see ``constant``.
     """
 
     inner_steps: int
@@ -76,10 +79,7 @@ class Reading:
     points: int
     missing: int
 
-    @property
-    def constant(self) -> bool:
-        """Whether all finite losses are equal, if there are two: no point is lower than another."""
-        return self.span == 0 and self.points - self.missing > 1
+    constant: bool
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,20 @@ def minimum(surface: Surface) -> Minimum:
     return Minimum(float(surface.loss[row, col]), x, y, row, col)
 
 
+def constant(surface: Surface) -> bool:
+    """Whether all finite losses, if there are two, are the same in single precision."""
+    finite = surface.loss[np.isfinite(surface.loss)]
+    if finite.size < 2:
+        return False
+    low, high = float(finite.min()), float(finite.max())
+    return high - low <= SAME * max(abs(low), abs(high))
+
+
 def lowest(surface: Surface) -> Minimum | None:
     """The minimum, if there is one: not on a constant surface, nor without a finite loss."""
-    finite = surface.loss[np.isfinite(surface.loss)]
-    constant = finite.size > 1 and np.ptp(finite) == 0
-    return minimum(surface) if finite.size and not constant else None
+    if constant(surface) or not np.isfinite(surface.loss).any():
+        return None
+    return minimum(surface)
 
 
 def on_border(surface: Surface) -> bool:
@@ -270,6 +279,7 @@ def read(surface: Surface) -> Reading:
         sharpness=sharpness(surface),
         points=surface.loss.size,
         missing=surface.loss.size - finite.size,
+        constant=constant(surface),
     )
 
 

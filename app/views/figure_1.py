@@ -10,7 +10,7 @@ from parts.reproduce import export, reproduce
 from parts.runs import opened, pick
 
 from landscape.counts import count
-from landscape.figures import figure_1, losses, partial, words
+from landscape.figures import figure_1, losses, partial, player, words
 from landscape.measure import compare, read
 from landscape.record import Figure1
 from zarts import __version__
@@ -32,6 +32,11 @@ HONESTY = """
 """
 Color = Literal["blue", "green", "gray"]
 SCALES = ["linear", "log"]
+# Plotly's own player blanks the surfaces. This script finds the chart by its key.
+PLAY = """
+export default ({ parentElement }) =>
+  player(parentElement, () => document.querySelector(".st-key-figure .js-plotly-plot"));
+"""
 
 
 def choose(record: Figure1) -> tuple[list[int], bool]:
@@ -223,6 +228,10 @@ st.plotly_chart(
     config=settings,
     alt=words.takeaway(record, panels),
 )
+play = st.components.v2.component(
+    "figure-1-player", html=player.MARKUP, css=player.STYLE, js=player.SCRIPT + PLAY
+)
+play(key="player")
 st.caption(markdown(words.caption(record)))
 reading(record, panels)
 if record.paths:
