@@ -203,7 +203,7 @@ def test_more_points_than_anybody_draws_are_refused(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_surface(run, surface())
-    monkeypatch.setattr("landscape.record.MOST_POINTS", 14)
+    monkeypatch.setattr("landscape.record.files.MOST_POINTS", 14)
     with pytest.raises(RunError, match=r"m10\.h5.*has 3x5 points, expected 1 to 14"):
         load(run)
 

@@ -1,0 +1,21 @@
+"""What a finished picture consists of, and how a run keeps it; without torch.
+
+``kinds`` has the surfaces and paths, ``files`` writes and reads them.
+"""
+
+from landscape.record.files import load, path_from, save_path, save_surface, surface_from
+from landscape.record.kinds import LENGTH_TOLERANCE, Figure1, Path, Status, Surface, moments_of
+
+__all__ = [
+    "LENGTH_TOLERANCE",
+    "Figure1",
+    "Path",
+    "Status",
+    "Surface",
+    "load",
+    "moments_of",
+    "path_from",
+    "save_path",
+    "save_surface",
+    "surface_from",
+]
