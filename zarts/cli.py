@@ -98,18 +98,21 @@ class Progress:
     """Progress and remaining time on stderr: a bar on a terminal, else a line every 30 s or 5 %."""
 
     def __init__(self, total: int, label: str, done: int = 0, *, quiet: bool = False) -> None:
-        self._total, self._label, self._done, self._first = total, label, done, done
+        self._total, self._done, self._first = total, done, done
+        self._label = printable(label)
         self._start = self._said = time.monotonic()
         self._told = done
         self._quiet = quiet
         bar = not quiet and sys.stderr.isatty()
-        self._bar = tqdm(total=total, desc=label, initial=done, file=sys.stderr) if bar else None
+        self._bar = (
+            tqdm(total=total, desc=self._label, initial=done, file=sys.stderr) if bar else None
+        )
 
     def update(self, count: int = 1, note: str = "") -> None:
         """Counts work as done."""
         self._done += count
         if self._bar is not None:
-            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.set_postfix_str(printable(note), refresh=False)
             self._bar.update(count)
             return
         now, last = time.monotonic(), self._done >= self._total
