@@ -275,7 +275,8 @@ def _resolve(args: argparse.Namespace) -> tuple[Config, Run | None]:
 
 def _same_network(config: Config, searched: Config, name: str) -> None:
     """Raises ConfigError where ω would be in another network, or have seen images of D_val."""
-    for key in ("supernet", "data.name", "data.portion", "data.downscale"):
+    names = ("name", "portion", "downscale", "split", "share", "size", "channels")
+    for key in ("supernet", *(f"data.{name}" for name in names)):
         asked, had = (operator.attrgetter(key)(each) for each in (config, searched))
         if asked != had:
             raise ConfigError(f"{key} is {asked}, but the ω of {name} is of {had}; leave it out")
@@ -283,6 +284,7 @@ def _same_network(config: Config, searched: Config, name: str) -> None:
 
 def _headlines(config: Config, plan: LandscapePlan, folder: Path, shard: Shard | None) -> list[str]:
     from landscape.plan import surfaces_of
+    from zarts.parts import data_lines
 
     net, land = config.supernet, config.landscape
     surfaces = ", ".join(map(str, surfaces_of(config)))
@@ -290,7 +292,7 @@ def _headlines(config: Config, plan: LandscapePlan, folder: Path, shard: Shard |
     rate = land.inner_learning_rate
     each = ", ".join(f"{seconds:.2g}" for seconds in plan.point_seconds.values())
     return [
-        f"data set   {plan.dataset} (real images, {plan.images:,})",
+        *data_lines(plan.dataset, plan.data),
         f"device     {config.device}, {config.dtype}, {plan.workers} worker(s) of one thread",
         f"space      {net.space}, {net.channels} channels, {net.cells} cells; "
         f"ω and α from {origin}",

@@ -24,7 +24,7 @@ from landscape.work import Bundle, Losses, digest_of, do, epoch_of, ground_of, s
 from zarts.assembly import make_problem, val_image_count
 from zarts.config import Config, ConfigError
 from zarts.execute import run as execute
-from zarts.parts import gpus_of, lanes_of, load_dataset
+from zarts.parts import data_facts, gpus_of, lanes_of, load_dataset
 from zarts.provenance import note_environment, provenance
 from zarts.recorder import (
     Snapshot,
@@ -74,6 +74,7 @@ def open_run(config: Config, folder: Path, command: Sequence[str]) -> Run:
         "seed": config.seed,
         "device": config.device,
         "data_fingerprint": load_dataset(config).fingerprint,
+        "data": data_facts(config),
     }
     made = provenance(command, config.device) | facts
     return Run.create(folder, config.to_table(), made, toml=config.to_toml())

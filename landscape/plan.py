@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from landscape.asked import surface_steps
 from landscape.levels import progressive
@@ -17,7 +18,7 @@ from zarts.assembly import (
 )
 from zarts.config import Config, ConfigError
 from zarts.optimizers import METHODS
-from zarts.parts import lanes_of, load_dataset
+from zarts.parts import data_facts, lanes_of, load_dataset
 from zarts.plan import (
     Timing,
     check_memory,
@@ -158,6 +159,7 @@ class LandscapePlan:
         dataset: Name of the data set.
         images: Its number of images.
         fingerprint: Its content.
+        data: Its classes and pixels, see ``zarts.parts.data_facts``.
     """
 
     workers: int
@@ -171,6 +173,7 @@ class LandscapePlan:
     dataset: str
     images: int
     fingerprint: str
+    data: Mapping[str, Any]
 
 
 def plan_landscape(
@@ -234,6 +237,7 @@ def plan_landscape(
         dataset=dataset.name,
         images=len(dataset.labels),
         fingerprint=dataset.fingerprint,
+        data=data_facts(config),
     )
 
 

@@ -74,6 +74,7 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
             "seed": config.seed,
             "device": config.device,
             "data_fingerprint": plan.fingerprint,
+            "data": plan.data,
         }
         made = provenance(command, config.device) | facts
         run = Run.create(folder, config.to_table(), made, toml=config.to_toml())
@@ -99,9 +100,11 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
 
 
 def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
+    from zarts.parts import data_lines
+
     search, net = config.search, config.supernet
     return [
-        f"data set   {plan.dataset} (real images, {plan.images:,})",
+        *data_lines(plan.dataset, plan.data),
         f"device     {config.device}, {config.dtype}, one thread",
         f"space      {net.space}, {net.channels} channels, {net.cells} cells",
         f"search     {search.method}, {search.epochs} epochs ({search.warmup} warm-up), "

@@ -221,7 +221,15 @@ def resolve(
     if args.device is not None:
         flags = merge(flags, {"device": _device(args.device)})
     start = preset(args.preset, method, _text(wanted, "supernet", "space"))
-    return Config.from_table(merge(start, base or {}, file, sets, flags))
+    own = _FOLDERS.get(_text(wanted, "data", "name") or start["data"]["name"], {})
+    return Config.from_table(merge(start, own, base or {}, file, sets, flags))
+
+
+# What new runs over folders get: every class in both halves; and ImageNet is never in memory whole.
+_FOLDERS: dict[str, Table] = {
+    "folder": {"data": {"split": "stratified"}},
+    "imagenet": {"data": {"storage": "stream"}},
+}
 
 
 def _text(table: Table, section: str, name: str) -> str | None:

@@ -168,6 +168,7 @@ _AT_LEAST = {
 }
 # Beyond what anybody computes, and before what would fill memory or overflow.
 _AT_MOST = {
+    "data.share": 1,
     "supernet.cells": 1000,
     "supernet.lanes": MOST_LANES,
     "landscape.range": 1e6,
@@ -175,6 +176,7 @@ _AT_MOST = {
 }
 _ABOVE_ZERO = (
     "data.portion",
+    "data.share",
     "search.learning_rate",
     "landscape.range",
     "paths.fraction",
@@ -216,6 +218,12 @@ def _check_choices(config: Config) -> None:
     ):
         if choice not in words and not (isinstance(choice, float) and choice > 0):
             raise ConfigError(f"{key} is {choice!r}, expected {' or '.join(words)} or a number > 0")
+    if config.data.channels not in (0, 1, 3):
+        raise ConfigError(f"data.channels is {config.data.channels}, expected 1 or 3")
+    try:
+        _ = config.data.sides
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     named = [("search.method", config.search.method)]
     named += [(f"paths.methods[{n}]", method) for n, method in enumerate(paths.methods)]
     for key, method in named:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from zarts.config import Config, ConfigError
-from zarts.data.dataset import Dataset, measure
-from zarts.data.loaders import load
-from zarts.data.stream import split
+from zarts.config import Config, ConfigError, DataConfig
+from zarts.data.dataset import DamagedData, Dataset, measure
+from zarts.data.loaders import SIZES, load
+from zarts.data.stream import draw_share, split, stratified
 from zarts.supernet.kernels import Kernels
 from zarts.supernet.network import Supernet
 from zarts.supernet.spaces import SPACES
 
 __all__ = [
+    "data_facts",
+    "data_lines",
     "gpus_of",
     "halves_of",
     "lanes_for",
@@ -123,7 +127,15 @@ def load_dataset(config: Config) -> Dataset:
         ConfigError: If the device is not there or the name is unknown.
         MissingData: If the data set is not there.
     """
-    return _dataset(config.data.name, config.data.downscale, config.device)
+    data = config.data
+    return _dataset(
+        data.name,
+        size=data.sides,
+        channels=data.channels,
+        storage=data.storage,
+        factor=data.downscale,
+        device=config.device,
+    )
 
 
 def parts_of(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
@@ -135,18 +147,81 @@ def parts_of(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
 
 def halves_of(config: Config, dataset: Dataset) -> tuple[Tensor, Tensor]:
     """Indices of D_train and of D_val."""
+    data, labels = config.data, dataset.labels.cpu()
     try:
-        return split(len(dataset.labels), config.data.portion, config.data.subset or None)
+        if data.share == 1:
+            return _split(data, labels, dataset.names)
+        used = draw_share(len(labels), data.share)
+        train, val = _split(data, labels[used], dataset.names)
     except ValueError as error:
-        raise ConfigError(f"data.subset / data.portion: {error}") from error
+        raise ConfigError(f"data.subset / data.portion / data.share: {error}") from error
+    return used[train], used[val]
+
+
+def _split(data: DataConfig, labels: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+    if data.split == "stratified":
+        return stratified(labels, data.portion, data.subset or None, names)
+    return split(len(labels), data.portion, data.subset or None)
+
+
+def data_facts(config: Config) -> dict[str, Any]:
+    """What the data of a config are, for people and for provenance.
+
+    Returns:
+        ``images``, ``pixels`` (``1×96×128 → 3×32×32``), ``classes`` (name or number to its images
+        in D_train and D_val), and ``largest`` where white is another value than 255 in the files.
+    """
+    dataset = load_dataset(config)
+    labels = dataset.labels.cpu()
+    names = dataset.names or tuple(map(str, range(dataset.classes)))
+    counts = [
+        labels[half].bincount(minlength=dataset.classes) for half in halves_of(config, dataset)
+    ]
+    shape = "×".join(map(str, dataset.images.shape[1:]))
+    pixels = shape if dataset.source in ("", shape) else f"{dataset.source} → {shape}"
+    classes = dict(zip(names, torch.stack(counts, dim=1).tolist(), strict=True))
+    facts = {"images": len(labels), "pixels": pixels, "classes": classes}
+    return facts if dataset.largest == 255 else facts | {"largest": dataset.largest}
+
+
+def data_lines(name: str, facts: Mapping[str, Any]) -> list[str]:
+    """The data of a run for its first lines; of a few classes, how many images each has."""
+    classes = facts["classes"]
+    deep = f", white is {facts['largest']:,}" if "largest" in facts else ""
+    lines = [
+        f"data set   {name} (real images, {facts['images']:,}), {len(classes):,} classes, "
+        f"{facts['pixels']}{deep}"
+    ]
+    if name in SIZES:  # classes are folders
+        if len(classes) <= 20:
+            each = [f"{key} {train:,} + {val:,}" for key, (train, val) in classes.items()]
+        else:
+            both = [train + val for train, val in classes.values()]
+            each = [f"{min(both):,} to {max(both):,} images each"]
+        lines.append(f"classes    {', '.join(each)} (D_train + D_val)")
+    for part, half in enumerate(("D_train", "D_val")):
+        if missing := [key for key, counts in classes.items() if not counts[part]]:
+            lines.append(f"warning    {half} has no image of {', '.join(missing[:20])}")
+    return lines
 
 
 @lru_cache(maxsize=1)  # search, grid and paths of one process share the images
-def _dataset(name: str, factor: int, device: str) -> Dataset:
+def _dataset(
+    name: str,
+    *,
+    size: tuple[int, int] | None,
+    channels: int,
+    storage: str,
+    factor: int,
+    device: str,
+) -> Dataset:
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {device!r}, but no CUDA device is here; use --device cpu")
     try:
-        return _downscaled(load(name), factor).to(device)
+        found = load(name, size=size, channels=channels or None, stream=storage == "stream")
+        return _downscaled(found, factor).to(device)
+    except DamagedData as error:  # it names the file
+        raise ConfigError(str(error)) from error
     except ValueError as error:
         raise ConfigError(f"data.name: {error}") from error
 
@@ -159,6 +234,12 @@ def _downscaled(dataset: Dataset, factor: int) -> Dataset:
             f"data.downscale is {factor}, expected at most {min(dataset.images.shape[2:])}, "
             "the side of the images"
         )
+    if dataset.images.device.type == "meta":
+        raise ConfigError(
+            f"data.downscale is {factor}, expected 1 for images that stream from their files; "
+            "use data.size"
+        )
     small = avg_pool2d(dataset.images.float(), factor).round().to(torch.uint8)
     mean, std = measure(small)
-    return dataclasses.replace(dataset, images=small, mean=mean, std=std)
+    source = dataset.source or "×".join(map(str, dataset.images.shape[1:]))
+    return dataclasses.replace(dataset, images=small, mean=mean, std=std, source=source)

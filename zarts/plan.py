@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from zarts.data.stream import Batch
 from zarts.execute import default_workers
 from zarts.inner import single_thread
 from zarts.objective import Bilevel
-from zarts.parts import gpus_of, lanes_for, load_dataset, network_of
+from zarts.parts import data_facts, gpus_of, lanes_for, load_dataset, network_of
 from zarts.supernet.network import Supernet
 
 __all__ = [
@@ -73,6 +74,7 @@ class SearchPlan:
         dataset: Name of the data set.
         images: Its number of images.
         fingerprint: Its content.
+        data: Its classes and pixels, see ``zarts.parts.data_facts``.
     """
 
     iterations: int
@@ -83,6 +85,7 @@ class SearchPlan:
     dataset: str
     images: int
     fingerprint: str
+    data: Mapping[str, Any]
 
 
 def plan_search(config: Config) -> SearchPlan:
@@ -111,6 +114,7 @@ def plan_search(config: Config) -> SearchPlan:
         dataset=problem.dataset.name,
         images=len(problem.dataset.labels),
         fingerprint=problem.dataset.fingerprint,
+        data=data_facts(config),
     )
 
 

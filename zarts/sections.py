@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -54,7 +55,7 @@ class DataConfig:
         name: ``packaged`` or a torchvision data set, see ``zarts.data.loaders``. Where it lies is
             no setting but the environment variable ZARTS_DATA: no run depends on a folder.
         subset: Use the first so many images of each half; 0: all.
-        portion: Share of D_train, by index order (DARTS: one half).
+        portion: Share of D_train (DARTS: one half).
         batch_size: Images per batch of the outer training and of L_val in a search (paper: 64).
         augment: ``standard``: random crop with padding 4 and horizontal flip, on both halves as in
             DARTS; ``none``.
@@ -66,6 +67,17 @@ class DataConfig:
             ``drop``; ``keep``: ω is trained on a smaller last batch in every epoch, and "all of
             D_val" is all of it, every image counting the same. A single image joins the batch
             before. Inner batches and those that candidates are scored on in a search are whole.
+        split: How D_train and D_val are cut: ``order``: by index, as DARTS does; ``stratified``:
+            each class by index, so that both have every class. The commands ask for the latter
+            where ``name`` is ``folder`` and nobody names one.
+        share: Share of the images that is used at all, drawn at random (ImageNet: a quarter).
+        size: Side in pixels to which images of ``folder`` and ``imagenet`` are brought, or
+            HEIGHTxWIDTH: they are scaled until they cover it and the centre is cut out; 0: 32 for
+            ``folder``, 224 for ``imagenet``.
+        channels: Of images of ``folder`` and ``imagenet``: 3, or 1 for grey; 0: 3.
+        storage: Images of ``folder`` and ``imagenet`` are all in ``memory``, or ``stream`` from
+            their files batch by batch, which the commands ask for where ``name`` is ``imagenet``
+            and nobody names one.
     """
 
     name: str = "packaged"
@@ -76,6 +88,30 @@ class DataConfig:
     cutout: int = 0
     downscale: int = 1
     last_batch: Literal["drop", "keep"] = later("drop")
+    split: Literal["order", "stratified"] = later("order")
+    share: float = later(1.0)
+    size: str | float = later(0.0)
+    channels: int = later(0)
+    storage: Literal["memory", "stream"] = later("memory")
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Height and width that ``size`` asks for; None: the data set's own.
+
+        Raises:
+            ValueError: If it is no size.
+        """
+        if self.size == 0:
+            return None
+        text = f"{self.size:g}" if isinstance(self.size, float) else self.size
+        found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text)
+        height, width = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if min(height, width) < 1:
+            raise ValueError(
+                f"data.size is {self.size!r}, expected a side from 1 to 9999 such as 96, or "
+                "HEIGHTxWIDTH such as 96x128"
+            )
+        return height, width
 
 
 @dataclass(frozen=True)

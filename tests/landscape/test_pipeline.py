@@ -86,7 +86,7 @@ def test_facts_are_those_of_the_snapshot(finished: Finished) -> None:
     assert (figure.facts["images"], figure.facts["val_images"]) == (8000, 32)
 
 
-@pytest.mark.parametrize(("batches", "size", "images"), [(0, 32, 64), (0, 20, 60), (2, 20, 40)])
+@pytest.mark.parametrize(("batches", "size", "images"), [(0, 32, 64), (0, 20, 64), (2, 20, 40)])
 def test_the_images_of_l_val_are_counted(
     tmp_path: Path, batches: int, size: int, images: int
 ) -> None:

@@ -241,7 +241,7 @@ def _largest(paths: tuple[Path, ...]) -> int:
 
 
 def _deep(path: Path, picture: Image) -> NDArray[np.float64] | None:
-    """The pixels of an image of more than eight bits, (h, w) or (h, w, 3); None for others."""
+    """The pixels (h, w) of a grey image of more than eight bits; None for others."""
     if picture.mode == "F":
         raise DamagedData(f"{path} has pixels that are no whole numbers; save it with 8 or 16 bits")
     if picture.mode.startswith("I"):
@@ -249,14 +249,6 @@ def _deep(path: Path, picture: Image) -> NDArray[np.float64] | None:
         if pixels.min() < 0:
             raise DamagedData(f"{path} has pixels below 0; shift them to 0 or more")
         return pixels
-    # colours of 16 bits, of which PIL would keep the upper eight
-    raw = [tile[3] for tile in getattr(picture, "tile", ()) if picture.format == "PNG"]
-    if raw and str(raw[0]).endswith(";16B"):
-        from torchvision.io import ImageReadMode, decode_png
-
-        content = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
-        colours: Tensor = decode_png(content, ImageReadMode.RGB)
-        return np.asarray(colours.to(torch.float64).permute(1, 2, 0))
     return None
 
 

@@ -23,7 +23,7 @@ from zarts.data.dataset import DamagedData, Dataset, MissingData, Statistics, fr
 from zarts.data.folders import CURE, read_folder
 from zarts.data.make_packaged import IMAGES, LABELS
 
-__all__ = ["NAMES", "DamagedData", "Dataset", "MissingData", "load"]
+__all__ = ["NAMES", "SIZES", "DamagedData", "Dataset", "MissingData", "load"]
 
 # Mean and standard deviation per channel of [0, 1] pixels. CIFAR-10, CIFAR-100 and SVHN: as in
 # quark0/darts and automl/RobustDARTS; Fashion-MNIST: of its 60,000 training images; ImageNet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, lru_cache
 
@@ -12,7 +13,7 @@ from zarts import rng
 from zarts.data.augment import NONE, SEARCH, Augmentation
 from zarts.data.dataset import Dataset
 
-__all__ = ["Batch", "Stream", "split"]
+__all__ = ["Batch", "Stream", "draw_share", "split", "stratified"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,76 @@ def split(n: int, portion: float = 0.5, subset: int | None = None) -> tuple[Tens
     if smaller == 0:
         raise ValueError(f"{n} images at portion={portion} leave one part empty; use more images")
     return parts[0][:subset], parts[1][:subset]
+
+
+def stratified(
+    labels: Tensor,
+    portion: float = 0.5,
+    subset: int | None = None,
+    names: Sequence[str] = (),
+) -> tuple[Tensor, Tensor]:
+    """Splits the images of every class in two by index order; no class is in one part alone.
+
+    In each part the classes are spread evenly, so that its first images, which a landscape is
+    scored on and ``subset`` keeps, hold every class in its proportion.
+
+    Args:
+        labels: (n,) int64 on the CPU.
+        portion: Share of D_train in each class, rounded down, but one image at least in each part.
+        subset: Use only the first so many images of each part.
+        names: Of the classes, for the error.
+
+    Returns:
+        (train indices, val indices), int64 on the CPU; they never overlap.
+
+    Raises:
+        ValueError: If a part lacks a class, or is smaller than ``subset``.
+    """
+    split(len(labels), portion, None)
+    spread: tuple[list[Tensor], list[Tensor]] = ([], [])
+    where: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for label in labels.unique().tolist():
+        members = torch.nonzero(labels == label).flatten()
+        if len(members) < 2:
+            raise ValueError(
+                f"class {repr(names[label]) if names else label} has one image, so it would be "
+                "missing in D_train or D_val; add images, or leave the class out"
+            )
+        first = min(max(int(len(members) * portion), 1), len(members) - 1)
+        for part, half in enumerate((members[:first], members[first:])):
+            where[part].append(half)
+            spread[part].append((torch.arange(len(half)).double() + 0.5) / len(half))
+    # a stable sort: among equals the lower class comes first
+    halves = [
+        torch.cat(indices)[torch.cat(places).argsort(stable=True)]
+        for indices, places in zip(where, spread, strict=True)
+    ]
+    smaller = min(map(len, halves))
+    if subset is not None:
+        if not 1 <= subset <= smaller:
+            raise ValueError(
+                f"got subset={subset}, expected 1 to {smaller}, the smaller part of "
+                f"{len(labels)} images; choose a smaller subset or leave it out"
+            )
+        halves = [half[:subset] for half in halves]
+        if any(len(labels[half].unique()) < len(where[0]) for half in halves):
+            raise ValueError(
+                f"the first {subset} images of a part do not hold every class; choose a larger "
+                "subset or leave it out"
+            )
+    return halves[0], halves[1]
+
+
+def draw_share(n: int, share: float) -> Tensor:
+    """Draws a share of n images: their indices in random order, the same for every seed of a run.
+
+    Raises:
+        ValueError: If that is fewer than two images.
+    """
+    count = round(n * share)
+    if count < 2:
+        raise ValueError(f"share={share} of {n} images is {count}; choose a larger share")
+    return torch.randperm(n, generator=rng.generator(0, "share"))[:count]
 
 
 @dataclass(frozen=True, eq=False)

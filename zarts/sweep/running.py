@@ -99,6 +99,7 @@ def make_run(search: Search, plan: SearchPlan, command: Sequence[str]) -> Proble
         "seed": config.seed,
         "device": config.device,
         "data_fingerprint": plan.fingerprint,
+        "data": plan.data,
     }
     made = provenance(command) | facts
     deadline = time.monotonic() + CREATE_SECONDS
