@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from landscape.figures import player
 from landscape.figures.curves import losses
-from landscape.figures.words import Row, command, path_rows, surface_rows, takeaway
+from landscape.figures.words import Row, caption, command, path_rows, surface_rows, takeaway
 from landscape.record import Figure1, Status
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ table { border-collapse: collapse; margin: 1rem 0; font-size: 14px; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #d9dce3; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 pre { background: #f4f5f8; padding: .8rem; overflow: auto; }
+.caption { font-size: 13px; color: #5a6070; }
 """
+STYLE = PAGE + player.STYLE
+START = 'player(document.body, () => document.getElementById("figure-1"));'
 
 
 def cell(text: str) -> str:
@@ -60,7 +64,7 @@ def to_csv(record: Figure1) -> str:
 
 
 def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
-    """A page that works offline: the figure with plotly inside, the tables, and their origin.
+    """A page that works offline: the playable figure with plotly inside, tables, and their origin.
 
     Args:
         figure: Made of the record by ``figure_1``.
@@ -72,7 +76,9 @@ def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | Non
     """
     config = {"displaylogo": False, "responsive": True}
     shared = {"full_html": False, "config": config, "auto_play": False}
-    charts = figure.to_html(include_plotlyjs=True, div_id="figure-1", **shared)
+    charts = bare(figure).to_html(include_plotlyjs=True, div_id="figure-1", **shared)
+    charts += f"{player.MARKUP}<script>{player.SCRIPT}{START}</script>"
+    charts += f'<p class="caption">{escape(caption(record))}</p>'
     if record.paths:
         charts += losses(record).to_html(include_plotlyjs=False, div_id="losses", **shared)
     origin = json.dumps(
@@ -83,7 +89,7 @@ def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | Non
     )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Figure 1 of {escape(record.name)}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>{PAGE}</style>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>
 </head><body>
 <h1>First-order and exact landscape</h1>
 <p>{escape(takeaway(record, inner_steps))}</p>
@@ -94,6 +100,19 @@ def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | Non
 <details><summary>Configuration and provenance</summary><pre>{escape(origin)}</pre></details>
 </body></html>
 """
+
+
+def bare(figure: go.Figure) -> go.Figure:
+    """The figure without the caption inside it, which a narrow page would clip."""
+    import plotly.graph_objects as go
+
+    copy = go.Figure(figure)
+    kept = [note for note in copy.layout.annotations if note.name != "caption"]
+    if len(kept) < len(copy.layout.annotations):
+        copy.layout.height -= copy.layout.margin.b - copy.layout.meta["below"]
+        copy.layout.margin.b = copy.layout.meta["below"]
+        copy.layout.annotations = kept
+    return copy
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landscape.figures.partial import lost, stage
+from landscape.figures.scale import Levels, flat, levels
 from landscape.measure import Ending, Minimum, read
 from landscape.record import Figure1, Surface
 
@@ -20,6 +22,7 @@ __all__ = [
     "LIGHT",
     "Ink",
     "Levels",
+    "Scale",
     "Style",
     "axis_title",
     "choose",
@@ -27,6 +30,7 @@ __all__ = [
     "levels",
     "panel_title",
     "path_label",
+    "scales",
     "starred",
     "style",
     "subtitle",
@@ -34,6 +38,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Ranges = tuple[tuple[float, float], tuple[float, float]]  # of the x and the y axis
+Scale = Literal["shared", "own"]  # of the panels
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,11 @@ class Style:
     dash: str
 
 
-# Okabe-Ito colours with at least 3:1 contrast on white and on black. Gradient methods share blue.
+# Okabe-Ito colours with at least 3:1 contrast on white and on black. Gradient methods share blue,
+# in two shades of it.
 STYLES = {
-    "darts-1": Style("DARTS-1st", "#0072B2", "circle", "solid"),
-    "darts-2": Style("DARTS-2nd", "#0072B2", "cross", "dot"),
+    "darts-1": Style("DARTS-1st", "#00619E", "circle", "solid"),
+    "darts-2": Style("DARTS-2nd", "#4098D7", "cross", "dot"),
     "zarts-rs": Style("ZARTS-RS", "#D55E00", "triangle-up", "solid"),
     "zarts-mgs": Style("ZARTS-MGS", "#009E73", "square", "solid"),
     "zarts-gld": Style("ZARTS-GLD", "#CC79A7", "diamond", "solid"),
@@ -58,6 +64,8 @@ COLORMAP = "viridis"
 STAR = "#FFD54A"
 PENDING, VEIL = (228, 228, 228), 0.6  # not computed yet: a grey that lets a coarser level through
 LOST = "#9a9a9a"  # computed and without a number
+OVER = "#e6447a"  # above the highest level: no colour of the map
+LINE, CASING = 2.0, 0.8  # widths in points: of a path, and of the white beyond it on each side
 
 
 def style(method: str) -> Style:
@@ -79,69 +87,23 @@ LIGHT = Ink("plotly_white", "#ffffff", "#1f2430", "#d9dce3")
 DARK = Ink("plotly_dark", "rgba(0,0,0,0)", "#e6e8ee", "#3a3f4b")
 
 
-@dataclass(frozen=True)
-class Levels:
-    """Contour levels shared by all panels.
+def scales(
+    surfaces: Sequence[Surface],
+    log: bool = False,
+    count: int | Sequence[float] = 22,
+    zmax: float | None = None,
+    scale: Scale = "shared",
+) -> list[Levels]:
+    """The levels of each surface: the same for all of them, or its own ones.
 
-    Attributes:
-        start: Lowest level, in the drawn quantity.
-        stop: Highest level.
-        step: Distance between levels.
-        log: Whether the drawn quantity is log10 of ``loss - floor``.
-        floor: Subtracted before the logarithm.
+    Raises:
+        ValueError: If ``scale`` is neither, or ``levels`` refuses.
     """
-
-    start: float
-    stop: float
-    step: float
-    log: bool = False
-    floor: float = 0.0
-
-    @property
-    def values(self) -> Floats:
-        """All levels (n,), in the drawn quantity."""
-        count = round((self.stop - self.start) / self.step)
-        values: Floats = self.start + self.step * np.arange(count + 1.0)
-        return values
-
-    @property
-    def decimals(self) -> int:
-        """Digits after the point that tell the levels apart."""
-        return max(0, int(np.ceil(-np.log10(self.step) - 1e-9)))
-
-    def drawn(self, loss: Floats) -> Floats:
-        """The drawn quantity of losses of any shape."""
-        return np.log10(loss - self.floor) if self.log else loss
-
-    def loss(self, drawn: Floats) -> Floats:
-        """The loss of a drawn quantity: the inverse of ``drawn``."""
-        return 10**drawn + self.floor if self.log else drawn
-
-
-def levels(surfaces: Sequence[Surface], log: bool = False, count: int = 22) -> Levels:
-    """Levels for all surfaces together: round numbers, in steps of 1, 2 or 5 times a power of ten.
-
-    Args:
-        surfaces: What will be drawn side by side.
-        log: Levels that are even in the logarithm of the loss above the lowest one. One per cent
-            of the range is added, so that the lowest point itself has a logarithm.
-        count: About how many.
-    """
-    finite = np.concatenate([surface.loss[np.isfinite(surface.loss)] for surface in surfaces])
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):  # constant, or nothing at all
-        half = max(abs(low), 1e-3) / 100
-        return Levels(low - half, low + half, half)
-    floor = low - (high - low) / 100 if log else 0.0
-    if log:
-        low, high = float(np.log10(low - floor)), float(np.log10(high - floor))
-    power = 10.0 ** np.floor(np.log10((high - low) / count))
-    step = (
-        min((1, 2, 5, 10), key=lambda nice: abs(np.log(nice * power * count / (high - low))))
-        * power
-    )
-    start, stop = np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
-    return Levels(float(start), float(stop), float(step), log, floor)
+    if scale not in get_args(Scale):
+        raise ValueError(f"scale = {scale!r}, expected one of {get_args(Scale)}")
+    if scale == "own":
+        return [levels([surface], log, count, zmax) for surface in surfaces]
+    return [levels(surfaces, log, count, zmax)] * len(surfaces)
 
 
 def choose(record: Figure1, inner_steps: Sequence[int] | None = None) -> tuple[Surface, ...]:
@@ -167,13 +129,13 @@ def panel_title(surface: Surface, record: Figure1) -> str:
     return names.get(surface.inner_steps, f"{words}, M = {surface.inner_steps}")
 
 
-def subtitle(surface: Surface) -> list[str]:
-    """The minimum of a panel and what is missing from it: short lines."""
+def subtitle(surface: Surface, levels: Levels, scale: Scale = "shared") -> list[str]:
+    """The minimum of a panel, what is missing from it or beyond its levels: short lines."""
     reading, partial = read(surface), stage(surface)
     low = reading.minimum
     if low is None:
         lines = ["no finite loss"]
-    elif reading.span == 0:
+    elif flat(surface):
         lines = [f"constant {low.loss:.4f}"]
     else:
         lines = [f"★ {low.loss:.4f} at ({low.x:.2f}, {low.y:.2f})".replace("-", "−")]
@@ -184,13 +146,17 @@ def subtitle(surface: Surface) -> list[str]:
         lines.append(str(partial))
     if count := lost(surface):
         lines.append(f"{count} without a number")
+    if count := levels.above(surface):
+        points = "1 point" if count == 1 else f"{count} points"
+        lines.append(f"{points} above {levels.label(levels.stop)}, in red")
+    if scale == "own":
+        lines.append("colours of this panel only")
     return lines
 
 
 def starred(surface: Surface) -> Minimum | None:
     """The point that gets the star; none on a constant surface, where every point is as low."""
-    reading = read(surface)
-    return reading.minimum if reading.span > 0 else None
+    return None if flat(surface) else read(surface).minimum
 
 
 def path_label(end: Ending, ranges: Ranges) -> str:

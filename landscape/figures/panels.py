@@ -8,15 +8,18 @@ from textwrap import wrap
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 from plotly.subplots import make_subplots
 
 from landscape.figures import look, words
-from landscape.figures.look import Ink, Levels
+from landscape.figures.look import Ink, Levels, Scale
 from landscape.figures.partial import stage
-from landscape.figures.paths import add_frames, add_paths
+from landscape.figures.paths import add_paths
 from landscape.record import Figure1, Status, Surface
 
 __all__ = ["figure_1"]
+
+LINE, LEGEND, BELOW = 17, 45, 58  # pixels: a line of a title, two rows of entries, an axis's title
 
 
 def figure_1(
@@ -26,8 +29,13 @@ def figure_1(
     log: bool = False,
     dark: bool = False,
     caption: bool = True,
+    levels: int | Sequence[float] = 22,
+    zmax: float | None = None,
+    scale: Scale = "shared",
 ) -> go.Figure:
-    """Fig. 1 of the paper: surfaces side by side, the paths on each, the steps playable.
+    """Fig. 1 of the paper: surfaces side by side, the paths on each.
+
+    ``to_html`` and the page play the steps; what they need is in the figure's ``meta``.
 
     Args:
         record: What a run holds.
@@ -35,38 +43,50 @@ def figure_1(
         log: Colours and levels even in the logarithm of the loss above the lowest one.
         dark: For a dark page.
         caption: Whether the settings stand under the figure.
+        levels: About how many contour levels, or the losses that get one, increasing.
+        zmax: No level is above this loss. What is above the highest level is marked and counted;
+            by default those are the points far above all others.
+        scale: One scale for all panels, or for each its ``own``, which the figure then says.
 
     Raises:
-        ValueError: If the record has no surface, or not the asked one.
+        ValueError: If the record has no surface, or not the asked one, or levels are none.
     """
     surfaces = look.choose(record, inner_steps)
-    shared, ink = look.levels(surfaces, log), look.DARK if dark else look.LIGHT
+    each = look.scales(surfaces, log, levels, zmax, scale)
+    ink = look.DARK if dark else look.LIGHT
+    titles = [
+        [f"<b>{look.panel_title(surface, record)}</b>", *look.subtitle(surface, own, scale)]
+        for surface, own in zip(surfaces, each, strict=True)
+    ]
     figure = make_subplots(
         rows=1,
         cols=len(surfaces),
         shared_xaxes="all",
         shared_yaxes="all",
-        horizontal_spacing=0.05,
-        subplot_titles=[
-            f"<b>{look.panel_title(surface, record)}</b><br>" + "<br>".join(look.subtitle(surface))
-            for surface in surfaces
-        ],
+        horizontal_spacing=0.05 if scale == "shared" else 0.16,
+        subplot_titles=["<br>".join(lines).replace(" · ", "<br>") for lines in titles],
     )
     figure.update_annotations(font={"size": 13})
-    for col, surface in enumerate(surfaces, start=1):
-        figure.add_traces(ground(surface, shared), rows=1, cols=col)
-    moving = add_paths(figure, record, surfaces)
+    above = LEGEND + LINE * max(note.text.count("<br>") + 1 for note in figure.layout.annotations)
+    for col, (surface, own) in enumerate(zip(surfaces, each, strict=True), start=1):
+        axis = f"coloraxis{col}" if scale == "own" and col > 1 else "coloraxis"
+        figure.add_traces(ground(surface, own, axis), rows=1, cols=col)
+    figure.layout.meta = {"steps": []}
+    add_paths(figure, record, surfaces)
     for col, surface in enumerate(surfaces, start=1):
         figure.add_traces(star(surface), rows=1, cols=col)
-    add_frames(figure, record, moving)
     dress_axes(figure, record, surfaces, ink)
-    dress(figure, shared, ink)
+    for col, own in enumerate(each if scale == "own" else each[:1], start=1):
+        add_bar(figure, own, col if scale == "own" else 0)
+    dress(figure, ink, above)
     if caption:
         add_caption(figure, words.caption(record))
     return figure
 
 
-def ground(surface: Surface, shared: Levels) -> list[go.Contour | go.Heatmap | go.Scatter]:
+def ground(
+    surface: Surface, shared: Levels, axis: str
+) -> list[go.Contour | go.Heatmap | go.Scatter]:
     """What lies below the paths: contours, and cells where there is no number.
 
     Of an unfinished surface the contours are those of its finest finished level, below all else
@@ -75,10 +95,10 @@ def ground(surface: Surface, shared: Levels) -> list[go.Contour | go.Heatmap | g
     """
     partial = stage(surface)
     if partial is None:
-        return [contour(surface, shared), *missing(surface)]
+        return [contour(surface, shared, axis), *missing(surface)]
     below: list[go.Contour] = []
     if partial.grid is not None:
-        preview = contour(partial.grid, shared)
+        preview = contour(partial.grid, shared, axis)
         preview.update(zorder=-1, hoverinfo="skip", hovertemplate=None)
         preview.contours.showlabels = False  # the points would cover half of each
         below = [preview]
@@ -94,8 +114,8 @@ def points(surface: Surface, shared: Levels) -> go.Heatmap:
         z=shared.drawn(loss).astype(np.float32),
         customdata=loss,
         zmin=shared.start,  # the colour axis is for contours alone: a bar of both is neither's
-        zmax=shared.stop,
-        colorscale=look.COLORMAP,
+        zmax=ceiling(shared),
+        colorscale=colours(shared, 1 - shared.step / (ceiling(shared) - shared.start)),
         showscale=False,
         hoverongaps=False,
         hovertemplate=(
@@ -106,7 +126,7 @@ def points(surface: Surface, shared: Levels) -> go.Heatmap:
     )
 
 
-def contour(surface: Surface, shared: Levels) -> go.Contour:
+def contour(surface: Surface, shared: Levels, axis: str) -> go.Contour:
     """The filled, labelled contours of one surface."""
     label = f"M = {surface.inner_steps}"
     loss = np.where(np.isfinite(surface.loss), surface.loss, np.nan)
@@ -117,16 +137,16 @@ def contour(surface: Surface, shared: Levels) -> go.Contour:
         customdata=loss,
         connectgaps=False,
         autocontour=False,
-        coloraxis="coloraxis",
+        coloraxis=axis,
         contours={
             "start": shared.start,
             "end": shared.stop,
             "size": shared.step,
-            "showlabels": not shared.log,  # a label would show the logarithm
+            "showlabels": shared.even,  # else a label would show what is drawn, not the loss
             "labelformat": f".{shared.decimals}f",
             "labelfont": {"size": 11, "color": "#ffffff"},
         },
-        line={"width": 0.7, "color": "rgba(255,255,255,0.75)"},
+        line={"width": 0.7, "color": "rgba(255,255,255,0.75)", "smoothing": 0},  # as in print
         hovertemplate=(
             f"x %{{x:.3f}} · y %{{y:.3f}}<br><b>loss %{{customdata:.4f}}</b><extra>{label}</extra>"
         ),
@@ -196,6 +216,8 @@ def dress_axes(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface], 
     """Equal units on both axes, as the directions are orthonormal; titles say how long one is."""
     horizontal, vertical = look.extent(record, surfaces)
     pad = [0.02 * (high - low or 1.0) for low, high in (horizontal, vertical)]
+    aspect = pad[1] / pad[0]
+    figure.layout.meta |= {"aspect": aspect, "below": BELOW}
     shared = {"constrain": "domain", "zeroline": False, "gridcolor": ink.grid, "ticks": "outside"}
     figure.update_xaxes(
         range=[horizontal[0] - pad[0], horizontal[1] + pad[0]],
@@ -209,36 +231,61 @@ def dress_axes(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface], 
     figure.update_yaxes(title=title, scaleanchor="x", col=1)  # the other panels match the first
 
 
-def dress(figure: go.Figure, shared: Levels, ink: Ink) -> None:
-    """Template, colour bar and legend."""
-    ticks = shared.values[:: max(1, len(shared.values) // 9)]
-    labels = [f"{value:.{shared.decimals}f}" for value in ticks]
-    if shared.log:
-        labels = [f"{value:.4g}" for value in shared.loss(ticks)]
+def ceiling(shared: Levels) -> float:
+    """The end of the colours, in the drawn quantity: one step more where points are above."""
+    return shared.stop + shared.step if shared.over else shared.stop
+
+
+def colours(shared: Levels, share: float) -> list[list[float | str]]:
+    """A colour scale that ends in the mark of what is above the highest level, if anything is.
+
+    Args:
+        shared: The levels.
+        share: Where the mark begins on the scale, from 0 to 1.
+    """
+    scale = [[float(place), color] for place, color in get_colorscale(look.COLORMAP)]
+    if not shared.over:
+        return scale
+    return [[place * share, color] for place, color in scale] + [[share, look.OVER], [1, look.OVER]]
+
+
+def add_bar(figure: go.Figure, shared: Levels, col: int) -> None:
+    """The colour axis and its bar: of all panels for column 0, else of that one."""
+    ticks = list(shared.values[:: max(1, len(shared.values) // 9)])
+    labels = [shared.label(tick) for tick in ticks]
+    if shared.over:
+        ticks, labels = [*ticks, ceiling(shared)], [*labels, "above"]
+    place = {"x": figure.layout[f"xaxis{col if col > 1 else ''}"].domain[1] + 0.005} if col else {}
+    half = 0.5 / len(shared.values)  # plotly centres one band beyond the levels on each end
+    figure.layout[f"coloraxis{col if col > 1 else ''}"] = {
+        "colorscale": colours(shared, 1 - half),
+        "cmin": shared.start,
+        "cmax": ceiling(shared),
+        "colorbar": {
+            "title": {
+                "text": "validation<br>loss" + (" (log)" if shared.log else ""),
+                "font": {"size": 12},
+            },
+            "tickvals": ticks,
+            "ticktext": labels,
+            "thickness": 14,
+            "len": 1.0,
+            **place,
+        },
+    }
+
+
+def dress(figure: go.Figure, ink: Ink, top: int) -> None:
+    """Template, margins and legend."""
     figure.update_layout(
         template=ink.template,
         colorway=["#0072B2", "#D55E00", "#009E73", "#CC79A7"],
         paper_bgcolor=ink.paper,
         plot_bgcolor=ink.paper,
         font={"family": "sans-serif", "size": 13, "color": ink.text},
-        height=655,
-        margin={"l": 70, "r": 20, "t": 125, "b": 150},
+        height=top + 400 + BELOW,
+        margin={"l": 70, "r": 20, "t": top, "b": BELOW},
         hovermode="closest",
-        coloraxis={
-            "colorscale": look.COLORMAP,
-            "cmin": shared.start,
-            "cmax": shared.stop,
-            "colorbar": {
-                "title": {
-                    "text": "validation<br>loss" + (" (log)" if shared.log else ""),
-                    "font": {"size": 12},
-                },
-                "tickvals": ticks,
-                "ticktext": labels,
-                "thickness": 14,
-                "len": 1.0,
-            },
-        },
         legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
     )
 
@@ -252,12 +299,13 @@ def add_caption(figure: go.Figure, text: str) -> None:
         yref="paper",
         x=0,
         y=0,
-        yshift=-150,
+        yshift=-BELOW,
         xanchor="left",
         yanchor="top",
         align="left",
         showarrow=False,
         font={"size": 11},
+        name="caption",  # by which a page finds it: there it is text
     )
-    more = 15 * max(0, len(lines) - 3)
-    figure.update_layout(margin={"b": 205 + more}, height=710 + more)
+    more = 15 * len(lines) + 10
+    figure.update_layout(margin={"b": BELOW + more}, height=figure.layout.height + more)

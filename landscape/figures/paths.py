@@ -1,4 +1,4 @@
-"""Paths of optimizers over a surface, and the frames that play them."""
+"""Paths of optimizers over a surface, and what is needed to play them."""
 
 from __future__ import annotations
 
@@ -9,47 +9,45 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from landscape.figures.look import extent, path_label, style
+from landscape.figures.look import CASING, LINE, extent, path_label, style
 from landscape.measure import endings
 from landscape.record import Figure1, Path, Surface
 
-__all__ = ["add_frames", "add_paths"]
+__all__ = ["add_paths"]
 
 Floats = NDArray[np.float64]
+FRAMES = 200  # the player shows no more steps than these, and as many arrows: more are no help
+PIXELS = 96 / 72  # in a point
 
 
-def add_paths(
-    figure: go.Figure, record: Figure1, surfaces: Sequence[Surface]
-) -> list[tuple[int, Floats, bool]]:
-    """Draws every path on every panel.
+def add_paths(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface]) -> None:
+    """Draws every path on every panel, and adds to ``meta`` what the player needs of them.
 
-    Returns:
-        For each moving trace its index, the points of its path (n, 2), and whether it shows
-        the last one only.
+    ``meta["steps"]`` are the steps it shows. ``meta["paths"]`` are the points of each path, ``x``
+    and ``y``, and the indices of the traces that show them: ``lines`` up to a step, ``heads`` the
+    point of that step.
     """
-    moving: list[tuple[int, Floats, bool]] = []
     ends = endings(record)
     ranges, target = extent(record, surfaces), record.surfaces[-1].inner_steps
+    played = []
+    for end in ends:
+        x, y = end.path.xy[: end.step + 1].T.tolist()
+        played.append({"x": x, "y": y, "lines": [], "heads": []})
     for col in range(1, len(surfaces) + 1):
-        for end in ends:
-            points = end.path.xy[: end.step + 1]
-            casing, line, head = path_traces(end.path, points, target)
+        for end, player in zip(ends, played, strict=True):
+            casing, line, head = path_traces(end.path, end.path.xy[: end.step + 1], target)
             head.update(name=escape(path_label(end, ranges)), showlegend=col == 1)
             first = len(figure.data)
             figure.add_traces([casing, line, head], rows=1, cols=col)
-            moving += [
-                (first, points, False),
-                (first + 1, points, False),
-                (first + 2, points, True),
-            ]
-        starts = (
-            np.unique(np.array([end.path.xy[0] for end in ends]), axis=0)
-            if ends
-            else np.empty((0, 2))
-        )
-        for x, y in starts:
-            figure.add_trace(start(float(x), float(y)), row=1, col=col)
-    return moving
+            player["lines"] += [first, first + 1]
+            player["heads"] += [first + 2]
+        if ends:
+            starts = np.unique(np.array([end.path.xy[0] for end in ends]), axis=0)
+            figure.add_trace(start(starts, shown=col == 1), row=1, col=col)
+    if ends:
+        last = max(end.step for end in ends)
+        steps = np.linspace(0, last, min(last + 1, FRAMES)).round().astype(int).tolist()
+        figure.layout.meta |= {"steps": steps, "paths": played}
 
 
 def path_traces(path: Path, points: Floats, target: int) -> tuple[go.Scatter, ...]:
@@ -69,7 +67,7 @@ def path_traces(path: Path, points: Floats, target: int) -> tuple[go.Scatter, ..
         x=x,
         y=y,
         mode="lines",
-        line={"color": "#ffffff", "width": 6},
+        line={"color": "#ffffff", "width": PIXELS * (LINE + 2 * CASING)},
         hoverinfo="skip",
         name=label,
         **shared,
@@ -78,11 +76,12 @@ def path_traces(path: Path, points: Floats, target: int) -> tuple[go.Scatter, ..
         x=x,
         y=y,
         mode="lines+markers",
-        line={"color": look.color, "width": 2.5, "dash": look.dash},
+        line={"color": look.color, "width": PIXELS * LINE, "dash": look.dash},
         marker={
             "symbol": "arrow",
             "angleref": "previous",
             "size": np.where(steps == 0, 0, 11),
+            "maxdisplayed": FRAMES,
             "color": look.color,
             "line": {"width": 0.5, "color": "#ffffff"},
         },
@@ -95,7 +94,7 @@ def path_traces(path: Path, points: Floats, target: int) -> tuple[go.Scatter, ..
         x=x[-1:],
         y=y[-1:],
         mode="lines+markers",  # the line is for the legend
-        line={"color": look.color, "width": 2.5, "dash": look.dash},
+        line={"color": look.color, "width": PIXELS * LINE, "dash": look.dash},
         marker={
             "symbol": look.symbol,
             "size": 13,
@@ -108,15 +107,12 @@ def path_traces(path: Path, points: Floats, target: int) -> tuple[go.Scatter, ..
     return casing, line, head
 
 
-def start(x: float, y: float) -> go.Scatter:
-    """The hollow mark of a starting point."""
+def start(points: Floats, *, shown: bool) -> go.Scatter:
+    """The hollow marks of starting points (n, 2); the word stands in the legend if ``shown``."""
     return go.Scatter(
-        x=[x],
-        y=[y],
-        mode="markers+text",
-        text=["start"],
-        textposition="top center",
-        textfont={"color": "#ffffff", "size": 12, "shadow": "0 0 3px #333333, 0 0 2px #333333"},
+        x=points[:, 0],
+        y=points[:, 1],
+        mode="markers",
         marker={
             "symbol": "circle",
             "size": 11,
@@ -124,64 +120,6 @@ def start(x: float, y: float) -> go.Scatter:
             "line": {"width": 2, "color": "#000000"},
         },
         hoverinfo="skip",
-        showlegend=False,
+        showlegend=shown,
         name="start",
-    )
-
-
-def add_frames(figure: go.Figure, record: Figure1, moving: list[tuple[int, Floats, bool]]) -> None:
-    """One frame per optimizer step with the moving traces only, a slider and two buttons."""
-    if not moving:
-        return
-    last = max(len(points) for _, points, _ in moving) - 1
-    frames = []
-    for step in range(last + 1):
-        shown = [
-            points[: step + 1][-1:] if head else points[: step + 1] for _, points, head in moving
-        ]
-        data = [go.Scatter(x=part[:, 0], y=part[:, 1]) for part in shown]
-        frames.append(go.Frame(name=str(step), traces=[index for index, _, _ in moving], data=data))
-    figure.frames = frames
-    # With redraw off, contours and heat maps vanish from a panel as soon as its scatters move, so
-    # every frame redraws (plotly/plotly.js#4491); it still carries no surface.
-    at_once = {
-        "frame": {"duration": 0, "redraw": True},
-        "mode": "immediate",
-        "transition": {"duration": 0},
-    }
-    playing = {
-        "frame": {"duration": 450, "redraw": True},
-        "mode": "immediate",
-        "transition": {"duration": 0},
-    }
-    figure.update_layout(
-        sliders=[
-            {
-                "active": last,
-                "currentvalue": {"prefix": "optimizer step ", "font": {"size": 12}},
-                "pad": {"t": 70, "l": 125},
-                "x": 0,
-                "len": 1,
-                "steps": [
-                    {"label": str(step), "method": "animate", "args": [[str(step)], at_once]}
-                    for step in range(last + 1)
-                ],
-            }
-        ],
-        updatemenus=[
-            {
-                "type": "buttons",
-                "direction": "left",
-                "x": 0,
-                "xanchor": "left",
-                "y": 0,
-                "yanchor": "top",
-                "pad": {"t": 88},
-                "showactive": False,
-                "buttons": [
-                    {"label": "▶ Play", "method": "animate", "args": [None, playing]},
-                    {"label": "❚❚", "method": "animate", "args": [[None], at_once]},
-                ],
-            }
-        ],
     )

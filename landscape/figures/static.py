@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from landscape.figures import look, words
-from landscape.figures.look import Floats, Levels
+from landscape.figures.look import Floats, Levels, Scale
 from landscape.figures.partial import stage
 from landscape.measure import endings
 from landscape.record import Figure1, Status, Surface
@@ -19,6 +19,7 @@ from landscape.record import Figure1, Status, Surface
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 __all__ = ["static"]
@@ -44,6 +45,9 @@ def static(
     *,
     log: bool = False,
     caption: bool = True,
+    levels: int | Sequence[float] = 22,
+    zmax: float | None = None,
+    scale: Scale = "shared",
 ) -> bytes:
     """The bytes of a picture file; the same record gives the same bytes.
 
@@ -53,9 +57,13 @@ def static(
         inner_steps: M of the panels from left to right; by default first-order and exact.
         log: Colours and levels even in the logarithm of the loss above the lowest one.
         caption: Whether the settings stand under the figure.
+        levels: About how many contour levels, or the losses that get one, increasing.
+        zmax: No level is above this loss. What is above the highest level is marked and counted;
+            by default those are the points far above all others.
+        scale: One scale for all panels, or for each its ``own``, which the figure then says.
 
     Raises:
-        ValueError: If the record has no surface, or not the asked one.
+        ValueError: If the record has no surface, or not the asked one, or levels are none.
         ModuleNotFoundError: If matplotlib, the ``export`` extra, is not installed.
     """
     try:
@@ -67,15 +75,20 @@ def static(
         ) from error
 
     surfaces = look.choose(record, inner_steps)
-    shared = look.levels(surfaces, log)
+    each = look.scales(surfaces, log, levels, zmax, scale)
     with rc_context(SETTINGS):
         picture = Figure(figsize=(5.0 * len(surfaces) + 0.8, 6.3), layout="constrained")
         row = picture.subplots(1, len(surfaces), sharex=True, sharey=True, squeeze=False)[0]
         filled = [
-            draw(axes, surface, record, shared) for axes, surface in zip(row, surfaces, strict=True)
+            draw(axes, surface, record, own, scale)
+            for axes, surface, own in zip(row, surfaces, each, strict=True)
         ]
         finish(picture, list(row), record, surfaces)
-        add_bar(picture, list(row), filled, shared)
+        if scale == "shared":
+            add_bar(picture, list(row), filled, each[0])
+        else:
+            for axes, colours, own in zip(row, filled, each, strict=True):
+                add_bar(picture, [axes], [colours], own)
         if caption:
             text = "\n".join(wrap(words.caption(record), 75 * len(surfaces)))
             picture.supxlabel(text, fontsize=7, color="#555555")
@@ -85,10 +98,12 @@ def static(
     return buffer.getvalue()
 
 
-def draw(axes: Axes, surface: Surface, record: Figure1, shared: Levels) -> ScalarMappable | None:
+def draw(
+    axes: Axes, surface: Surface, record: Figure1, shared: Levels, scale: Scale
+) -> ScalarMappable | None:
     """One panel; returns what carries its colours, if anything is finite."""
-    title = f"{look.panel_title(surface, record)}\n" + "\n".join(look.subtitle(surface))
-    axes.set_title(title, pad=10)  # room for a star on the border
+    lines = [look.panel_title(surface, record), *look.subtitle(surface, shared, scale)]
+    axes.set_title("\n".join(lines), pad=10)  # room for a star on the border
     partial = stage(surface)
     if partial is None:
         filled = draw_contours(axes, surface, shared)
@@ -124,7 +139,8 @@ def draw_contours(
             surface.y,
             loss,
             levels=shared.values,
-            cmap=look.COLORMAP,
+            cmap=colormap(),
+            extend="max" if shared.over else "neither",
         )
         inside = shared.values[(shared.values > loss.min()) & (shared.values < loss.max())]
         if inside.size:
@@ -138,7 +154,7 @@ def draw_contours(
             )
             if labels:
                 labelled = inside[:: 2 if len(inside) > 12 else 1]  # else steep sides are all text
-                axes.clabel(lines, labelled, fmt=lambda value: label(value, shared), fontsize=7)
+                axes.clabel(lines, labelled, fmt=shared.label, fontsize=7)
     return filled
 
 
@@ -160,7 +176,7 @@ def draw_points(axes: Axes, surface: Surface, shared: Levels) -> ScalarMappable 
         np.ma.masked_invalid(shared.drawn(surface.loss)),
         vmin=shared.start,
         vmax=shared.stop,
-        cmap=look.COLORMAP,
+        cmap=colormap(),
         **above,
     )
     return colours if np.isfinite(surface.loss).any() else None
@@ -172,10 +188,11 @@ def edges(line: Floats) -> Floats:
     return np.append(line - half, line[-1] + half)
 
 
-def label(value: float, shared: Levels) -> str:
-    """A level as a loss."""
-    loss = float(shared.loss(np.array(value)))
-    return f"{loss:.4g}" if shared.log else f"{loss:.{shared.decimals}f}"
+def colormap() -> Colormap:
+    """The colours of the levels, and the mark of what is above them."""
+    from matplotlib import colormaps
+
+    return colormaps[look.COLORMAP].with_extremes(over=look.OVER)
 
 
 def mark_missing(axes: Axes, surface: Surface) -> None:
@@ -199,8 +216,8 @@ def draw_paths(axes: Axes, record: Figure1) -> None:
         style = look.style(end.path.method)
         points = end.path.xy[np.isfinite(end.path.xy).all(axis=1)]
         x, y = points.T
-        axes.plot(x, y, "-", color="white", linewidth=4, zorder=6, solid_capstyle="round")
-        axes.plot(x, y, DASHES[style.dash], color=style.color, linewidth=1.8, zorder=7)
+        axes.plot(x, y, "-", color="white", linewidth=look.LINE + 2 * look.CASING, zorder=6)
+        axes.plot(x, y, DASHES[style.dash], color=style.color, linewidth=look.LINE, zorder=7)
         for tail, tip in pairwise(points):
             arrow = {
                 "arrowstyle": "-|>,head_width=0.35,head_length=0.6",
@@ -242,18 +259,15 @@ def finish(picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence
         for style in [look.style(end.path.method)]
     ]
     if handles:
-        star = Line2D(
-            [],
-            [],
-            linestyle="",
-            marker="*",
-            color=look.STAR,
-            markeredgecolor="black",
-            markersize=12,
-        )
+        handles += [
+            Line2D([], [], ls="", marker=marker, color=color, mec="black", ms=size, label=word)
+            for marker, color, size, word in (
+                ("o", "white", 8, "start"),
+                ("*", look.STAR, 12, "minimum of the panel"),
+            )
+        ]
         picture.legend(
-            handles=[*handles, star],
-            labels=[*(str(handle.get_label()) for handle in handles), "minimum of the panel"],
+            handles=handles,
             loc="outside upper center",
             ncols=3 * len(surfaces),
             frameon=False,
@@ -263,9 +277,10 @@ def finish(picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence
 def add_bar(
     picture: Figure, row: list[Axes], filled: Sequence[ScalarMappable | None], shared: Levels
 ) -> None:
-    """The one colour bar of all panels; none if nothing is finite."""
+    """The one colour bar of these panels; none if nothing is finite."""
     drawn = [colours for colours in filled if colours is not None]
     if drawn:
-        bar = picture.colorbar(drawn[0], ax=row, shrink=0.9, pad=0.02, label="validation loss")
+        place = row[-1].inset_axes((1.04, 0, 0.05, 1))  # as tall as the panel
+        bar = picture.colorbar(drawn[0], cax=place, label="validation loss")
         ticks = shared.values[:: max(1, len(shared.values) // 9)]
-        bar.set_ticks(list(ticks), labels=[label(float(tick), shared) for tick in ticks])
+        bar.set_ticks(list(ticks), labels=[shared.label(float(tick)) for tick in ticks])

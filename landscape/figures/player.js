@@ -1,0 +1,104 @@
+// Plays the steps of Fig. 1 in a page. `restyle` draws the paths up to a step and touches nothing
+// else, so surfaces, zoom and legend stay; Plotly's own `animate` drops what it cannot animate.
+//
+// root: what holds a button, a slider and an output. find: gives the chart, which may come later
+// and may be replaced. Returns what ends the player.
+function player(root, find) {
+  root.end?.(); // of a former call
+  const [box, button, slider, said] = ["", " button", " input", " output"].map((name) =>
+    root.querySelector(`.player${name}`),
+  );
+  let chart, width, timer;
+
+  const stop = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    button.textContent = "▶ Play";
+  };
+
+  const tell = (frame) => {
+    const { steps } = chart.layout.meta;
+    chart.frame = frame;
+    slider.max = steps.length - 1;
+    slider.value = frame;
+    said.textContent = `optimizer step ${steps[frame]}`;
+    slider.setAttribute("aria-valuetext", said.textContent);
+  };
+
+  const show = (frame) => {
+    const { steps, paths } = chart.layout.meta;
+    const [x, y, traces] = [[], [], []];
+    for (const path of paths) {
+      const end = Math.min(steps[frame] + 1, path.x.length);
+      const draw = (from) => (trace) => {
+        traces.push(trace);
+        x.push(path.x.slice(from, end));
+        y.push(path.y.slice(from, end));
+      };
+      path.lines.forEach(draw(0));
+      path.heads.forEach(draw(end - 1));
+    }
+    tell(frame);
+    return window.Plotly.restyle(chart, { x, y }, traces);
+  };
+
+  const play = async (frame) => {
+    const last = chart.layout.meta.steps.length - 1;
+    await show(frame);
+    if (timer === undefined) return; // stopped while it was drawn
+    if (frame === last) stop();
+    else timer = setTimeout(play, Math.max(50, Math.min(450, 9000 / last)), frame + 1);
+  };
+
+  button.onclick = () => {
+    if (timer !== undefined) return stop();
+    button.textContent = "❚❚ Pause";
+    timer = null;
+    play(+slider.value < +slider.max ? +slider.value : 0);
+  };
+  slider.oninput = () => {
+    stop();
+    show(+slider.value);
+  };
+
+  // The panels have equal units, so their height follows from their width: nothing is left empty
+  // between them and what is below. All of it fits into the window if that is not too low.
+  const fit = () => {
+    const tall = (name) =>
+      Math.max(0, ...[...chart.querySelectorAll(name)].map((e) => e.getBoundingClientRect().height));
+    const { aspect, below } = chart.layout.meta;
+    const [left, right] = chart.layout.xaxis.domain ?? [0, 1];
+    const above = tall(".legend") + tall(".annotation") + 16;
+    let top = chart.getBoundingClientRect().top;
+    for (let e = chart; e; e = e.parentElement) top += e.scrollTop;
+    const room = window.innerHeight - top - above - below - box.offsetHeight - 24;
+    const wanted = chart._fullLayout._size.w * (right - left) * aspect;
+    const height = Math.round(above + below + Math.max(240, Math.min(wanted, room)));
+    chart.parentElement.style.height = `${height}px`; // streamlit takes the height from there
+    window.Plotly.relayout(chart, { height, "margin.t": above });
+  };
+
+  const look = () => {
+    const found = find();
+    const meta = window.Plotly && found?._fullLayout?._size && found.layout.meta;
+    box.hidden = !meta || meta.steps.length < 2;
+    if (!meta) return;
+    if (found !== chart) {
+      stop();
+      [chart, width] = [found, 0];
+      if (meta.steps.length) tell(chart.frame ?? meta.steps.length - 1);
+    }
+    if (chart.clientWidth !== width) {
+      width = chart.clientWidth;
+      fit();
+    }
+  };
+
+  const watch = setInterval(look, 100);
+  look();
+  root.end = () => {
+    clearInterval(watch);
+    stop();
+  };
+  return root.end;
+}

@@ -1,0 +1,27 @@
+"""What plays Fig. 1 in a browser: a button and a slider, their style, and a script of our own.
+
+They are HTML, so a keyboard reaches them: Tab, then space for the button, arrows for the slider.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+__all__ = ["MARKUP", "SCRIPT", "STYLE"]
+
+MARKUP = (
+    '<div class="player" role="group" aria-label="Play the optimizer steps" hidden>'
+    '<button type="button">▶ Play</button>'
+    '<input type="range" min="0" value="0" aria-label="optimizer step"><output></output></div>'
+)
+STYLE = """
+.player { display: flex; align-items: center; gap: .8rem; font: inherit; font-size: 14px; }
+.player[hidden] { display: none; }
+.player button { font: inherit; color: inherit; background: none; cursor: pointer; }
+.player button { min-width: 6.5em; padding: .35em .8em; }
+.player button { border: 1px solid #8c92a0; border-radius: .5em; }
+.player input { flex: 1; min-width: 4em; accent-color: #0072B2; }
+.player output { min-width: 9em; }
+"""
+# Defines `player(root, find)`.
+SCRIPT = files("landscape.figures").joinpath("player.js").read_text(encoding="utf-8")
