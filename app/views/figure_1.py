@@ -10,7 +10,7 @@ from typing import Literal
 import streamlit as st
 
 from landscape.catalogue import Entry, catalogue
-from landscape.figures import figure_1, losses, partial, player, static, to_csv, to_html, words
+from landscape.figures import figure_1, losses, partial, static, to_csv, to_html, words
 from landscape.measure import compare, read
 from landscape.record import Figure1, Status
 from zarts import __version__
@@ -32,11 +32,6 @@ HONESTY = """
 - **Budgets differ.** The table and the right-hand curves show what each optimizer spent.
 """
 Color = Literal["blue", "green", "gray"]
-# Plotly's own player blanks the surfaces. This script finds the chart by its key.
-PLAY = """
-export default ({ parentElement }) =>
-  player(parentElement, () => document.querySelector(".st-key-figure .js-plotly-plot"));
-"""
 
 
 def pick() -> Entry:
@@ -341,10 +336,6 @@ st.plotly_chart(
     config=settings,
     alt=words.takeaway(record, panels),
 )
-play = st.components.v2.component(
-    "figure-1-player", html=player.MARKUP, css=player.STYLE, js=player.SCRIPT + PLAY
-)
-play(key="player")
 st.caption(words.caption(record))
 reading(record, panels)
 if record.paths:
