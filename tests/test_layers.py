@@ -67,13 +67,14 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 ZARTS = {*MAY_IMPORT}
 LIBRARY = ZARTS - {"zarts.cli", "zarts.sweep"}  # the command line is for the commands
-DRAWING = {"landscape.record", "landscape.measure"}
+DRAWING = {"landscape.counts", "landscape.record", "landscape.measure"}
 COMPUTING = {*LIBRARY, "landscape.record", "landscape.plane"}
 MAY_IMPORT |= {
     "landscape.record": {"zarts.runfile", "zarts.optimizers"},  # again only their names
+    "landscape.counts": {"landscape.record"},
     "landscape.measure": {"landscape.record"},
     "landscape.figures": {*DRAWING, "landscape.levels", "zarts.runfile"},
-    "landscape.catalogue": {"landscape.record", "zarts.runfile"},
+    "landscape.catalogue": {"landscape.counts", "landscape.record", "zarts.runfile"},
     "landscape.plane": {"zarts.rng", "zarts.alpha", "zarts.objective"},
     "landscape.levels": set(),
     "landscape.grid": {

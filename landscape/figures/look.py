@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.figures.partial import lost, stage
-from landscape.measure import Ending, Minimum, read
+from landscape.measure import Ending, Minimum, lowest, read
 from landscape.record import Figure1, Surface
 
 __all__ = [
@@ -57,7 +57,7 @@ STYLES = {
 COLORMAP = "viridis"
 STAR = "#FFD54A"
 PENDING, VEIL = (228, 228, 228), 0.6  # not computed yet: a grey that lets a coarser level through
-LOST = "#9a9a9a"  # computed and without a number
+LOST = "#9a9a9a"  # tried, and the loss is missing
 
 
 def style(method: str) -> Style:
@@ -161,10 +161,9 @@ def choose(record: Figure1, inner_steps: Sequence[int] | None = None) -> tuple[S
 
 def panel_title(surface: Surface, record: Figure1) -> str:
     """What a panel shows, in words."""
-    exact = surface.inner_steps == record.surfaces[-1].inner_steps
-    names = {0: "First order, M = 0", 1: "Second order, M = 1"}
-    words = "Exact" if exact else "Between"
-    return names.get(surface.inner_steps, f"{words}, M = {surface.inner_steps}")
+    m, names = surface.inner_steps, {0: "First order, M = 0", 1: "Second order, M = 1"}
+    near = " (≈ ω*)" if m == record.surfaces[-1].inner_steps else ""
+    return names.get(m, f"After {m} inner steps{near}")
 
 
 def subtitle(surface: Surface) -> list[str]:
@@ -173,7 +172,7 @@ def subtitle(surface: Surface) -> list[str]:
     low = reading.minimum
     if low is None:
         lines = ["no finite loss"]
-    elif reading.span == 0:
+    elif reading.constant:
         lines = [f"constant {low.loss:.4f}"]
     else:
         lines = [f"★ {low.loss:.4f} at ({low.x:.2f}, {low.y:.2f})".replace("-", "−")]
@@ -183,14 +182,13 @@ def subtitle(surface: Surface) -> list[str]:
     if partial:
         lines.append(str(partial))
     if count := lost(surface):
-        lines.append(f"{count} without a number")
+        lines.append(f"{count} missing")
     return lines
 
 
 def starred(surface: Surface) -> Minimum | None:
     """The point that gets the star; none on a constant surface, where every point is as low."""
-    reading = read(surface)
-    return reading.minimum if reading.span > 0 else None
+    return lowest(surface)
 
 
 def path_label(end: Ending, ranges: Ranges) -> str:
