@@ -62,7 +62,7 @@ def origin(entry: Entry) -> str:
         return "cannot be read"
     if entry.bundled:
         return "bundled with the package"
-    return f"made {entry.created or 'at no known time'}"
+    return f"made {entry.created[:40] or 'at no known time'}"
 
 
 def stamp(entry: Entry) -> list[tuple[str, int]]:
@@ -101,7 +101,7 @@ def opened(entry: Entry) -> Figure1:
     except (RunError, KeyError, ValueError) as error:
         st.title(markdown(entry.name))
         st.error(f"This run cannot be shown. {markdown(error)}", icon=":material/error:")
-        st.markdown("This command says what is wrong with it, and with nothing else:")
+        st.markdown("To see all that is wrong with it:")
         code(entry.verifying(), "bash")
         follow(entry, seen)
         st.stop()
@@ -110,8 +110,12 @@ def opened(entry: Entry) -> Figure1:
     if record.surfaces:
         if not entry.written:
             points, paths = count(record.surfaces).pending, len(missing_paths(record))
-            left = [f"{n} {what}" for n, what in ((points, "points"), (paths, "paths")) if n]
-            stopped(entry, f"{' and '.join(left) or 'surfaces'} are left")
+            left = [
+                f"{number} {what}{'s' * (number > 1)}"
+                for number, what in ((points, "point"), (paths, "path"))
+                if number
+            ]
+            stopped(entry, f"what is left is {' and '.join(left) or 'a surface'}")
         follow(entry, seen)
         return record
     st.title(markdown(entry.name))

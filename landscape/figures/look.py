@@ -195,7 +195,7 @@ def path_label(end: Ending, ranges: Ranges) -> str:
     """A path in the legend, with why it ended early, or that its end is not in the picture."""
     (left, right), (bottom, top) = ranges
     inside = left <= end.x <= right and bottom <= end.y <= top
-    note = end.path.note or ("" if inside else "ends outside")
+    note = end.path.note[:60] or ("" if inside else "ends outside")
     label = style(end.path.method).label
     return f"{label} ({note})" if note else label
 

@@ -153,17 +153,17 @@ def change(record: Figure1, pair: tuple[int, int]) -> str:
         names = " and ".join(f"M = {surface.inner_steps}" for surface in constant)
         return f"On this plane the loss is constant at {names}."
     found = compare(first, last, record.scale)
-    name = f"On this plane the M = {last.inner_steps} surface"
+    name = f"On this plane the sharpness (mean slope) of the M = {last.inner_steps} surface"
     base = f"that of M = {first.inner_steps}"
     if math.isfinite(found.ratio):
-        said = f"{name} has {found.ratio:.2g} times the sharpness (mean slope) of {base}"
+        said = f"{name} is {found.ratio:.2g} times {base}"
     else:
-        said = f"{name} cannot be compared in sharpness with {base}"
+        said = f"{name} cannot be compared with {base}"
     if not math.isfinite(found.shift):
         return f"{said}."
     if found.shift == 0:
         return f"{said}; both are lowest at the same grid point."
-    return f"{said}; its minimum lies {found.shift:.2f} units away ({found.length:.2g} in α)."
+    return f"{said}; the minimum lies {found.shift:.2f} units away ({found.length:.2g} in α)."
 
 
 def border(surface: Surface) -> str:

@@ -163,7 +163,7 @@ def test_a_finished_figure_has_none_of_this() -> None:
     assert partial.comparable(whole.surfaces) == whole.surfaces
     assert "level" not in words.surface_rows(whole)[0]
     assert "2 points" not in words.takeaway(whole)
-    assert "0.5 times the sharpness" in words.takeaway(
+    assert "is 0.5 times that of M = 0" in words.takeaway(
         record(surface(117, m=0), surface(117, factor=0.5))
     )
 

@@ -51,7 +51,7 @@ def record(**changes: object) -> Figure1:
 
 def test_takeaway_says_what_was_measured() -> None:
     said = words.takeaway(record())
-    assert "the M = 10 surface has 0.25 times the sharpness (mean slope) of that of M = 0" in said
+    assert "the sharpness (mean slope) of the M = 10 surface is 0.25 times that of M = 0" in said
     assert "lowest at the same grid point" in said
     assert said.endswith(
         "From start to end of a path the loss after 10 inner steps changes by: "
@@ -72,8 +72,8 @@ def test_the_change_of_a_path_has_the_error_of_its_paired_difference(
 def test_takeaway_follows_the_numbers_either_way() -> None:
     steeper = (surface(0, COLS), surface(10, -3 * COLS))
     said = words.takeaway(record(surfaces=steeper, paths=()))
-    assert "3 times the sharpness" in said
-    assert "its minimum lies 2.00 units away (6.4 in α)" in said
+    assert "is 3 times that of M = 0" in said
+    assert "the minimum lies 2.00 units away (6.4 in α)" in said
 
 
 def test_a_constant_surface_is_called_constant() -> None:
@@ -180,7 +180,7 @@ def test_html_is_one_file_with_everything() -> None:
     assert "plotly.js v" in page
     assert not [part for part in page.split("<script")[1:] if " src=" in part.split(">")[0]]
     assert "landscape.compute --set &#x27;a b=1&#x27;" in page
-    assert "0.25 times the sharpness" in page
+    assert "is 0.25 times that of M = 0" in page
     assert "noise surface, sizes (1, 2)" in page
     assert "@software{zarts_toolkit" in page
     for word in ("DARTS-1st", "rank correlation", "val_accuracy"):
