@@ -1,16 +1,21 @@
-"""Which runs there are to look at: the bundled one and those in the folder of runs."""
+"""Which runs there are to look at, how far each is, and what to type to go on with it."""
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from landscape.counts import unfinished
 from landscape.record import Figure1, load
-from zarts.runfile import ListedRun, RunError, list_runs
+from zarts.runfile import ListedRun, Run, RunError, being_written, list_runs
 
 __all__ = ["BUNDLED", "Entry", "catalogue"]
 
 BUNDLED = Path(__file__).parent / "demo"
+_SHARE = re.compile(r"(.+)-shard-(\d+)-of-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -37,14 +42,60 @@ class Entry:
         return str(run.provenance.get("created", "")) if run else ""
 
     @property
-    def complete(self) -> bool:
-        """Whether the surfaces to compare are there; reads names only. M = 0 alone is one."""
-        run = self.listed.run
-        if run is None:
+    def finished(self) -> bool:
+        """Whether all that its settings ask for is there, each point at least tried."""
+        try:
+            return "plane" in self._run() and not unfinished(self.figure())
+        except (RunError, KeyError, ValueError):
             return False
-        land = run.config.get("landscape")
-        alone = isinstance(land, dict) and land.get("steps") == 0
-        return sum(name.startswith("grid/") for name in run.names()) >= (1 if alone else 2)
+
+    @property
+    def written(self) -> bool:
+        """Whether a process writes it now, as far as can be told."""
+        return being_written(self.listed.path)
+
+    @property
+    def searching(self) -> tuple[int, int]:
+        """Epochs of its search that are there, and how many are asked for; 0 where unknown."""
+        run = self._run()
+        search = run.config.get("search")
+        asked = search.get("epochs") if isinstance(search, Mapping) else None
+        there = sum(name.startswith("search/") for name in run.names())
+        return there, asked if isinstance(asked, int) else 0
+
+    @property
+    def search_only(self) -> bool:
+        """Whether it was made by a search alone, which makes no landscape."""
+        run = self._run()
+        landscape = any(word.startswith("landscape") for word in _command(run)[:3])
+        return "plane" not in run and not landscape
+
+    def resuming(self) -> str:
+        """The command that goes on with it: its own settings, whole, into its own folder."""
+        run = self._run()
+        sharded = any(word.partition("=")[0] == "--shard" for word in _command(run))
+        share = _SHARE.fullmatch(run.name) if sharded else None
+        folder, flags = run.path, list[str]()
+        # a copy of ω is kept as soon as there is one; only shares are asked for it each time
+        kept = any(name.startswith("snapshot/") for name in run.names())
+        source = str(run.config.get("source") or "").partition("/")[0]
+        if source and (share or not kept):
+            flags = ["--run", source]
+        if share:  # its suffix is added by the command
+            folder = folder.with_name(share[1])
+            flags += ["--shard", f"{share[2]}/{share[3]}"]
+        module = "zarts" if self.search_only else "landscape.compute"
+        settings = str(run.path / "config.toml")
+        words = ["python", "-m", module, "--config", settings, *flags, "--out", str(folder)]
+        return shlex.join(words)
+
+    def verifying(self) -> str:
+        """The command that says what is wrong with it."""
+        return shlex.join(["python", "-m", "landscape.verify", str(self.listed.path)])
+
+    def computing(self) -> str:
+        """The command that makes a landscape of its ω."""
+        return shlex.join(["python", "-m", "landscape.compute", "--run", self.name])
 
     def figure(self) -> Figure1:
         """What the run holds of Fig. 1 by now.
@@ -52,14 +103,21 @@ class Entry:
         Raises:
             RunError: If it cannot be read, is gone, or holds no landscape.
         """
+        run = self._run()
+        if "plane" not in run:
+            raise RunError(f"{self.name}: holds no landscape yet")
+        return load(run)
+
+    def _run(self) -> Run:
         if self.listed.run is None:
             raise RunError(self.listed.problem)
-        if "plane" not in self.listed.run:
-            raise RunError(
-                f"{self.name}: holds no landscape yet; if none is being computed, "
-                f"make one of its ω with python -m landscape.compute --run {self.name}"
-            )
-        return load(self.listed.run)
+        return self.listed.run
+
+
+def _command(run: Run) -> list[str]:
+    """The words of the command that made a run."""
+    words = run.provenance.get("command")
+    return [str(word) for word in words] if isinstance(words, list) else []
 
 
 def catalogue(folder: Path) -> list[Entry]:

@@ -191,7 +191,7 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
         cli.say(args, _headlines(config, plan, folder, shard))
         if args.dry_run:
             facts = {"schema": 1, "run": str(folder), **asdict(plan)}
-            print(json.dumps(facts) if args.json else folder)
+            cli.tell(json.dumps(facts) if args.json else folder)
             return 0
         run = open_run(config, folder, command)
         with run.lock():
@@ -241,7 +241,7 @@ def _deliver(args: argparse.Namespace, run: Run) -> int:
         "figure": str(page),
         "content_hash": run.content_hash(),
     }
-    print(json.dumps(result) if args.json else run.path)
+    cli.tell(json.dumps(result) if args.json else run.path)
     return 0
 
 

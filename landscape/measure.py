@@ -22,6 +22,7 @@ __all__ = [
     "ending",
     "endings",
     "interpolate",
+    "lowest",
     "minimum",
     "on_border",
     "rank_correlation",
@@ -75,13 +76,18 @@ class Reading:
     points: int
     missing: int
 
+    @property
+    def constant(self) -> bool:
+        """Whether all finite losses are equal, if there are two: no point is lower than another."""
+        return self.span == 0 and self.points - self.missing > 1
+
 
 @dataclass(frozen=True)
 class Comparison:
     """What changes from one surface to the other; NaN where either side has no number.
 
     Attributes:
-        shift: Distance between the two minima, in axis units.
+        shift: Distance between the two minima, in axis units; NaN where a surface is constant.
         length: The same distance in α-space.
         ratio: Sharpness of the second over that of the first, over the points finite in both.
         correlation: Spearman's rank correlation over the points finite in both.
@@ -105,7 +111,8 @@ class Ending:
         target_loss: L_M at the end, with the M of the exact surface.
         losses: Loss at the end per surface of the record, in their order: the recorded one where
             the path recorded that M, otherwise read off the surface between grid points.
-        distance: From the minimum of the exact surface, in axis units; NaN without one.
+        distance: From the minimum of the exact surface, in axis units; NaN without one, as where
+            that surface is constant.
         length: Length of the way, in axis units.
         residual: Share of the squared displacement outside the plane.
     """
@@ -139,15 +146,21 @@ def minimum(surface: Surface) -> Minimum:
     return Minimum(float(surface.loss[row, col]), x, y, row, col)
 
 
+def lowest(surface: Surface) -> Minimum | None:
+    """The minimum, if there is one: not on a constant surface, nor without a finite loss."""
+    finite = surface.loss[np.isfinite(surface.loss)]
+    constant = finite.size > 1 and np.ptp(finite) == 0
+    return minimum(surface) if finite.size and not constant else None
+
+
 def on_border(surface: Surface) -> bool:
     """Whether the lowest point lies at the border, so that the true minimum may lie outside.
 
     False on a constant surface and without a finite loss: no point is lower than another there.
     """
-    finite = surface.loss[np.isfinite(surface.loss)]
-    if not finite.size or np.ptp(finite) == 0:
+    low, (rows, cols) = lowest(surface), surface.loss.shape
+    if low is None:
         return False
-    low, (rows, cols) = minimum(surface), surface.loss.shape
     return low.row in (0, rows - 1) or low.col in (0, cols - 1)
 
 
@@ -272,10 +285,8 @@ def compare(first: Surface, second: Surface, scale: float) -> Comparison:
         ValueError: If the surfaces are on different grids.
     """
     shared = shared_points(first, second)
-    shift = float("nan")
-    if np.isfinite(first.loss).any() and np.isfinite(second.loss).any():
-        low = minimum(second)
-        shift = minimum(first).distance(low.x, low.y)
+    before, after = lowest(first), lowest(second)
+    shift = before.distance(after.x, after.y) if before and after else float("nan")
     base = sharpness(first, shared)
     ratio = sharpness(second, shared) / base if base > 0 else float("nan")
     return Comparison(shift, shift * scale, ratio, rank_correlation(first, second))
@@ -297,7 +308,7 @@ def ending(path: Path, surfaces: Sequence[Surface]) -> Ending:
     step = int(finite[-1])
     way = path.xy[finite]
     x, y = (float(value) for value in way[-1])
-    target = read(surfaces[-1]).minimum if surfaces else None
+    target = lowest(surfaces[-1]) if surfaces else None
     return Ending(
         path=path,
         step=step,

@@ -244,10 +244,10 @@ def _merge(args: argparse.Namespace, command: list[str]) -> int:
     try:
         run = merge(shards, target, command, partial=args.partial)
     except Holes as error:
-        print(f"error: {error}", file=sys.stderr)
+        cli.tell(f"error: {error}", error=True)
         return 1
     result = {"schema": 1, "run": str(run.path), "content_hash": run.content_hash()}
-    print(json.dumps(result) if args.json else run.path)
+    cli.tell(json.dumps(result) if args.json else run.path)
     return 0
 
 

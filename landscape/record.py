@@ -98,6 +98,11 @@ class Path:
     seconds: float
     note: str = ""
 
+    @property
+    def change(self) -> tuple[float, float] | None:
+        """Loss at the end minus the start, and its standard error; None if it is not stored."""
+        return None
+
 
 @dataclass(frozen=True)
 class Figure1:

@@ -14,6 +14,7 @@ from landscape.measure import compare, endings, on_border
 from landscape.record import Figure1, load
 from zarts import cli
 from zarts.runfile import Run, RunError, differences
+from zarts.text import printable
 
 __all__ = ["main", "row", "table"]
 
@@ -43,11 +44,12 @@ def _print(folders: list[Path]) -> int:
     ]:
         raise RunError(f"{twice[0]}: is named twice, which would count it twice; name it once")
     records = [load(Run.open(folder)) for folder in folders]
-    names = [str(record.config.get("seed", record.name)) for record in records]
+    names = [printable(record.config.get("seed", record.name)) for record in records]
     unlike = _unlike(records)
-    print(table(list(zip(names, map(row, records), strict=True)), spread=not unlike))
+    rows = table(list(zip(names, map(row, records), strict=True)), spread=not unlike)
+    cli.tell(*rows.split("\n"))
     if unlike:
-        print(f"no mean: the runs differ in {unlike}, not in their seeds only", file=sys.stderr)
+        cli.tell(f"no mean: the runs differ in {unlike}, not in their seeds only", error=True)
     return 0
 
 

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.alpha": {"zarts.rng"},
     "zarts.inner": {"zarts.rng"},
     "zarts.runfile": set(),
+    "zarts.text": set(),
     "zarts.provenance": {"zarts.runfile"},
     "zarts.execute": set(),
     "zarts.feed": MATHS,
@@ -51,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.execute", "zarts.parts"},
     "zarts.stored": {*OBJECTS, *FILES, "zarts.parts"},
     "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly", "zarts.stored"},
-    "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.presets"},
+    "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.presets", "zarts.text"},
     "zarts.sweep": {
         *OBJECTS,
         *FILES,
@@ -66,13 +67,14 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 ZARTS = {*MAY_IMPORT}
 LIBRARY = ZARTS - {"zarts.cli", "zarts.sweep"}  # the command line is for the commands
-DRAWING = {"landscape.record", "landscape.measure"}
+DRAWING = {"landscape.counts", "landscape.record", "landscape.measure"}
 COMPUTING = {*LIBRARY, "landscape.record", "landscape.plane"}
 MAY_IMPORT |= {
     "landscape.record": {"zarts.runfile", "zarts.optimizers"},  # again only their names
+    "landscape.counts": {"landscape.record"},
     "landscape.measure": {"landscape.record"},
     "landscape.figures": {*DRAWING, "landscape.levels", "zarts.runfile"},
-    "landscape.catalogue": {"landscape.record", "zarts.runfile"},
+    "landscape.catalogue": {"landscape.counts", "landscape.record", "zarts.runfile"},
     "landscape.plane": {"zarts.rng", "zarts.alpha", "zarts.objective"},
     "landscape.levels": set(),
     "landscape.grid": {
@@ -107,9 +109,9 @@ MAY_IMPORT["landscape.merge"] = {
     "zarts.runfile",
 }
 MAY_IMPORT["landscape.verify"] = set(MAY_IMPORT)
-MAY_IMPORT["landscape.summary"] = {*DRAWING, "zarts.runfile", "zarts.cli"}
+MAY_IMPORT["landscape.summary"] = {*DRAWING, "zarts.runfile", "zarts.cli", "zarts.text"}
 SHOWING = {*DRAWING, "landscape.figures", "landscape.catalogue"}
-APP = {*SHOWING, *FILES, *SETTINGS, "zarts.presets"}
+APP = {*SHOWING, *FILES, *SETTINGS, "zarts.presets", "zarts.text"}
 FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command line see everything
 
 OWNERS = {  # library -> the only places that may import it
@@ -123,7 +125,7 @@ STARTS_WITHOUT_TORCH = (
     "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.optimizers", "zarts.presets",
     "zarts.provenance", "zarts.runfile", "zarts.tables", "zarts.sections", "zarts.sweep",
     "zarts.sweep.__main__", "zarts.sweep.progress", "zarts.sweep.results", "zarts.sweep.settings",
-    "landscape", "landscape.catalogue",
+    "zarts.text", "landscape", "landscape.catalogue",
     "landscape.compute", "landscape.figures", "landscape.levels", "landscape.measure",
     "landscape.merge", "landscape.record", "landscape.verify", "landscape.verify.__main__",
 )  # fmt: skip

@@ -67,7 +67,7 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
         cli.say(args, _headlines(config, plan, folder))
         if args.dry_run:
             planned = {"schema": 1, "run": str(folder), **asdict(plan)}
-            print(json.dumps(planned) if args.json else folder)
+            cli.tell(json.dumps(planned) if args.json else folder)
             return 0
         facts: Table = {
             "seed": config.seed,
@@ -88,7 +88,7 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
         "val_loss": last.val_loss,
         "val_accuracy": last.val_accuracy,
     }
-    print(json.dumps(record) if args.json else folder)
+    cli.tell(json.dumps(record) if args.json else folder)
     return 0
 
 

@@ -23,6 +23,7 @@ from zarts.config import Config, ConfigError, Table, filled, merge, parse_assign
 from zarts.execute import ClusterError
 from zarts.presets import PRESETS, preset
 from zarts.runfile import RunError, runs_root, valid_name
+from zarts.text import printable
 
 __all__ = [
     "EPILOG",
@@ -39,6 +40,7 @@ __all__ = [
     "run_folder",
     "runs_root",
     "say",
+    "tell",
 ]
 
 EPILOG = (
@@ -123,7 +125,7 @@ class Progress:
         tail = f"done in {human_time(spent)}" if last else f"about {left} left"
         share = self._done / self._total if self._total else 1.0
         text = f"{self._label}: {self._done}/{self._total} ({share:.0%}), {tail} {note}".rstrip()
-        print(text, file=sys.stderr, flush=True)
+        tell(text, error=True)
 
     def close(self) -> None:
         """Ends the bar."""
@@ -241,7 +243,12 @@ def _device(name: str) -> str:
 def say(args: argparse.Namespace, lines: list[str]) -> None:
     """Prints the first lines of a command to stderr; stdout is for the result."""
     if not args.quiet:
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        tell(*lines, error=True)
+
+
+def tell(*lines: object, error: bool = False) -> None:
+    """Prints lines to stdout or stderr; whatever stands in them, each is one line of plain text."""
+    print(*map(printable, lines), sep="\n", file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def run_folder(out: Path | None, prefix: str, config: Config) -> Path:
@@ -259,10 +266,10 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
     try:
         return main()
     except Stopped as error:
-        print(error, file=sys.stderr)
+        tell(error, error=True)
         return error.code
     except KeyboardInterrupt:
-        print("stopped; run the same command again to continue", file=sys.stderr)
+        tell("stopped; run the same command again to continue", error=True)
         return 130
     except BrokenPipeError:
         return 1
@@ -278,8 +285,8 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
         ArithmeticError,
     ) as error:
         if verbose:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+            tell(*traceback.format_exc().rstrip().split("\n"), error=True)
+        tell(f"error: {error}", error=True)
         usage = (
             ConfigError, ClusterError, FileNotFoundError, ModuleNotFoundError, RunError,
             MemoryError,
@@ -289,7 +296,7 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
         # what torch raises when an allocation fails; any other RuntimeError is a defect to be seen
         if "memory" not in str(error):
             raise
-        print(f"error: {error}; lower the batch size or --workers", file=sys.stderr)
+        tell(f"error: {error}; lower the batch size or --workers", error=True)
         return 1
 
 

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from landscape.figures import look
 from landscape.figures.partial import stage
-from landscape.measure import endings, read
+from landscape.measure import endings, lowest
 from landscape.record import Figure1
 
 __all__ = ["losses"]
@@ -47,7 +47,7 @@ def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
             )
             figure.add_trace(trace, row=1, col=col)
     so_far = " so far" if stage(target) else ""
-    if low := read(target).minimum:
+    if low := lowest(target):
         figure.add_hline(
             y=low.loss,
             line={"dash": "dash", "width": 1.5, "color": ink.text},

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from landscape.figures import player
 from landscape.figures.curves import losses
-from landscape.figures.words import Row, caption, command, path_rows, surface_rows, takeaway
+from landscape.figures.words import (
+    BIBTEX,
+    Row,
+    caption,
+    command,
+    path_rows,
+    path_settings,
+    surface_rows,
+    takeaway,
+)
 from landscape.record import Figure1, Status
 
 if TYPE_CHECKING:
@@ -44,7 +53,7 @@ def to_csv(record: Figure1) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(
-        ["kind", "name", "inner_steps", "index", "x", "y", "loss", "target_loss", "status"]
+        ["kind", "name", "inner_steps", "index", "x", "y", "loss", "target_loss", "status", "note"]
     )
     for surface in record.surfaces:
         m = surface.inner_steps
@@ -53,13 +62,13 @@ def to_csv(record: Figure1) -> str:
                 status = Status(int(surface.status[row, col])).name.lower()
                 index, loss = row * len(surface.x) + col, float(surface.loss[row, col])
                 writer.writerow(
-                    ["surface", f"M={m}", m, index, float(x), float(y), loss, "", status]
+                    ["surface", f"M={m}", m, index, float(x), float(y), loss, "", status, ""]
                 )
     for path in record.paths:
         name, note = cell(path.method), cell(path.note)
         for step, (x, y) in enumerate(path.xy):
             values = float(x), float(y), float(path.loss[step]), float(path.target_loss[step])
-            writer.writerow(["path", name, path.inner_steps, step, *values, note])
+            writer.writerow(["path", name, path.inner_steps, step, *values, "", note])
     return out.getvalue()
 
 
@@ -97,6 +106,8 @@ def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | Non
 <h2>Surfaces</h2>{table(surface_rows(record))}
 <h2>Optimizers</h2>{table(path_rows(record))}
 <h2>Made by</h2><pre>{escape(command(record))}</pre>
+<p>Paths: {escape(path_settings(record))}</p>
+<h2>Cite</h2><pre>{escape(BIBTEX)}</pre>
 <details><summary>Configuration and provenance</summary><pre>{escape(origin)}</pre></details>
 </body></html>
 """

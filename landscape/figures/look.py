@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.figures.partial import lost, stage
-from landscape.figures.scale import Levels, flat, levels
-from landscape.measure import Ending, Minimum, read
+from landscape.figures.scale import Levels, levels
+from landscape.measure import Ending, Minimum, lowest, read
 from landscape.record import Figure1, Surface
 
 __all__ = [
@@ -63,7 +63,7 @@ STYLES = {
 COLORMAP = "viridis"
 STAR = "#FFD54A"
 PENDING, VEIL = (228, 228, 228), 0.6  # not computed yet: a grey that lets a coarser level through
-LOST = "#9a9a9a"  # computed and without a number
+LOST = "#9a9a9a"  # tried, and the loss is missing
 OVER = "#e6447a"  # above the highest level: no colour of the map
 LINE, CASING = 2.0, 0.8  # widths in points: of a path, and of the white beyond it on each side
 
@@ -123,10 +123,9 @@ def choose(record: Figure1, inner_steps: Sequence[int] | None = None) -> tuple[S
 
 def panel_title(surface: Surface, record: Figure1) -> str:
     """What a panel shows, in words."""
-    exact = surface.inner_steps == record.surfaces[-1].inner_steps
-    names = {0: "First order, M = 0", 1: "Second order, M = 1"}
-    words = "Exact" if exact else "Between"
-    return names.get(surface.inner_steps, f"{words}, M = {surface.inner_steps}")
+    m, names = surface.inner_steps, {0: "First order, M = 0", 1: "Second order, M = 1"}
+    near = " (≈ ω*)" if m == record.surfaces[-1].inner_steps else ""
+    return names.get(m, f"After {m} inner steps{near}")
 
 
 def subtitle(surface: Surface, levels: Levels, scale: Scale = "shared") -> list[str]:
@@ -135,7 +134,7 @@ def subtitle(surface: Surface, levels: Levels, scale: Scale = "shared") -> list[
     low = reading.minimum
     if low is None:
         lines = ["no finite loss"]
-    elif flat(surface):
+    elif reading.constant:
         lines = [f"constant {low.loss:.4f}"]
     else:
         lines = [f"★ {low.loss:.4f} at ({low.x:.2f}, {low.y:.2f})".replace("-", "−")]
@@ -145,7 +144,7 @@ def subtitle(surface: Surface, levels: Levels, scale: Scale = "shared") -> list[
     if partial:
         lines.append(str(partial))
     if count := lost(surface):
-        lines.append(f"{count} without a number")
+        lines.append(f"{count} missing")
     if count := levels.above(surface):
         points = "1 point" if count == 1 else f"{count} points"
         lines.append(f"{points} above {levels.label(levels.stop)}, in red")
@@ -156,14 +155,14 @@ def subtitle(surface: Surface, levels: Levels, scale: Scale = "shared") -> list[
 
 def starred(surface: Surface) -> Minimum | None:
     """The point that gets the star; none on a constant surface, where every point is as low."""
-    return None if flat(surface) else read(surface).minimum
+    return lowest(surface)
 
 
 def path_label(end: Ending, ranges: Ranges) -> str:
     """A path in the legend, with why it ended early, or that its end is not in the picture."""
     (left, right), (bottom, top) = ranges
     inside = left <= end.x <= right and bottom <= end.y <= top
-    note = end.path.note or ("" if inside else "ends outside")
+    note = end.path.note[:60] or ("" if inside else "ends outside")
     label = style(end.path.method).label
     return f"{label} ({note})" if note else label
 

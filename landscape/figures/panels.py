@@ -87,7 +87,7 @@ def figure_1(
 def ground(
     surface: Surface, shared: Levels, axis: str
 ) -> list[go.Contour | go.Heatmap | go.Scatter]:
-    """What lies below the paths: contours, and cells where there is no number.
+    """What lies below the paths: contours, and cells where it is missing.
 
     Of an unfinished surface the contours are those of its finest finished level, below all else
     and silent, as a hover there would read out a point that may be far away; above them are the
@@ -156,7 +156,7 @@ def contour(surface: Surface, shared: Levels, axis: str) -> go.Contour:
 
 
 def missing(surface: Surface) -> list[go.Heatmap | go.Scatter]:
-    """Cells over points without a number: greyed if pending, grey and crossed out if tried."""
+    """Cells over points whose loss is missing: greyed if pending, grey and crossed out if tried."""
     kind = np.where(np.isfinite(surface.loss), np.nan, 1.0)
     kind[(surface.status == Status.PENDING) & np.isnan(surface.loss)] = 0.0
     if np.isnan(kind).all():
@@ -183,7 +183,7 @@ def missing(surface: Surface) -> list[go.Heatmap | go.Scatter]:
         marker={"symbol": "x-thin", "size": 9, "line": {"width": 2, "color": "#1f2430"}},
         hoverinfo="skip",
         showlegend=False,
-        name="without a number",
+        name="missing points",
     )
     return [cells, crosses] if len(rows) else [cells]
 

@@ -6,19 +6,20 @@ only coarser, and is drawn and measured as one. What was computed beyond it is s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from landscape.counts import Count, count
 from landscape.levels import Level, completed, levels
-from landscape.record import Figure1, Status, Surface
+from landscape.record import Status, Surface
 
-__all__ = ["LEGEND", "Stage", "comparable", "lost", "stage", "unfinished"]
+__all__ = ["LEGEND", "Stage", "comparable", "lost", "stage"]
 
 LEGEND = (
     "Not finished: contours join the points of the finished level only; squares are the computed "
-    "points in their own colour; greyed is not computed yet, crossed out has no number"
+    "points in their own colour; greyed is not computed yet, crossed out is missing"
 )
 
 
@@ -31,42 +32,39 @@ class Stage:
             there.
         number: Which level that is, counted from 1; 0 for none.
         levels: How many there are.
-        computed: Points with a result.
-        points: Points of the whole grid.
+        count: Points of the whole grid.
     """
 
     grid: Surface | None
     number: int
     levels: int
-    computed: int
-    points: int
+    count: Count
 
     def __str__(self) -> str:
         """The stage in words, as in the title of a panel."""
-        counted = f"{self.computed} of {self.points} computed"
         if self.grid is None:
-            return f"no level finished yet · {counted}"
+            return f"no level finished yet · {self.count}"
         rows, cols = self.grid.loss.shape
-        return f"level {self.number} of {self.levels}, {rows}×{cols} points · {counted}"
+        return f"level {self.number} of {self.levels}, {rows}×{cols} points · {self.count}"
 
 
 def stage(surface: Surface) -> Stage | None:
     """How far a surface is; None if no point is pending.
 
-    A point that was tried counts as there even if it has no number: it is a hole in its level,
+    A point that was tried counts as there even if its loss is missing: it is a hole in its level,
     drawn as one, and not a reason to show nothing.
     """
     tried = surface.status != Status.PENDING
     if tried.all():
         return None
-    size = surface.status.size
+    counted = count([surface])
     if min(tried.shape) < 2:  # a line has no levels
-        return Stage(None, 0, 0, surface.done, size)
+        return Stage(None, 0, 0, counted)
     known, finest = levels(*tried.shape), completed(tried)
     if finest is None:
-        return Stage(None, 0, len(known), surface.done, size)
+        return Stage(None, 0, len(known), counted)
     number = known.index(finest) + 1
-    return Stage(_at(surface, finest), number, len(known), surface.done, size)
+    return Stage(_at(surface, finest), number, len(known), counted)
 
 
 def lost(surface: Surface) -> int:
@@ -78,7 +76,7 @@ def comparable(surfaces: Sequence[Surface]) -> tuple[Surface, ...]:
     """The surfaces on the finest level that all of them have finished, to be measured as one grid.
 
     They are what they were if nothing is pending. Without a common level there is nothing to
-    compare: then they are corners without a number.
+    compare: then they are corners whose losses are missing.
 
     Args:
         surfaces: All on the same grid, as those of a record are.
@@ -92,16 +90,6 @@ def comparable(surfaces: Sequence[Surface]) -> tuple[Surface, ...]:
         corners = [_at(surface, levels(*whole.shape)[0]) for surface in surfaces]
         return tuple(replace(each, loss=np.full_like(each.loss, np.nan)) for each in corners)
     return tuple(_at(surface, level) for surface in surfaces)
-
-
-def unfinished(record: Figure1) -> bool:
-    """Whether points are pending, or paths that the configuration asks for are not there."""
-    asked = record.config.get("paths")
-    methods = asked.get("methods") if isinstance(asked, Mapping) else None
-    missing = set(methods if isinstance(methods, list) else []) - {
-        path.method for path in record.paths
-    }
-    return bool(missing) or any((s.status == Status.PENDING).any() for s in record.surfaces)
 
 
 def _at(surface: Surface, level: Level) -> Surface:

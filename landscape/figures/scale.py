@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from landscape.record import Surface
 
-__all__ = ["Levels", "flat", "levels"]
+__all__ = ["Levels", "levels"]
 
 Floats = NDArray[np.float64]
 
@@ -160,15 +160,6 @@ def levels(
     if zmax is not None:
         stop = max(np.floor(high / step + 1e-9) * step, start + step)
     return _over(Levels(float(start), float(stop), float(step), log, float(floor)), finite)
-
-
-def flat(surface: Surface) -> bool:
-    """Whether all finite losses of a surface are the same in single precision."""
-    finite = surface.loss[np.isfinite(surface.loss)]
-    if not finite.size:
-        return False
-    low, high = float(finite.min()), float(finite.max())
-    return high - low <= SAME * max(abs(low), abs(high))
 
 
 def _bulk(values: Floats, reach: float = REACH) -> tuple[float, float]:

@@ -6,12 +6,12 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from landscape.figures.look import choose, style
+from landscape.counts import count
+from landscape.figures.look import Scale, choose, style
 from landscape.figures.partial import LEGEND, comparable, lost, stage
-from landscape.measure import Ending, compare, endings, on_border, read
-from landscape.record import Figure1, Status, Surface
+from landscape.measure import Ending, compare, endings, lowest, on_border, read
+from landscape.record import Figure1, Surface
+from zarts import __version__
 from zarts.runfile import JSON
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "caption",
     "command",
     "path_rows",
+    "path_settings",
+    "python",
     "setting",
     "surface_rows",
     "takeaway",
@@ -33,14 +35,21 @@ BIBTEX = """@inproceedings{wang2022zarts,
   volume    = {35},
   year      = {2022},
   note      = {arXiv:2110.04743},
-}"""
+}
+
+@software{zarts_toolkit,
+  title     = {{ZARTS} toolkit: zero-order architecture search and its landscapes},
+  author    = {{The ZARTS toolkit authors}},
+  version   = {VERSION},
+  license   = {MIT},
+}""".replace("VERSION", __version__)
 
 
 def setting(record: Figure1, *names: str) -> str:
     """The value of a setting by any of its names, wherever the run keeps it; empty if nowhere.
 
     Facts come before the configuration, that before the provenance, outer keys before inner ones.
-    How the paths were made is left out: ``caption`` lists it in full.
+    How the paths were made is left out: ``path_settings`` lists it in full.
     """
     config = {key: value for key, value in record.config.items() if key != "paths"}
     queue: list[Mapping[str, JSON]] = [record.facts, config, record.provenance]
@@ -77,26 +86,40 @@ def caption(record: Figure1) -> str:
         parts.append(f"L_val on {images} images")
     if isinstance(accuracy := record.facts.get("val_accuracy"), float):
         parts.append(f"validation accuracy of the supernet {accuracy:.1%}")
-    made = record.config.get("paths")
-    if isinstance(made, Mapping):
-        parts.append("paths: " + ", ".join(choices(made)))
-        if made.get("step") == "paper":
-            parts.append(
-                "with the released values (α learning rate 3e-4) "
-                f"{made.get('updates', 'a few')} DARTS steps are too short to see"
-            )
     return " · ".join(parts)
 
 
-def choices(made: Mapping[str, JSON]) -> list[str]:
-    """The settings of the paths; which methods there are is in the legend."""
+def path_settings(record: Figure1) -> str:
+    """How the paths were made, in full; which methods there are is in the legend."""
+    made = record.config.get("paths")
+    if not isinstance(made, Mapping):
+        return "not recorded"
     said = []
     for key, value in made.items():
         if isinstance(value, list) and key != "methods":
             said.append(f"{key} ({', '.join(map(str, value))})")
         elif isinstance(value, str | int | float):
             said.append(f"{key} {value}")
-    return said
+    if made.get("step") == "paper":
+        said.append(
+            "with the released values (α learning rate 3e-4) "
+            f"{made.get('updates', 'a few')} DARTS steps are too short to see"
+        )
+    return ", ".join(said)
+
+
+def python(
+    folder: str, inner_steps: Sequence[int], *, log: bool = False, scale: Scale = "shared"
+) -> str:
+    """Lines of Python that open the run in ``folder`` and draw it as it is seen."""
+    chosen = (", log=True" if log else "") + (f", scale={scale!r}" if scale != "shared" else "")
+    return f"""from pathlib import Path
+
+from landscape import figure_1, load
+from zarts.runfile import Run
+
+record = load(Run.open(Path({folder!r})))
+figure_1(record, {list(inner_steps)}{chosen}).show()"""
 
 
 def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
@@ -104,11 +127,10 @@ def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
     surfaces = choose(record, inner_steps)
     first, last = surfaces[0], surfaces[-1]
     said = []
-    status = np.concatenate([surface.status.ravel() for surface in surfaces])
-    if pending := bool((status == Status.PENDING).any()):
-        done = sum(surface.done for surface in surfaces)
-        said.append(f"Not finished: {done} of {status.size} points are computed.")
-    if again := int(np.isin(status, (Status.FAILED, Status.OOM, Status.TIMEOUT)).sum()):
+    counted, pending = count(record.surfaces), count(surfaces).pending
+    if counted.pending:
+        said.append(f"Not finished: {counted.computed} of {counted.points} points are computed.")
+    if again := counted.failed:
         points = "1 point" if again == 1 else f"{again} points"
         said.append(f"{points} failed or took too long; the same command tries again.")
     if first.inner_steps != last.inner_steps and not pending:
@@ -121,31 +143,29 @@ def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
     )
     if ends:
         target = record.surfaces[-1].inner_steps
-        said.append(
-            f"Lowest loss after {target} steps of ω at the end of the paths: {ranking(ends)}."
-        )
+        said.append(f"From start to end of a path the loss after {target} inner steps changes by:")
+        said.append(f"{ranking(ends)}.")
     return " ".join(said) or "Nothing to compare yet."
 
 
 def change(record: Figure1, pair: tuple[int, int]) -> str:
     """How the second surface differs from the first, as a sentence."""
     first, last = choose(record, pair)
+    if constant := [surface for surface in (first, last) if read(surface).constant]:
+        names = " and ".join(f"M = {surface.inner_steps}" for surface in constant)
+        return f"On this plane the loss is constant at {names}."
     found = compare(first, last, record.scale)
-    name = f"On this plane the M = {last.inner_steps} surface"
+    name = f"On this plane the sharpness (mean slope) of the M = {last.inner_steps} surface"
     base = f"that of M = {first.inner_steps}"
-    if not math.isfinite(found.ratio):
-        slope = f"{name} cannot be compared in steepness with {base}"
-    elif 0.95 < found.ratio < 1.05:
-        slope = f"{name} is about as steep as {base}"
-    elif found.ratio < 1:
-        slope = f"{name} is {1 / found.ratio if found.ratio else math.inf:.2g}× flatter than {base}"
+    if math.isfinite(found.ratio):
+        said = f"{name} is {found.ratio:.2g} times {base}"
     else:
-        slope = f"{name} is {found.ratio:.2g}× steeper than {base}"
+        said = f"{name} cannot be compared with {base}"
     if not math.isfinite(found.shift):
-        return f"{slope}."
+        return f"{said}."
     if found.shift == 0:
-        return f"{slope}; both are lowest at the same grid point."
-    return f"{slope}; its minimum lies {found.shift:.2f} units away ({found.length:.2g} in α)."
+        return f"{said}; both are lowest at the same grid point."
+    return f"{said}; the minimum lies {found.shift:.2f} units away ({found.length:.2g} in α)."
 
 
 def border(surface: Surface) -> str:
@@ -158,10 +178,25 @@ def border(surface: Surface) -> str:
 
 def ranking(ends: Sequence[Ending]) -> str:
     """The two lowest and the highest end of the paths, in words."""
-    words = [f"{style(end.path.method).label} ({end.target_loss:.4f})" for end in ends]
+    words = [f"{style(end.path.method).label} {_signed(gain(end))}" for end in ends]
     if len(words) < 3:
-        return ", then ".join(words)
-    return f"{words[0]}, then {words[1]}; highest: {words[-1]}"
+        return ", ".join(words)
+    return f"{words[0]}, {words[1]}; highest: {words[-1]}"
+
+
+def gain(end: Ending) -> tuple[float, float]:
+    """Loss at the end of a path minus that at its start, and the standard error of the difference.
+
+    The error is over the images of L_val, which are the same at both; NaN for a path that was
+    stored without it.
+    """
+    return end.path.change or (end.target_loss - float(end.path.target_loss[0]), math.nan)
+
+
+def _signed(gained: tuple[float, float]) -> str:
+    change, error = gained
+    known = f" ± {error:.3f}" if math.isfinite(error) else ""
+    return f"{change:+.3f}{known}".replace("-", "−")
 
 
 def surface_rows(record: Figure1) -> list[Row]:
@@ -176,18 +211,18 @@ def surface_rows(record: Figure1) -> list[Row]:
     for surface, same, partial in zip(record.surfaces, even, stages, strict=True):
         reading = read(surface)
         found = compare(even[0], same, record.scale)
-        low = reading.minimum
+        low, where = reading.minimum, lowest(surface)
         row: Row = {
             "M": surface.inner_steps,
             "minimum": low.loss if low else math.nan,
-            "x": low.x if low else math.nan,
-            "y": low.y if low else math.nan,
+            "x": where.x if where else math.nan,
+            "y": where.y if where else math.nan,
             "range": reading.span,
             "sharpness": read(same).sharpness,
             "ratio": found.ratio,
             "shift": found.shift,
             "rank correlation": found.correlation,
-            "without a number": lost(surface),
+            "missing": lost(surface),
         }
         if any(stages):
             row["level"] = str(partial) if partial else "finished"
@@ -201,11 +236,14 @@ def path_rows(record: Figure1) -> list[Row]:
     noted = any(path.note for path in record.paths)
     for end in endings(record):
         path = end.path
-        row: Row = {"optimizer": style(path.method).label, "descends": f"M = {path.inner_steps}"}
+        row: Row = {"optimizer": style(path.method).label, "optimizes": f"M = {path.inner_steps}"}
         for surface, loss in zip(record.surfaces, end.losses, strict=True):
             row[f"loss, M = {surface.inner_steps}"] = loss
+        change, error = gain(end)
         row |= {
-            "to the star": end.distance,
+            "change": change,
+            "standard error": error,
+            "distance to minimum": end.distance,
             "path length": end.length,
             "out of plane": end.residual,
             "evaluations": path.evaluations,

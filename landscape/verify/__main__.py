@@ -12,7 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from landscape.verify.report import Finding, Report, Result, printable, table
+from landscape.verify.report import Finding, Report, Result, table
 from zarts import cli
 from zarts.runfile import RunError, list_runs, read_record
 
@@ -93,9 +93,9 @@ def _verify(args: argparse.Namespace) -> int:
             report = target if isinstance(target, Report) else _report(args, target, phases)
             reports.append(report)
             if not args.json:
-                print(f"{printable(report.path)}\n{table(report)}\n", flush=True)
+                cli.tell(report.path, *table(report), "")
     if args.json:
-        print(json.dumps({"schema": 1, "runs": [_facts(report) for report in reports]}))
+        cli.tell(json.dumps({"schema": 1, "runs": [_facts(report) for report in reports]}))
     codes = {report.code for report in reports}
     return 1 if 1 in codes else max(codes)
 

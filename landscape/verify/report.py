@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Finding", "Report", "Result", "judged", "printable", "table"]
+from zarts.text import printable
+
+__all__ = ["Finding", "Report", "Result", "judged", "table"]
 
 LONGEST = 400  # characters of a detail: what stands in a file may be any length
 
@@ -65,11 +67,11 @@ def judged(check: str, problems: Iterable[str], good: str) -> Finding:
     return Finding(check, Result.FAIL, "; ".join(found[:3]) + more)
 
 
-def table(report: Report) -> str:
-    """The findings as aligned columns: check, result, detail."""
+def table(report: Report) -> list[str]:
+    """The findings as lines of aligned columns: check, result, detail."""
     lines = [("check", "result", "detail")]
-    lines += [(each.check, each.result, printable(each.detail)) for each in report.findings]
-    return "\n".join(_aligned(lines))
+    lines += [(each.check, each.result, _short(each.detail)) for each in report.findings]
+    return _aligned(lines)
 
 
 def _aligned(lines: Sequence[tuple[str, str, str]]) -> list[str]:
@@ -77,7 +79,6 @@ def _aligned(lines: Sequence[tuple[str, str, str]]) -> list[str]:
     return [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in lines]
 
 
-def printable(text: str) -> str:
-    """The text on one line, without what could steer a terminal; file names hold anything."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+def _short(text: str) -> str:
+    line = " ".join(printable(text).split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

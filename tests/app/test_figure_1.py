@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -36,7 +37,12 @@ def show(root: Path, **query: str) -> AppTest:
 
 def words(app: AppTest) -> str:
     kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.code)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)
+    return "\n".join(read(element) for kind in kinds for element in kind)
+
+
+def read(element: object) -> str:
+    """What is read on the page: without the escapes of Markdown."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", str(element.value)).replace("\u2060", "")
 
 
 def figure(app: AppTest) -> dict:
@@ -52,8 +58,8 @@ def test_a_run_is_shown_with_its_numbers(root: Path, make: Make) -> None:
     app = show(root)
     assert not app.exception
     said = words(app)
-    assert "flatter than that of M = 0" in said
-    assert "Lowest loss after 10 steps of ω at the end of the paths" in said
+    assert "times that of M = 0; the minimum lies 1.20 units away" in said
+    assert "changes by: DARTS-1st −0.150, ZARTS-MGS −0.150." in said
     assert "learning rate 0.001" in said
     assert "validation accuracy of the supernet 80.0%" in said
     assert [metric.label for metric in app.metric][1] == "Shift of the minimum"
@@ -84,6 +90,10 @@ def test_reproduce_has_command_and_citation(root: Path, make: Make) -> None:
     assert "python -m landscape.compute --seed 7" in said
     assert "2110.04743" in said
     assert '"inner_learning_rate": 0.001' in said
+    assert "space plane, weights frozen" in said
+    assert "?run=quick-1&m=10&scale=linear" in said
+    assert "figure_1(record, [0, 10]).show()" in said
+    assert "@software{zarts_toolkit" in said
 
 
 def test_the_url_chooses_surface_and_scale(root: Path, make: Make) -> None:
@@ -100,14 +110,39 @@ def test_a_wrong_link_falls_back_and_says_so(root: Path, make: Make) -> None:
     make()
     app = show(root, run="../../etc", m="99", scale="<b>")
     assert not app.exception
-    assert "There is no run" in app.warning[0].value
-    assert app.selectbox[0].value == "quick-1"
+    assert [read(each) for each in app.warning] == [
+        f"The link asks for the {what} “{bad}”, which is not here. Shown instead: {shown}"
+        for what, bad, shown in (
+            ("run", "../../etc", "quick-1"),
+            ("number of inner steps M", "99", "10"),
+            ("loss scale", "<b>", "linear"),
+        )
+    ]
     assert len(contours(app)) == 2
+    assert dict(app.query_params) == {"run": "quick-1", "m": "10", "scale": "linear"}
+    app.get("segmented_control")[0].set_value("1").run()
+    assert len(app.warning) == 2  # chosen since
+    assert not show(root).warning
 
 
-def test_the_newest_run_opens_and_others_can_be_picked(root: Path, make: Make) -> None:
+def test_another_run_may_have_other_surfaces(root: Path, make: Make) -> None:
+    make("ten", created="2026-03-01T00:00:00+00:00")
+    make("one", losses={m: LOSSES[m] for m in (0, 1)})
+    app = show(root)
+    assert app.query_params["run"] == "ten"
+    app.selectbox[0].set_value("one").run()
+    assert not app.exception
+    assert not app.warning
+    assert (app.query_params["run"], app.query_params["m"]) == ("one", "1")
+
+
+def test_the_newest_finished_run_opens_and_others_can_be_picked(root: Path, make: Make) -> None:
     make("old", created="2026-01-01T00:00:00+00:00")
     make("new", created="2026-03-01T00:00:00+00:00", methods=())
+    empty = {m: np.full(loss.shape, np.nan) for m, loss in LOSSES.items()}
+    pending = np.zeros(LOSSES[10].shape, np.uint8)
+    begun = make("begun", created="2026-04-01T00:00:00+00:00", losses=empty, methods=())
+    save_surface(begun, Surface(10, X, Y, empty[10], pending, 0 * LOSSES[10]))
     app = show(root)
     assert app.selectbox[0].value == "new"
     assert "No path has been computed yet" in words(app)
@@ -137,15 +172,28 @@ def test_no_run_says_how_to_make_one(root: Path) -> None:
 
 
 def test_a_run_in_progress_shows_what_is_there(root: Path, make: Make) -> None:
-    make(status=Status.PENDING, methods=())
-    app = show(root)
+    run = make(status=Status.PENDING, methods=())
+    with run.lock():
+        app = show(root)
     assert not app.exception
+    assert not app.warning
     assert app.progress[0].text == "55 of 60 points computed"
-    assert "Not finished: 35 of 40 points are computed" in words(app)
-    assert "flatter" not in words(app)
+    assert "Not finished: 55 of 60 points are computed" in words(app)
+    assert "sharpness (" not in words(app)
     title = figure(app)["layout"]["annotations"][1]["text"]
     assert "no level finished yet · 15 of 20 computed" in title
     assert [toggle.label for toggle in app.toggle] == ["Follow the run"]
+
+
+def test_a_stopped_run_says_so_and_how_to_go_on(root: Path, make: Make, tmp_path: Path) -> None:
+    make(status=Status.PENDING)
+    app = show(root)
+    said = read(app.warning[0])
+    assert said.startswith("This run has stopped: no process is computing it, and ")
+    assert said.endswith("what is left is 5 points. To go on with it:")
+    folder = tmp_path / "runs" / "quick-1"
+    command = f"python -m landscape.compute --config {folder}/config.toml --out {folder}"
+    assert app.code[0].value == command
 
 
 def test_only_unfinished_runs_are_followed(
@@ -163,7 +211,7 @@ def test_only_unfinished_runs_are_followed(
     assert not show(root).toggle
     assert not asked
     make("begun", status=Status.PENDING, created="2026-03-01T00:00:00+00:00")
-    app = show(root)
+    app = show(root, run="begun")
     assert not app.exception
     assert asked == [3]
     app.toggle[0].set_value(False).run()
@@ -196,17 +244,28 @@ def test_an_unfinished_run_is_compared_where_both_surfaces_are(root: Path, make:
 
 
 def test_a_run_that_only_started(root: Path, make: Make) -> None:
-    make(losses={}, methods=())
-    app = show(root)
+    run = make(losses={}, methods=())
+    with run.lock():
+        app = show(root)
     assert not app.exception
     assert "no surface is there yet" in app.info[0].value
+    app = show(root)
+    assert "has stopped" in app.warning[0].value
+    assert app.code[0].value.startswith("python -m landscape.compute --config")
 
 
 def test_a_search_without_a_landscape_says_how_to_make_one(root: Path, make: Make) -> None:
-    make("search", losses={}, methods=(), plane=False)
+    run = make("search", losses={}, methods=(), plane=False)
+    app = show(root)  # a landscape that has come as far as its search
+    assert not app.exception
+    assert "has stopped" in app.warning[0].value
+    run.amend({"command": ["python", "-m", "zarts"]})
     app = show(root)
     assert not app.exception
-    assert "landscape.compute --run search" in app.error[0].value
+    assert "is a search and has no landscape" in app.info[0].value
+    assert app.code[0].value == "python -m landscape.compute --run search"
+    with run.lock():
+        assert "Its search is under way" in show(root).info[0].value
 
 
 @pytest.mark.parametrize("where", ["run.h5", "plane.h5", "grid/m10.h5", "paths/darts-1.h5"])
@@ -217,7 +276,8 @@ def test_a_corrupt_file_stays_listed_with_its_reason(root: Path, make: Make, whe
     make("good")
     app = show(root, run="broken")
     assert not app.exception
-    assert where.rpartition("/")[2] in app.error[0].value
+    assert where.rpartition("/")[2] in read(app.error[0])
+    assert app.code[0].value == f"python -m landscape.verify {run.path}"
     assert len(app.selectbox[0].options) == 2
     app.selectbox[0].set_value("good").run()
     assert not app.exception
@@ -242,7 +302,9 @@ def test_all_nan_and_constant_surfaces(root: Path, make: Make, value: float) -> 
     app = show(root)
     assert not app.exception
     assert app.metric[3].value == ("–" if np.isnan(value) else "0.7000")
-    assert app.metric[0].value == "–"
+    assert app.metric[0].value == app.metric[1].value == "–"
+    assert app.metric[3].label.startswith("Lowest" if np.isnan(value) else "Constant")
+    assert ("constant at M = 0 and M = 10" in words(app)) is not np.isnan(value)
 
 
 def test_a_single_surface(root: Path, make: Make) -> None:

@@ -27,6 +27,13 @@ def server(root: Path, make: Make, tmp_path: Path) -> Iterator[tuple[str, int]]:
     make("first", created="2026-01-01T00:00:00+00:00")
     make("second", created="2026-02-01T00:00:00+00:00")
     make("begun", status=Status.PENDING, created="2025-12-01T00:00:00+00:00")
+    with serving(root, tmp_path) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def serving(root: Path, tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """Runs the app."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

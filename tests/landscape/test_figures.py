@@ -144,11 +144,11 @@ def test_missing_points_are_marked_and_not_filled_in() -> None:
     assert cells.z[2, 4] == cells.z[1, 0] == 1
     assert np.isnan(cells.z[status == Status.OK]).all()
     assert (cells.customdata[2, 4], cells.customdata[1, 0]) == ("diverged", "oom")
-    (crosses,) = named(figure, "without a number")
+    (crosses,) = named(figure, "missing points")
     assert sorted(zip(crosses.x, crosses.y, strict=True)) == [(-1.0, 0.0), (1.0, 2.0)]
     title = figure.layout.annotations[0].text
     assert "level" not in title  # nothing is pending
-    assert "2 without a number" in title
+    assert "2 missing" in title
 
 
 def test_a_result_that_is_not_finite_is_marked_too() -> None:
@@ -156,7 +156,7 @@ def test_a_result_that_is_not_finite_is_marked_too() -> None:
     loss[1, 1], loss[1, 2] = np.inf, np.nan
     raw = Surface(10, X, Y, loss, np.full((3, 5), Status.OK, np.uint8))
     figure = figure_1(record(surfaces=(raw,)))
-    assert len(named(figure, "without a number")[0].x) == 2
+    assert len(named(figure, "missing points")[0].x) == 2
     assert figure.layout.coloraxis.cmax == pytest.approx(1.0, abs=0.11)
     assert "Infinity" not in figure.to_json()
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from landscape.counts import unfinished
 from landscape.figures import figure_1, losses, partial, static, words
 from landscape.figures.look import levels as contour_levels
 from landscape.figures.static import draw_points
@@ -61,7 +62,7 @@ def test_the_stage_is_the_finest_whole_level(count: int, extra: set[tuple[int, i
     assert found is not None
     fitting = [level for level in levels(ROWS, COLS) if (status[np.ix_(*level)] == Status.OK).all()]
     assert (found.number, found.levels) == (len(fitting), 5)
-    assert (found.computed, found.points) == (int((status == Status.OK).sum()), ROWS * COLS)
+    assert str(found.count) == f"{(status == Status.OK).sum()} of {ROWS * COLS} computed"
     if not fitting:
         assert found.grid is None
         return
@@ -98,7 +99,7 @@ def test_every_cell_is_a_number_pending_or_lost_and_never_two_of_them(log: bool)
     assert {cells.customdata[POINTS[index]] for index in (1, 30, 31, 99)} == {
         "diverged", "timeout", "failed", "pending",
     }  # fmt: skip
-    (crosses,) = drawn(figure, "without a number")
+    (crosses,) = drawn(figure, "missing points")
     places = sorted((X[col], Y[row]) for row, col in (POINTS[index] for index in (1, 30, 31)))
     assert sorted(zip(crosses.x, crosses.y, strict=True)) == places
     assert points.hoverongaps is cells.hoverongaps is False
@@ -136,7 +137,7 @@ def test_titles_and_caption_say_how_far_it_is() -> None:
     assert "so far" not in whole
     assert "level 3 of 5, 3×4 points · 19 of 117 computed" in half  # diverging is a result
     assert "so far" in half
-    assert "2 without a number" in half
+    assert "2 missing" in half
     assert words.caption(begun).startswith(partial.LEGEND)
     said = words.takeaway(begun)
     assert "Not finished: 136 of 234 points are computed." in said
@@ -148,8 +149,7 @@ def test_titles_and_caption_say_how_far_it_is() -> None:
 
 def test_a_long_caption_gets_its_room() -> None:
     begun = figure_1(record(surface(20)))
-    config = {"paths": {f"setting{index}": "value" * 4 for index in range(20)}}
-    longer = figure_1(record(surface(20), config=config))
+    longer = figure_1(record(surface(20), config={"space": "long name " * 40}))
     assert longer.layout.height > begun.layout.height == 710
 
 
@@ -163,7 +163,9 @@ def test_a_finished_figure_has_none_of_this() -> None:
     assert partial.comparable(whole.surfaces) == whole.surfaces
     assert "level" not in words.surface_rows(whole)[0]
     assert "2 points" not in words.takeaway(whole)
-    assert "flatter" in words.takeaway(record(surface(117, m=0), surface(117, factor=0.5)))
+    assert "is 0.5 times that of M = 0" in words.takeaway(
+        record(surface(117, m=0), surface(117, factor=0.5))
+    )
 
 
 def test_print_shows_the_same_cells() -> None:
@@ -191,7 +193,7 @@ def test_surfaces_are_compared_on_what_both_have_finished() -> None:
     assert row["ratio"] == pytest.approx(0.5)
     assert row["sharpness"] == pytest.approx(compare(even[0], even[1], 1).ratio * slope(even[0]))
     assert row["minimum"] == np.nanmin(last.loss)  # of all that is there
-    assert row["without a number"] == 0
+    assert row["missing"] == 0
     assert row["level"] == "level 3 of 5, 3×4 points · 20 of 117 computed"
     none = words.surface_rows(record(first, surface(0)))[1]
     assert np.isnan(none["ratio"])
@@ -225,9 +227,9 @@ def test_unfinished_counts_paths_too() -> None:
     asked = {"paths": {"methods": ["darts-1"]}}
     t = np.zeros(2)
     walked = Path("darts-1", 0, np.zeros((2, 2)), t, t, t, 1, 1, 1, 1.0)
-    assert partial.unfinished(record(surface(117), config=asked))
-    assert not partial.unfinished(record(surface(117), config=asked, paths=(walked,)))
-    assert partial.unfinished(record(surface(116), config=asked, paths=(walked,)))
+    assert unfinished(record(surface(117), config=asked))
+    assert not unfinished(record(surface(117), config=asked, paths=(walked,)))
+    assert unfinished(record(surface(116), config=asked, paths=(walked,)))
     for count, so_far in ((116, " so far"), (117, "")):
         figure = losses(record(surface(count), paths=(walked,)))
         notes = [note.text for note in figure.layout.annotations]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import pathlib
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from landscape.figures import figure_1, to_csv, to_html, words
+from landscape.figures import figure_1, losses, to_csv, to_html, words
 from landscape.record import Figure1, Path, Status, Surface
 
 X = np.linspace(-1.0, 1.0, 5)
@@ -47,18 +51,40 @@ def record(**changes: object) -> Figure1:
 
 def test_takeaway_says_what_was_measured() -> None:
     said = words.takeaway(record())
-    assert "the M = 10 surface is 4× flatter than that of M = 0" in said
+    assert "the sharpness (mean slope) of the M = 10 surface is 0.25 times that of M = 0" in said
     assert "lowest at the same grid point" in said
-    assert "ZARTS-RS (0.5000), then ZARTS-GLD (0.7000); highest: DARTS-1st (0.9000)" in said
+    assert said.endswith(
+        "From start to end of a path the loss after 10 inner steps changes by: "
+        "ZARTS-RS −0.500, ZARTS-GLD −0.300; highest: DARTS-1st −0.100."
+    )
+
+
+def test_the_change_of_a_path_has_the_error_of_its_paired_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Path, "change", property(lambda path: (-0.0312, 0.0061)))
+    one = record(paths=(path("zarts-rs", 0.5),))
+    assert words.takeaway(one).endswith("changes by: ZARTS-RS −0.031 ± 0.006.")
+    (row,) = words.path_rows(one)
+    assert (row["change"], row["standard error"]) == (-0.0312, 0.0061)
 
 
 def test_takeaway_follows_the_numbers_either_way() -> None:
     steeper = (surface(0, COLS), surface(10, -3 * COLS))
     said = words.takeaway(record(surfaces=steeper, paths=()))
-    assert "3× steeper" in said
-    assert "its minimum lies 2.00 units away (6.4 in α)" in said
-    alike = words.takeaway(record(surfaces=(surface(0, COLS), surface(10, 1.02 * COLS)), paths=()))
-    assert "about as steep" in alike
+    assert "is 3 times that of M = 0" in said
+    assert "the minimum lies 2.00 units away (6.4 in α)" in said
+
+
+def test_a_constant_surface_is_called_constant() -> None:
+    flat = record(surfaces=(surface(0, COLS), surface(10, np.full((3, 5), 0.7))))
+    said = words.takeaway(flat)
+    assert said.startswith("On this plane the loss is constant at M = 10. ")
+    row = words.surface_rows(flat)[1]
+    assert row["minimum"] == 0.7
+    assert np.isnan([row["x"], row["y"], row["shift"], row["rank correlation"]]).all()
+    assert np.isnan([each["distance to minimum"] for each in words.path_rows(flat)]).all()
+    assert len(losses(flat).layout.annotations) == 2  # the titles, and no star
 
 
 def test_takeaway_of_an_unfinished_run_compares_nothing() -> None:
@@ -102,16 +128,16 @@ def test_caption_and_command() -> None:
         "space s3",
         "seed 3",
         "grid 3×5",
-        "space plane, noise surface",
     ):
         assert part in said
+    assert "noise" not in said
+    assert words.path_settings(record()) == "space plane, noise surface, sizes (1, 2)"
     assert "supernet 80.0%" in said
     assert "L_val" not in said  # a run that does not say on how many images
-    assert "too short" not in said
     facts = {"val_images": 256}
     assert "L_val on 256 images" in words.caption(record(facts=facts))
     released = {"paths": {"step": "paper", "updates": 10}}
-    assert "3e-4) 10 DARTS steps are too short" in words.caption(record(config=released))
+    assert "3e-4) 10 DARTS steps are too short" in words.path_settings(record(config=released))
     assert words.command(record()) == "python -m landscape.compute --set 'a b=1'"
 
 
@@ -144,7 +170,8 @@ def test_csv_holds_every_number() -> None:
 def test_csv_cells_are_no_formulas(note: str) -> None:
     text = to_csv(record(paths=(path(note, 0.5, note),)))
     (row, *_) = [row for row in csv.DictReader(io.StringIO(text)) if row["kind"] == "path"]
-    assert row["name"] == row["status"] == f"'{note}"
+    assert row["name"] == row["note"] == f"'{note}"
+    assert row["status"] == ""
 
 
 def test_html_is_one_file_with_everything() -> None:
@@ -153,7 +180,9 @@ def test_html_is_one_file_with_everything() -> None:
     assert "plotly.js v" in page
     assert not [part for part in page.split("<script")[1:] if " src=" in part.split(">")[0]]
     assert "landscape.compute --set &#x27;a b=1&#x27;" in page
-    assert "4× flatter" in page
+    assert "is 0.25 times that of M = 0" in page
+    assert "noise surface, sizes (1, 2)" in page
+    assert "@software{zarts_toolkit" in page
     for word in ("DARTS-1st", "rank correlation", "val_accuracy"):
         assert word in page
 
@@ -164,6 +193,28 @@ def test_html_escapes_what_files_say() -> None:
     page = to_html(figure_1(strange), strange)
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_the_software_is_cited_as_the_citation_file_has_it(root: pathlib.Path) -> None:
+    text = (root / "CITATION.cff").read_text(encoding="utf-8").partition("preferred-")[0]
+    cited = dict(re.findall(r'(\w+): "?(.+?)"?$', text, re.MULTILINE))
+    entry = words.BIBTEX.partition("@software")[2].replace("{", "").replace("}", "")
+    assert dict(re.findall(r"(\w+) += (.+),", entry)) == {
+        "title": cited["title"],
+        "author": cited["name"],
+        "version": cited["version"],
+        "license": cited["license"],
+    }
+
+
+def test_the_python_of_a_figure_draws_it(root: pathlib.Path) -> None:
+    folder = root / "tests" / "stored" / "quick-b3c0a96a"
+    code = words.python(str(folder), [0, 2], log=True)
+    assert code.endswith("figure_1(record, [0, 2], log=True).show()")
+    code = code.replace(".show()", "") + "\nprint(record.name)"
+    command = [sys.executable, "-c", code]
+    drawn = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert drawn.stdout.strip() == folder.name
 
 
 def test_html_without_paths() -> None:

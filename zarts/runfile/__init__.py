@@ -8,6 +8,7 @@ Only `record` imports h5py.
 from zarts.runfile.disk import ConfigMismatch, CorruptFile, ForeignFile, RunError, RunLocked
 from zarts.runfile.folder import Run, differences, runs_root, valid_name
 from zarts.runfile.listing import ListedRun, list_runs
+from zarts.runfile.locking import being_written
 from zarts.runfile.record import FORMAT, JSON, Array, Record, read_record, write_record
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Run",
     "RunError",
     "RunLocked",
+    "being_written",
     "differences",
     "list_runs",
     "read_record",

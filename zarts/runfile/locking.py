@@ -7,13 +7,14 @@ import json
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zarts.runfile.disk import RunLocked, unwritable
 
-__all__ = ["locked"]
+__all__ = ["being_written", "locked"]
 
 _TEMPORARY = re.compile(r"\..+\.tmp\.(\d{1,9})\.[0-9a-f]{8}")
 
@@ -33,7 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise unwritable(folder, error) from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(descriptor)
             holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
             os.ftruncate(descriptor, 0)
             os.write(descriptor, holder.encode())
@@ -47,6 +48,38 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def being_written(folder: Path) -> bool:
+    """Whether a process holds the right to write; asked without writing anything.
+
+    True also where that cannot be told, as on a file system without locks.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(folder / "run.lock", flags)
+    except FileNotFoundError:  # nobody ever wrote here, as into an unpacked copy
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    """Takes the lock; who only asks for its holder has it for an instant, which is waited for."""
+    for seconds in (0.01, 0.05, 0.1):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(seconds)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _holder(descriptor: int) -> str:

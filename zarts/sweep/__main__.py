@@ -110,7 +110,8 @@ def _sweep(args: argparse.Namespace, command: list[str]) -> int:
         costs = {search.name: _seconds_left(search, plans[search.name]) for search in todo}
         cli.say(args, _headlines(args, sweep, plans, costs, workers))
         if args.dry_run:
-            print(json.dumps(_plan(sweep, plans, costs)) if args.json else _listed(sweep, costs))
+            told = [json.dumps(_plan(sweep, plans, costs))] if args.json else _listed(sweep, costs)
+            cli.tell(*told)
             return 0
         names = {search.name for search in todo}
         found = {each.name: _read(each) for each in sweep.searches if each.name not in names}
@@ -135,9 +136,9 @@ def _sweep(args: argparse.Namespace, command: list[str]) -> int:
                 progress.end(search, what)
     if args.json:
         found, hashes = hashed(sweep, found)
-        print(json.dumps(as_json(sweep, found, hashes)))
+        cli.tell(json.dumps(as_json(sweep, found, hashes)))
     else:
-        print(as_table(sweep, found))
+        cli.tell(*as_table(sweep, found).split("\n"))
     return _complain(found)
 
 
@@ -153,13 +154,11 @@ def _complain(found: Found) -> int:
     """Names every search that is not finished; the exit code."""
     problems = {name: what for name, what in found.items() if isinstance(what, Problem)}
     for name, problem in problems.items():
-        print(
-            f"{'skipped' if problem.locked else 'failed'}: {name}: {problem.reason}",
-            file=sys.stderr,
-        )
+        what = "skipped" if problem.locked else "failed"
+        cli.tell(f"{what}: {name}: {problem.reason}", error=True)
     if not problems:
         return 0
-    print("the same command tries these again", file=sys.stderr)
+    cli.tell("the same command tries these again", error=True)
     return 3 if all(problem.locked for problem in problems.values()) else 1
 
 
@@ -196,7 +195,7 @@ def _headlines(
     ]
 
 
-def _listed(sweep: Sweep, costs: Mapping[str, float]) -> str:
+def _listed(sweep: Sweep, costs: Mapping[str, float]) -> list[str]:
     """The searches of a dry run, for people."""
     width = max(len(search.name) for search in sweep.searches)
     lines = []
@@ -205,7 +204,7 @@ def _listed(sweep: Sweep, costs: Mapping[str, float]) -> str:
         todo = "finished" if left is None else f"about {cli.human_time(left)}"
         epochs = f"{epochs_done(search)}/{search.config.search.epochs} epochs"
         lines.append(f"{search.name:<{width}}  {epochs}  {todo}")
-    return "\n".join(lines)
+    return lines
 
 
 def _plan(

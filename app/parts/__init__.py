@@ -1,0 +1,1 @@
+"""Parts of the page. What others wrote reaches it by ``markdown`` and ``code`` only."""

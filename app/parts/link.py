@@ -1,0 +1,49 @@
+"""The choices that are part of the link: always in it, and told where one cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from zarts.text import markdown, printable
+
+__all__ = ["asked", "code", "link", "settle"]
+
+
+def asked(key: str, options: Sequence[str], default: Callable[[], str]) -> str:
+    """What a widget begins with: the option that the link names, else the default."""
+    value = st.query_params.get(key)
+    if value in options:
+        return str(value)
+    shown = default()
+    if value is not None:
+        st.session_state[f"not-{key}"] = (value, shown)
+    return shown
+
+
+def settle(key: str, value: str, what: str) -> None:
+    """Puts a choice into the link; says what the link named until another choice is made."""
+    if st.query_params.get(key) != value:
+        st.query_params[key] = value
+    wrong = st.session_state.get(f"not-{key}")
+    if wrong and wrong[1] == value:
+        said = f"The link asks for the {what} “{printable(wrong[0])[:80]}”, which is not here."
+        st.warning(markdown(f"{said} Shown instead: {value}"))
+    elif wrong:
+        del st.session_state[f"not-{key}"]
+
+
+def link() -> str:
+    """The address of what is seen."""
+    return f"{st.context.url or ''}?{urlencode(st.query_params.to_dict())}"
+
+
+def code(text: str, language: str, height: int | None = None) -> None:
+    """A block of text as it is, to be copied."""
+    lines = "\n".join(map(printable, text.split("\n")))
+    if height is None:
+        st.code(lines, language=language, wrap_lines=True)
+    else:
+        st.code(lines, language=language, height=height)

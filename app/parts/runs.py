@@ -1,0 +1,152 @@
+"""Which run is shown, and what is said of one that is not finished, not drawable, or not there."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import streamlit as st
+
+from landscape.catalogue import Entry, catalogue
+from landscape.counts import count, missing_paths, unfinished
+from landscape.record import Figure1
+from parts.link import asked, code, settle
+from zarts.runfile import RunError, runs_root
+from zarts.text import markdown, printable
+
+__all__ = ["opened", "pick"]
+
+LOOK_SECONDS = 3  # between two looks at the files of an unfinished run
+MAKE_ONE = "python -m landscape.compute --steps 10"
+
+
+def pick() -> Entry:
+    """The run asked for in the sidebar or the link."""
+    try:
+        entries = {printable(entry.name): entry for entry in catalogue(runs_root())}
+    except RunError as error:
+        st.error(f"{markdown(error)}. Another folder: set `ZARTS_RUNS`.")
+        st.stop()
+    if not entries:
+        st.title("No runs yet")
+        st.markdown("Compute one, then reload this page. The command first says how long it takes:")
+        st.code(MAKE_ONE, language="bash")
+        st.caption(
+            f"Looked in the bundled runs and in {markdown(runs_root())} (set `ZARTS_RUNS` to "
+            "change it)."
+        )
+        st.stop()
+    names = list(entries)
+
+    def newest() -> str:
+        return next((name for name in names if entries[name].finished), names[0])
+
+    first = asked("run", names, newest)
+    with st.sidebar:
+        st.header("ZARTS")
+        # The names are the labels, because a label is what the link carries.
+        name = st.selectbox("Run", names, names.index(first), key="run", on_change=forget_surface)
+        st.caption(markdown(origin(entries[name])))
+    settle("run", name, "run")
+    return entries[name]
+
+
+def forget_surface() -> None:
+    """Another run may not have the surface that was chosen in this one."""
+    if "m" in st.query_params:
+        del st.query_params["m"]
+
+
+def origin(entry: Entry) -> str:
+    """Where a run comes from, or that it cannot be read."""
+    if entry.listed.run is None:
+        return "cannot be read"
+    if entry.bundled:
+        return "bundled with the package"
+    return f"made {entry.created[:40] or 'at no known time'}"
+
+
+def stamp(entry: Entry) -> list[tuple[str, int]]:
+    """Files of a run and their times, and whether it is written; other ones once it has changed."""
+    if (run := entry.listed.run) is None:
+        return []
+    try:
+        files = [(name, (run.path / f"{name}.h5").stat().st_mtime_ns) for name in run.names()]
+    except (OSError, RunError):  # it is gone, which is news too
+        return []
+    return [*files, ("written", entry.written)]
+
+
+def follow(entry: Entry, seen: list[tuple[str, int]]) -> None:
+    """Shows the page anew once the run has changed; until then a look costs next to nothing."""
+    with st.sidebar:
+        wanted = st.toggle("Follow the run", True, help="New data resets a zoom; off keeps it.")
+    if not wanted:
+        return
+
+    @st.fragment(run_every=LOOK_SECONDS)
+    def look() -> None:
+        if stamp(entry) != seen:
+            st.rerun()
+
+    look()
+
+
+def opened(entry: Entry) -> Figure1:
+    """What the run holds; stops the page with the reason if that cannot be shown."""
+    seen = stamp(entry)  # before the reading, so that nothing falls between
+    try:
+        if (run := entry.listed.run) is not None and "plane" not in run:
+            searched(entry, seen)
+        record = entry.figure()
+    except (RunError, KeyError, ValueError) as error:
+        st.title(markdown(entry.name))
+        st.error(f"This run cannot be shown. {markdown(error)}", icon=":material/error:")
+        st.markdown("To see all that is wrong with it:")
+        code(entry.verifying(), "bash")
+        follow(entry, seen)
+        st.stop()
+    if not unfinished(record):
+        return record
+    if record.surfaces:
+        if not entry.written:
+            points, paths = count(record.surfaces).pending, len(missing_paths(record))
+            left = [
+                f"{number} {what}{'s' * (number > 1)}"
+                for number, what in ((points, "point"), (paths, "path"))
+                if number
+            ]
+            stopped(entry, f"what is left is {' and '.join(left) or 'a surface'}")
+        follow(entry, seen)
+        return record
+    st.title(markdown(entry.name))
+    if entry.written:
+        st.info("The run has started and no surface is there yet.", icon=":material/hourglass:")
+    else:
+        stopped(entry, "no surface is there yet")
+    follow(entry, seen)
+    st.stop()
+
+
+def searched(entry: Entry, seen: list[tuple[str, int]]) -> NoReturn:
+    """Says how far the search of a run without a landscape is, and what comes after it."""
+    done, asked_for = entry.searching
+    st.title(markdown(entry.name))
+    if entry.written:
+        st.info(
+            f"Its search is under way: {done} of {asked_for or '?'} epochs are done. "
+            "The surfaces come after it.",
+            icon=":material/hourglass:",
+        )
+    elif not entry.search_only or done < asked_for:
+        stopped(entry, f"{done} of {asked_for or '?'} epochs of its search are done")
+    if entry.search_only and not entry.written:
+        st.info("This run is a search and has no landscape. To compute one of its ω:")
+        code(entry.computing(), "bash")
+    follow(entry, seen)
+    st.stop()
+
+
+def stopped(entry: Entry, left: str) -> None:
+    """Says that nobody works on a run that is not finished, and how to go on with it."""
+    st.warning(f"This run has stopped: no process is computing it, and {left}. To go on with it:")
+    code(entry.resuming(), "bash")
