@@ -5,22 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Literal
 
 import streamlit as st
 
 from landscape.figures import figure_1, static, to_csv, to_html, words
+from landscape.figures.look import Scale
 from landscape.record import Figure1
 from parts.link import code, link
 
 __all__ = ["export", "reproduce"]
 
 
-def export(record: Figure1, panels: list[int], log: bool) -> None:
+def export(record: Figure1, panels: list[int], log: bool, scale: Scale) -> None:
     """The files one can take away; each is made when it is asked for."""
     name = f"{record.name}_figure1_m{panels[-1]}"
 
     def page() -> str:
-        return to_html(figure_1(record, panels, log=log), record, panels)
+        return to_html(figure_1(record, panels, log=log, scale=scale), record, panels)
+
+    def picture(kind: Literal["svg", "pdf", "png"]) -> Callable[[], bytes]:
+        return lambda: static(record, kind, panels, log=log, scale=scale)
 
     files: dict[str, tuple[str, str, Callable[[], str | bytes]]] = {
         "HTML": ("html", "text/html", page),
@@ -28,9 +33,9 @@ def export(record: Figure1, panels: list[int], log: bool) -> None:
     }
     if find_spec("matplotlib"):
         files |= {
-            "SVG": ("svg", "image/svg+xml", lambda: static(record, "svg", panels, log=log)),
-            "PDF": ("pdf", "application/pdf", lambda: static(record, "pdf", panels, log=log)),
-            "PNG": ("png", "image/png", lambda: static(record, "png", panels, log=log)),
+            "SVG": ("svg", "image/svg+xml", picture("svg")),
+            "PDF": ("pdf", "application/pdf", picture("pdf")),
+            "PNG": ("png", "image/png", picture("png")),
         }
     for kind, (ending, mime, make) in files.items():
         st.download_button(
@@ -46,14 +51,14 @@ def export(record: Figure1, panels: list[int], log: bool) -> None:
         st.caption("SVG, PDF and PNG need matplotlib: `pip install 'zarts[export]'`")
 
 
-def reproduce(record: Figure1, folder: str, panels: list[int], log: bool) -> None:
+def reproduce(record: Figure1, folder: str, panels: list[int], log: bool, scale: Scale) -> None:
     """Command, link, Python, settings and origin of the run, and whom to cite."""
     st.markdown("**Command that made it**")
     code(words.command(record) or "not recorded", "bash")
     st.markdown("**Link to this view**")
     code(link(), "text")
     st.markdown("**This figure in Python**")
-    code(words.python(folder, panels, log=log), "python")
+    code(words.python(folder, panels, log=log, scale=scale), "python")
     st.markdown("**Paths**")
     code(words.path_settings(record), "text")
     for title, found in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import streamlit as st
 from parts.link import asked, settle
@@ -11,6 +11,7 @@ from parts.runs import opened, pick
 
 from landscape.counts import count
 from landscape.figures import figure_1, losses, partial, player, words
+from landscape.figures.look import Scale
 from landscape.measure import compare, read
 from landscape.record import Figure1
 from zarts import __version__
@@ -31,16 +32,11 @@ HONESTY = """
 - **Budgets differ.** The table and the right-hand curves show what each optimizer spent.
 """
 Color = Literal["blue", "green", "gray"]
-SCALES = ["linear", "log"]
-# Plotly's own player blanks the surfaces. This script finds the chart by its key.
-PLAY = """
-export default ({ parentElement }) =>
-  player(parentElement, () => document.querySelector(".st-key-figure .js-plotly-plot"));
-"""
+SCALES, WHOSE = ["linear", "log"], get_args(Scale)
 
 
-def choose(record: Figure1) -> tuple[list[int], bool]:
-    """M of the panels and the scale of the loss, as chosen in the sidebar or the URL."""
+def choose(record: Figure1) -> tuple[list[int], bool, Scale]:
+    """M of the panels, whether the loss is logarithmic, and whose scale it is."""
     first, *others = [surface.inner_steps for surface in record.surfaces]
     with st.sidebar:
         panels = [first]
@@ -64,14 +60,24 @@ def choose(record: Figure1) -> tuple[list[int], bool]:
             key="scale",
             help="log: levels are even in the logarithm of the loss above the lowest one.",
         )
+        whose = st.segmented_control(
+            "Scale of the panels",
+            WHOSE,
+            default=asked("panels", WHOSE, lambda: WHOSE[0]),
+            required=True,
+            key="panels",
+            help="own: shows the shape of a flat surface beside a steep one. A colour then means "
+            "another loss in each panel, and the figure says so.",
+        )
         st.caption(f"Version {__version__} · runs in {markdown(runs_root())}")
     if others:
         settle("m", str(panels[-1]), "number of inner steps M")
     settle("scale", scale, "loss scale")
-    return panels, scale == "log"
+    settle("panels", whose, "scale of the panels")
+    return panels, scale == "log", whose
 
 
-def head(record: Figure1, folder: str, panels: list[int], log: bool) -> None:
+def head(record: Figure1, folder: str, panels: list[int], log: bool, scale: Scale) -> None:
     """Title, takeaway, badges, export and how to reproduce."""
     st.title("First-order and exact landscape")
     st.markdown(f"**{markdown(words.takeaway(record, panels))}**")
@@ -80,9 +86,9 @@ def head(record: Figure1, folder: str, panels: list[int], log: bool) -> None:
             st.markdown(f":{color}-badge[{markdown(text)}]", help=help_text)
         st.space("stretch")
         with st.popover("Export", icon=":material/download:"):
-            export(record, panels, log)
+            export(record, panels, log, scale)
         with st.popover("Reproduce", icon=":material/terminal:"):
-            reproduce(record, folder, panels, log)
+            reproduce(record, folder, panels, log, scale)
     if (counted := count(record.surfaces)).pending:
         text = f"{counted.computed} of {counted.points} points computed"
         st.progress(counted.computed / counted.points, text)
@@ -214,22 +220,22 @@ def honesty(record: Figure1) -> None:
 
 entry = pick()
 record = opened(entry)
-panels, log = choose(record)
+panels, log, scale = choose(record)
 dark = st.context.theme.type == "dark"
-head(record, str(entry.listed.path), panels, log)
+head(record, str(entry.listed.path), panels, log, scale)
 settings = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg", "filename": f"{record.name}_figure1"},
 }
 st.plotly_chart(
-    figure_1(record, panels, log=log, dark=dark, caption=False),
+    figure_1(record, panels, log=log, dark=dark, caption=False, scale=scale),
     theme=None,
     key="figure",
     config=settings,
     alt=words.takeaway(record, panels),
 )
 play = st.components.v2.component(
-    "figure-1-player", html=player.MARKUP, css=player.STYLE, js=player.SCRIPT + PLAY
+    "figure-1-player", html=player.MARKUP, css=player.STYLE, js=player.MODULE
 )
 play(key="player")
 st.caption(markdown(words.caption(record)))

@@ -251,10 +251,7 @@ def colours(shared: Levels, share: float) -> list[list[float | str]]:
 
 def add_bar(figure: go.Figure, shared: Levels, col: int) -> None:
     """The colour axis and its bar: of all panels for column 0, else of that one."""
-    ticks = list(shared.values[:: max(1, len(shared.values) // 9)])
-    labels = [shared.label(tick) for tick in ticks]
-    if shared.over:
-        ticks, labels = [*ticks, ceiling(shared)], [*labels, "above"]
+    ticks = shared.ticks
     place = {"x": figure.layout[f"xaxis{col if col > 1 else ''}"].domain[1] + 0.005} if col else {}
     half = 0.5 / len(shared.values)  # plotly centres one band beyond the levels on each end
     figure.layout[f"coloraxis{col if col > 1 else ''}"] = {
@@ -267,7 +264,7 @@ def add_bar(figure: go.Figure, shared: Levels, col: int) -> None:
                 "font": {"size": 12},
             },
             "tickvals": ticks,
-            "ticktext": labels,
+            "ticktext": [shared.label(tick) for tick in ticks],
             "thickness": 14,
             "len": 1.0,
             **place,

@@ -73,8 +73,9 @@ function player(root, find) {
     for (let e = chart; e; e = e.parentElement) top += e.scrollTop;
     const room = window.innerHeight - top - above - below - box.offsetHeight - 24;
     const wanted = chart._fullLayout._size.w * (right - left) * aspect;
-    const height = Math.round(above + below + Math.max(240, Math.min(wanted, room)));
-    chart.parentElement.style.height = `${height}px`; // streamlit takes the height from there
+    const height = Math.round(above + below + Math.min(wanted, Math.max(240, room)));
+    for (const holder of [chart.parentElement, chart.closest(".stElementContainer")])
+      if (holder) holder.style.height = holder.style.flexBasis = `${height}px`; // for streamlit
     window.Plotly.relayout(chart, { height, "margin.t": above });
   };
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-__all__ = ["MARKUP", "SCRIPT", "STYLE"]
+__all__ = ["MARKUP", "MODULE", "SCRIPT", "STYLE"]
 
 MARKUP = (
     '<div class="player" role="group" aria-label="Play the optimizer steps" hidden>'
@@ -25,3 +25,11 @@ STYLE = """
 """
 # Defines `player(root, find)`.
 SCRIPT = files("landscape.figures").joinpath("player.js").read_text(encoding="utf-8")
+# The same for a component of streamlit beside the chart whose key is `figure`.
+MODULE = (
+    SCRIPT
+    + """
+export default ({ parentElement }) =>
+  player(parentElement, () => document.querySelector(".st-key-figure .js-plotly-plot"));
+"""
+)

@@ -58,6 +58,12 @@ class Levels:
         return values
 
     @property
+    def ticks(self) -> list[float]:
+        """Eight levels at most, the highest one among them, in the drawn quantity."""
+        every = -(-len(self.values) // 8)
+        return [float(value) for value in self.values[::-every][::-1]]
+
+    @property
     def even(self) -> bool:
         """Whether the drawn quantity is the loss, so that a level can be labelled with it."""
         return not self.log and not self.listed

@@ -147,7 +147,7 @@ def draw_contours(
             lines = axes.contour(
                 surface.x,
                 surface.y,
-                loss,
+                np.ma.masked_greater(loss, shared.stop),  # else the steps up to one are all lines
                 levels=inside,
                 colors="white",
                 linewidths=0.6,
@@ -282,5 +282,4 @@ def add_bar(
     if drawn:
         place = row[-1].inset_axes((1.04, 0, 0.05, 1))  # as tall as the panel
         bar = picture.colorbar(drawn[0], cax=place, label="validation loss")
-        ticks = shared.values[:: max(1, len(shared.values) // 9)]
-        bar.set_ticks(list(ticks), labels=[shared.label(float(tick)) for tick in ticks])
+        bar.set_ticks(shared.ticks, labels=[shared.label(tick) for tick in shared.ticks])

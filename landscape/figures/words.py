@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from landscape.counts import count
-from landscape.figures.look import choose, style
+from landscape.figures.look import Scale, choose, style
 from landscape.figures.partial import LEGEND, comparable, lost, stage
 from landscape.measure import Ending, compare, endings, lowest, on_border, read
 from landscape.record import Figure1, Surface
@@ -108,9 +108,11 @@ def path_settings(record: Figure1) -> str:
     return ", ".join(said)
 
 
-def python(folder: str, inner_steps: Sequence[int], *, log: bool = False) -> str:
+def python(
+    folder: str, inner_steps: Sequence[int], *, log: bool = False, scale: Scale = "shared"
+) -> str:
     """Lines of Python that open the run in ``folder`` and draw it as it is seen."""
-    chosen = ", log=True" if log else ""
+    chosen = (", log=True" if log else "") + (f", scale={scale!r}" if scale != "shared" else "")
     return f"""from pathlib import Path
 
 from landscape import figure_1, load
