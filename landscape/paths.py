@@ -20,6 +20,7 @@ from zarts.alpha import Space
 from zarts.assembly import build_optimizer
 from zarts.config import PathsConfig
 from zarts.data.stream import Batch
+from zarts.difference import Hypergradient
 from zarts.inner import Diverged
 from zarts.objective import Bilevel, Counted, Objective, Restricted, Tally
 from zarts.optimizers.random_search import RandomSearch
@@ -99,8 +100,8 @@ class _Remembered:
             self.known.update(zip(new, losses.tolist(), strict=True))
         return torch.tensor([self.known[key] for key in keys], dtype=torch.float64)
 
-    def grad(self, alpha: Tensor) -> Tensor:
-        return self.objective.grad(alpha)
+    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
+        return self.objective.grad(alpha, hypergradient)
 
     def at(self, inner_steps: int) -> _Remembered:
         return replace(self, objective=self.objective.at(inner_steps))

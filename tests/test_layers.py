@@ -23,7 +23,10 @@ PACKAGES = ("zarts", "landscape", "app")
 
 # What a part may import besides itself. A part is a module (`zarts.search`) or a whole subpackage.
 MATHS = {"zarts.rng", "zarts.alpha", "zarts.inner"}
-PROBLEMS = {*MATHS, "zarts.feed", "zarts.chunk", "zarts.objective", "zarts.supernet", "zarts.data"}
+PROBLEMS = {
+    *MATHS, "zarts.feed", "zarts.chunk", "zarts.difference", "zarts.objective", "zarts.supernet",
+    "zarts.data",
+}  # fmt: skip
 FILES = {"zarts.runfile", "zarts.provenance"}
 SETTINGS = {"zarts.tables", "zarts.sections", "zarts.config"}
 OBJECTS = {*PROBLEMS, *SETTINGS, "zarts.search", "zarts.optimizers", "zarts.problems"}
@@ -37,9 +40,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.execute": set(),
     "zarts.feed": MATHS,
     "zarts.chunk": {*MATHS, "zarts.feed"},
-    "zarts.objective": {*MATHS, "zarts.feed", "zarts.chunk"},
+    "zarts.difference": {*MATHS, "zarts.feed", "zarts.chunk"},
+    "zarts.objective": {*MATHS, "zarts.feed", "zarts.chunk", "zarts.difference"},
     "zarts.search": {*MATHS, "zarts.objective"},
-    "zarts.optimizers": {*MATHS, "zarts.objective", "zarts.search"},
+    "zarts.optimizers": {*MATHS, "zarts.difference", "zarts.objective", "zarts.search"},
     "zarts.supernet": {"zarts.rng", "zarts.alpha"},
     "zarts.data": {"zarts.rng"},
     "zarts.problems": PROBLEMS,
@@ -314,8 +318,9 @@ def test_weights_move_in_one_place() -> None:
     searching = tuple(package for package in modules() if not inside(package, "zarts.retrain"))
     assert not offences(searching, ("torch.optim",))
     assert not callers(r"optim\.\w+", ("zarts.retrain",))
-    # `descend` takes the gradients with respect to ω, the objective those with respect to α.
-    assert not callers(r"autograd\.grad", ("zarts.inner", "zarts.objective"))
+    # `descend` takes the gradients with respect to ω, the others those with respect to α.
+    known = ("zarts.inner", "zarts.objective", "zarts.difference")
+    assert not callers(r"autograd\.grad", known)
     assert callers(r"autograd\.grad", ()), "nobody takes a gradient: this test looks amiss"
     assert not callers(r"sgd\.update|\w*sgd\w*\.update", ("zarts.inner",))
 

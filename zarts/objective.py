@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zarts.alpha import Space, along, flat_space
 from zarts.chunk import losses_at, samples_at
+from zarts.difference import Hypergradient, through_step
 from zarts.feed import Feed, Loss
 from zarts.inner import Diverged, Weights, descend, single_thread
 
@@ -41,8 +42,8 @@ class Objective(Protocol):
     def evaluate(self, alphas: Tensor) -> Tensor:
         """Losses (n,), float64, at the rows of ``alphas`` (n, d); NaN where not finite."""
 
-    def grad(self, alpha: Tensor) -> Tensor:
-        """Derivative (d,) of ``__call__`` at α, through all M steps."""
+    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
+        """Derivative (d,) of ``__call__`` at α, or at M = 1 what DARTS' code takes for it."""
 
     def at(self, inner_steps: int) -> Objective:
         """The same problem with another M."""
@@ -117,27 +118,27 @@ class Bilevel(Generic[BatchT]):
         return torch.tensor(losses, dtype=torch.float64)
 
     def samples(self, alphas: Tensor) -> Tensor:
-        """Losses (n, images), float64, of the images whose means are ``evaluate(alphas)``.
+        """Losses (n, images), float64, of the images of L_val, whose means ``evaluate`` gives.
 
-        The same fine-tuned ω, up to rounding of the means. NaN where an inner step is not finite;
-        no columns if L_val does not know its images apart, as those of toys do not.
+        NaN where an inner step is not finite; no columns where L_val has no images (toys).
         """
         placed = torch.stack([self._place(alpha.detach()) for alpha in alphas])
         with single_thread():
             return samples_at(self, placed)
 
-    def grad(self, alpha: Tensor) -> Tensor:
+    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
         """∇_α L_M (d,), a true derivative: for M >= 1 it passes through every inner step.
 
         Written as ∂L_val/∂α + (∂ω*/∂α)ᵀ ∂L_val/∂ω*, so any number of validation batches costs the
-        memory of one. M = 0 is DARTS-1st; M = 1 is DARTS Eq. 7, its mixed second derivative exact.
+        memory of one. M = 0 is DARTS-1st; M = 1 is DARTS Eq. 7, its mixed second derivative exact,
+        or, with ``difference``, Eq. 8 in its place (``zarts.difference``).
 
         Raises:
             Diverged: If an inner step, the validation loss or the gradient is not finite.
         """
         with single_thread(), torch.enable_grad():
             point = self._place(alpha.detach()).requires_grad_()
-            tuned = self.tuned(point, differentiable=True)
+            tuned = self.tuned(point, differentiable=hypergradient == "exact")
             names = list(tuned)
             # at M = 0 nothing passes through ω, so nobody need take its gradients
             through_omega = self.inner_steps > 0
@@ -155,7 +156,10 @@ class Bilevel(Generic[BatchT]):
                 first, *rest = torch.autograd.grad(loss, wanted, materialize_grads=True)
                 direct = direct + first
                 through = [a + b for a, b in zip(through, rest, strict=True)] if through else rest
-            if through:
+            if through and hypergradient == "difference":
+                slope = dict(zip(names, through, strict=True))
+                direct = direct + through_step(self, point, slope)
+            elif through:
                 (chained,) = torch.autograd.grad(
                     [tuned[name] for name in names],
                     point,
@@ -259,11 +263,11 @@ class Counted:
         self.tally.weight_steps += len(alphas) * self.inner_steps
         return self.objective.evaluate(alphas)
 
-    def grad(self, alpha: Tensor) -> Tensor:
-        """Gradient (d,); counts one gradient of M steps."""
+    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
+        """Gradient (d,); counts one gradient of M steps, of either kind: they cost the same."""
         self.tally.gradients += 1
         self.tally.weight_steps += self.inner_steps
-        return self.objective.grad(alpha)
+        return self.objective.grad(alpha, hypergradient)
 
     def at(self, inner_steps: int) -> Counted:
         """Another M, the same tally."""
@@ -331,9 +335,9 @@ class Restricted:
         """Losses (n,) at plane points (n, k)."""
         return self.objective.evaluate(self.lift(alphas))
 
-    def grad(self, alpha: Tensor) -> Tensor:
+    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
         """Gradient (k,) in the coordinates of the plane, by the chain rule."""
-        full = self.objective.grad(self.lift(alpha.unsqueeze(0))[0])
+        full = self.objective.grad(self.lift(alpha.unsqueeze(0))[0], hypergradient)
         return (self.scale * (full.to(self.basis) @ self.basis)).to(alpha)
 
     def at(self, inner_steps: int) -> Restricted:

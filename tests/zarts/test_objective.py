@@ -114,6 +114,24 @@ def by_hand(problem: Bilevel[Tensor], radius: float | None) -> Tensor:
     return direct - sgd.learning_rate * (slope_at(1) - slope_at(-1)) / (2 * scale)
 
 
+def test_the_difference_converges_to_the_derivative(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact, errors = smooth().at(1).grad(POINT), []
+    for radius in (0.02, 0.01, 0.005):
+        monkeypatch.setattr("zarts.difference.RADIUS", radius)
+        errors.append(float((smooth().at(1).grad(POINT, "difference") - exact).norm()))
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.05)
+    assert errors[1] / errors[2] == pytest.approx(4, rel=0.05)
+
+
+def test_the_difference_is_that_of_one_step_without_a_clip() -> None:
+    clipped = TensorFeed(replace(MOVING, clip=5.0))
+    for problem in (smooth(steps=2), smooth(clipped, 1)):
+        with pytest.raises(ValueError, match="expected M = 1 and no clip"):
+            problem.grad(POINT, "difference")
+    away = replace(smooth().at(1), val_loss=lambda weights, alpha, batch: (alpha**2).sum())
+    torch.testing.assert_close(away.grad(POINT, "difference"), 2 * POINT)  # b = 0: nothing beside a
+
+
 def test_one_step_gradient_is_darts_second_order() -> None:
     problem = smooth().at(1)
     gradient = problem.grad(POINT)
@@ -127,6 +145,9 @@ def test_one_step_gradient_is_darts_second_order() -> None:
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.02)  # a central difference: O(R²)
     # The test can fail: neither the first-order gradient nor another velocity agrees.
     assert torch.linalg.vector_norm(problem.at(0).grad(POINT) - gradient) > 0.05 * size
+    published = problem.grad(POINT, "difference")  # and not h/2·R, by a precedence once shipped
+    torch.testing.assert_close(published, by_hand(problem, 0.01), rtol=1e-9, atol=1e-12)
+    assert not torch.allclose(published, gradient, rtol=1e-9, atol=1e-12)
     rested = replace(problem, inherit_velocity=False).grad(POINT)
     assert torch.linalg.vector_norm(rested - gradient) > 0.05 * size
 

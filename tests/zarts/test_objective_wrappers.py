@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -63,6 +65,20 @@ def test_a_restricted_gradient_is_the_slope_in_plane_coordinates(steps: int, sca
         torch.testing.assert_close(
             problem.grad(point), (ahead - behind) / 2e-4, rtol=1e-8, atol=1e-8
         )
+
+
+def test_both_kinds_of_gradient_pass_through() -> None:
+    train = QUADRATIC.problem(1).train_loss
+    kinked = replace(
+        QUADRATIC.problem(1), train_loss=lambda w, a, b: train(w, a, b) + train(w, a, b) ** 2
+    )
+    counted = Counted(kinked)
+    seen = Restricted(counted, ALPHAS[1], BASIS, 2.5)
+    found = seen.grad(PLANE_POINTS[0], "difference")
+    full = kinked.grad(seen.lift(PLANE_POINTS[:1])[0], "difference")
+    torch.testing.assert_close(found, 2.5 * full @ BASIS)
+    assert not torch.allclose(found, seen.grad(PLANE_POINTS[0]), rtol=1e-9, atol=1e-12)
+    assert (counted.tally.gradients, counted.tally.weight_steps) == (2, 2)
 
 
 def test_restricted_forwards_at_and_advance_at_the_lifted_point() -> None:

@@ -86,7 +86,9 @@ def test_random_search_probes_both_sides() -> None:
 @pytest.mark.parametrize(("method", "order"), [("darts-1", 1), ("darts-2", 2)])
 def test_darts_is_as_published(method: str, order: int) -> None:
     config = built("paper", method)
-    assert make_optimizer(config) == DARTS(order=order)
+    expected = "difference" if order == 2 else "exact"
+    assert make_optimizer(config) == DARTS(order=order, hypergradient=expected)
+    assert make_optimizer(built("quick", method)).hypergradient == "exact"
     search = config.search
     assert (search.inner_steps, search.period, search.warmup) == (order - 1, 1, 0)
     second = (search.inner_batches, search.inner_velocity, search.inner_clip)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from zarts.difference import Hypergradient
 from zarts.objective import Objective
 from zarts.optimizers.sampling import check_positive, check_types
 from zarts.search import Memory, Step
@@ -21,8 +22,10 @@ class DARTS:
     """Descends ∇_α L_{k-1} for order k: L_0 (ω fixed) or L_1 (ω makes one virtual step).
 
     Attributes:
-        order: 1 or 2. The gradient of order 2 is exact, by double backward, where the released code
-            of DARTS takes a finite difference.
+        order: 1 or 2.
+        hypergradient: How order 2 differentiates through its step: ``exact``, by double backward,
+            or ``difference``, the finite difference of DARTS' released code, with which its results
+            were had. On supernets they point elsewhere (``docs/methods.md``).
         update: ``adam`` as in the DARTS search, or ``sgd`` as in the ZARTS authors' code for
             Fig. 1(c).
         learning_rate: 3e-4 in DARTS' search and in the released path code.
@@ -35,6 +38,7 @@ class DARTS:
     """
 
     order: int = 1
+    hypergradient: Hypergradient = "exact"
     update: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 3e-4
     beta1: float = 0.5
@@ -47,6 +51,11 @@ class DARTS:
         check_positive(self, "learning_rate", "epsilon")
         if self.order not in (1, 2):
             raise ValueError(f"DARTS.order is {self.order}, expected 1 or 2")
+        if self.hypergradient not in (("exact",) if self.order == 1 else ("exact", "difference")):
+            raise ValueError(
+                f"DARTS.hypergradient is {self.hypergradient!r} with order {self.order}, expected "
+                "'exact', or 'difference' with order 2"
+            )
         if self.update not in ("adam", "sgd"):
             raise ValueError(f"DARTS.update is {self.update!r}, expected 'adam' or 'sgd'")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
@@ -73,7 +82,7 @@ class DARTS:
             Diverged: If the loss is not finite.
         """
         del rng  # deterministic
-        gradient = objective.at(self.order - 1).grad(alpha)
+        gradient = objective.at(self.order - 1).grad(alpha, self.hypergradient)
         slope = gradient + self.weight_decay * alpha
         if self.update == "sgd":
             change, memory = -self.learning_rate * slope, {}

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.zarts.smooth import POINT, smooth
 from zarts.objective import Counted
 from zarts.optimizers.darts import DARTS
 from zarts.problems.toy import Quadratic, darts_example
@@ -64,6 +65,17 @@ def test_adam_equals_torch_over_twenty_steps(order: int, rate: float) -> None:
         alpha, memory = step.alpha, step.memory
         torch.testing.assert_close(alpha, parameter.detach(), rtol=0, atol=1e-12)
     assert (alpha - start()).abs().min() > 3 * rate  # it went somewhere
+
+
+def test_the_published_finite_difference_is_of_second_order_only() -> None:
+    problem = smooth().at(1)
+    sgd = {"update": "sgd", "learning_rate": 0.1, "weight_decay": 0.0}
+    step = DARTS(order=2, hypergradient="difference", **sgd).step(problem, POINT, {}, RNG)
+    torch.testing.assert_close(step.alpha, POINT - 0.1 * problem.grad(POINT, "difference"))
+    with pytest.raises(ValueError, match="'difference' with order 1, expected 'exact', or"):
+        DARTS(hypergradient="difference")
+    with pytest.raises(ValueError, match="hypergradient is 'finite'"):
+        DARTS(order=2, hypergradient="finite")
 
 
 def test_defaults_are_those_of_the_darts_search() -> None:

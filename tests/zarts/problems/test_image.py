@@ -331,6 +331,44 @@ def test_the_gradient_is_the_derivative_of_the_value(space: str, steps: int) -> 
         assert float(gradient @ direction) == pytest.approx(difference, rel=1e-5, abs=1e-8)
 
 
+@pytest.mark.parametrize("space", ["s3", "s5"])
+def test_the_published_second_order_gradient_of_a_supernet(space: str) -> None:
+    """DARTS' update line by line, with the coming training batch and the momentum of ω."""
+    problem = supernet_problem(space, 1).advance(points(supernet_problem(space))[0])
+    feed = make_feed(data=dataset(3), upcoming=True)
+    problem = replace(problem, feed=feed, inherit_velocity=True, iteration=1)
+    rule, (train,), (val,) = feed.inner_sgd(1), feed.inner_batches(1, 1), feed.val_batches(1)
+    assert torch.equal(train.images, feed.train_batches(1)[0].images)  # that of the ω step to come
+    before, velocity = copies(problem.weights), problem.velocity
+    names = list(before)
+
+    def slopes(loss: ImageLoss, weights: list[Tensor], batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        alpha = points(problem)[0].requires_grad_()
+        omega = [weight.clone().requires_grad_() for weight in weights]
+        value = loss(dict(zip(names, omega, strict=True)), alpha, batch)
+        first, *rest = torch.autograd.grad(value, [alpha, *omega])
+        return first, rest
+
+    omega = list(before.values())
+    _, own = slopes(problem.train_loss, omega, train)
+    ahead = [
+        w - rule.learning_rate * (0.9 * velocity[name] + g + 3e-4 * w)
+        for name, w, g in zip(names, omega, own, strict=True)
+    ]
+    direct, b = slopes(problem.val_loss, ahead, val)
+    radius = 0.01 / torch.cat([part.flatten() for part in b]).norm()
+    up, down = (
+        slopes(problem.train_loss, [w + r * g for w, g in zip(omega, b, strict=True)], train)[0]
+        for r in (radius, -radius)
+    )
+    expected = direct - rule.learning_rate * (up - down) / (2 * radius)
+    found = problem.grad(points(problem)[0], "difference")
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-13)
+    assert same(problem.weights, before)
+    exact = problem.grad(points(problem)[0])
+    assert (found - exact).norm() > 1e-6 * exact.norm()
+
+
 # --- whole-set measurements -----------------------------------------------------------------------
 
 
