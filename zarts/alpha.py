@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Group", "Space", "along", "flat_space"]
+__all__ = ["Group", "LooksLikeWeights", "Space", "along", "flat_space"]
+
+
+class LooksLikeWeights(UserWarning):
+    """Tables of α that are probably weights after a softmax, not logits."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +97,32 @@ class Space:
             for group, piece in zip(self.groups, pieces, strict=True)
         }
 
-    def join(self, parts: Mapping[str, Tensor]) -> Tensor:
-        """Puts one (edges, width) tensor per group together to the flat α (dim,); inverse of split.
+    def join(self, parts: Mapping[str, Any]) -> Tensor:
+        """Puts one (edges, width) table per group together to the flat α (dim,); inverse of split.
+
+        Args:
+            parts: Raw logits by the name of the group, as tensors, arrays of numpy or lists.
 
         Raises:
             ValueError: If a group is missing, unknown or of another shape.
+
+        Warns:
+            LooksLikeWeights: If the rows of all tables are non-negative and sum to one, as they do
+                after a softmax. α are the numbers before it.
         """
+        tables = {name: torch.as_tensor(part) for name, part in parts.items()}
         expected = {group.name: (group.edges, group.width) for group in self.groups}
-        got = {name: tuple(part.shape) for name, part in parts.items()}
+        got = {name: tuple(table.shape) for name, table in tables.items()}
         if got != expected:
             raise ValueError(f"got parts {got}, space {self.name!r} expects {expected}")
-        return torch.cat([parts[group.name].reshape(-1) for group in self.groups])
+        if all(map(_like_weights, tables.values())):
+            warnings.warn(
+                "the rows of these tables sum to one, as after a softmax; α are the raw logits "
+                "before it: if these are weights, take their logarithm",
+                LooksLikeWeights,
+                stacklevel=2,
+            )
+        return torch.cat([tables[group.name].reshape(-1) for group in self.groups])
 
     def mixture(self, alpha: Tensor) -> dict[str, Tensor]:
         """Returns the weights of the mixed operations: softmax over the logits of each edge.
@@ -119,6 +140,12 @@ class Space:
     def init(self, rng: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
         """Draws the initial α (dim,) ~ 1e-3 · N(0, 1), as DARTS does."""
         return 1e-3 * torch.randn(self.dim, generator=rng, dtype=dtype)
+
+
+def _like_weights(table: Tensor) -> bool:
+    rows = table.detach().double()
+    sums = (rows.sum(1) - 1).abs()  # pasted numbers are rounded
+    return rows.shape[1] > 1 and bool((rows >= 0).all()) and bool((sums < 5e-3).all())
 
 
 def flat_space(name: str, dim: int) -> Space:

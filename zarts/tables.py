@@ -259,7 +259,8 @@ def _convert(hint: Any, value: object, key: str) -> object:  # noqa: ANN401 - th
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if value not in arguments:
-            raise ConfigError(f"{key} is {value!r}; {nearest(str(value), arguments)}")
+            # all of them: they are few, and the most similar word need not be the one meant
+            raise ConfigError(f"{key} is {value!r}; expected one of: {', '.join(arguments)}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):

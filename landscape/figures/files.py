@@ -65,7 +65,7 @@ def to_csv(record: Figure1) -> str:
                     ["surface", f"M={m}", m, index, float(x), float(y), loss, "", status, ""]
                 )
     for path in record.paths:
-        name, note = cell(path.method), cell(path.note)
+        name, note = cell(path.method), cell(path.note or path.remark)
         for step, (x, y) in enumerate(path.xy):
             values = float(x), float(y), float(path.loss[step]), float(path.target_loss[step])
             writer.writerow(["path", name, path.inner_steps, step, *values, "", note])

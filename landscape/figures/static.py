@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from itertools import pairwise
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["static"]
 
 RcParams = dict[Any, Any]  # matplotlib types its settings as one long literal
+KIND = Literal["png", "svg", "pdf"]
 Dash = Literal["-", ":", "--"]
 
 SETTINGS: RcParams = {
@@ -40,7 +41,7 @@ DASHES: dict[str, Dash] = {"solid": "-", "dot": ":", "dash": "--"}
 
 def static(
     record: Figure1,
-    kind: Literal["png", "svg", "pdf"] = "png",
+    kind: KIND = "png",
     inner_steps: Sequence[int] | None = None,
     *,
     log: bool = False,
@@ -63,9 +64,13 @@ def static(
         scale: One scale for all panels, or for each its ``own``, which the figure then says.
 
     Raises:
-        ValueError: If the record has no surface, or not the asked one, or levels are none.
+        ValueError: If the record has no surface, or not the asked one, or levels are none, or the
+            kind is unknown.
         ModuleNotFoundError: If matplotlib, the ``export`` extra, is not installed.
     """
+    kinds = get_args(KIND)
+    if kind not in kinds:
+        raise ValueError(f"got kind {kind!r}, expected one of {', '.join(kinds)}")
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure

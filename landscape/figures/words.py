@@ -233,7 +233,7 @@ def surface_rows(record: Figure1) -> list[Row]:
 def path_rows(record: Figure1) -> list[Row]:
     """One row of the table of optimizers per path: where it ends and what it cost."""
     rows: list[Row] = []
-    noted = any(path.note for path in record.paths)
+    noted = any(path.note or path.remark for path in record.paths)
     for end in endings(record):
         path = end.path
         row: Row = {"optimizer": style(path.method).label, "optimizes": f"M = {path.inner_steps}"}
@@ -252,6 +252,6 @@ def path_rows(record: Figure1) -> list[Row]:
             "seconds": path.seconds,
         }
         if noted:
-            row["note"] = path.note
+            row["note"] = path.note or path.remark
         rows.append(row)
     return rows

@@ -262,6 +262,11 @@ def test_losses_follow_the_records() -> None:
     assert figure.layout.shapes[0].y0 == pytest.approx(0.45)
 
 
+def test_an_unknown_kind_of_picture_names_those_there_are() -> None:
+    with pytest.raises(ValueError, match="got kind 'vtk', expected one of png, svg, pdf"):
+        static(record(), "vtk")  # type: ignore[arg-type]
+
+
 def test_static_files_are_what_they_say() -> None:
     assert static(record(), "png").startswith(b"\x89PNG")
     assert static(record(), "pdf").startswith(b"%PDF")

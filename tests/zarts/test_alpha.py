@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from zarts.alpha import Group, Space, flat_space
+from zarts.alpha import Group, LooksLikeWeights, Space, flat_space
 from zarts.rng import generator
 
 # Groups of unequal shapes, so that an exchange of edges, operations or groups changes the numbers.
@@ -41,6 +41,21 @@ def test_join_is_the_inverse_of_split() -> None:
     assert torch.equal(SPACE.join(dict(reversed(parts.items()))), alpha)  # the name decides
     again = SPACE.split(SPACE.join(parts))
     assert all(torch.equal(again[name], parts[name]) for name in parts)
+
+
+def test_join_takes_arrays_and_lists() -> None:
+    tables = SPACE.split(torch.arange(14.0))
+    for form in (lambda table: table.numpy(), lambda table: table.tolist()):
+        assert torch.equal(SPACE.join({k: form(v) for k, v in tables.items()}), torch.arange(14.0))
+
+
+def test_join_warns_of_weights_after_a_softmax() -> None:
+    alpha = torch.randn(14, generator=generator(0, "alpha"))
+    SPACE.join(SPACE.split(alpha))  # no warning, which would be an error here
+    weights = SPACE.mixture(alpha)
+    for tables in (weights, {k: v.numpy().round(3) for k, v in weights.items()}):
+        with pytest.warns(LooksLikeWeights, match=r"sum to one.*take their logarithm"):
+            SPACE.join(tables)
 
 
 def test_split_takes_a_strided_alpha() -> None:

@@ -107,13 +107,14 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: Path | str) -> Run:
         """Opens an existing run; writes nothing.
 
         Raises:
             RunError: If there is no run, or its file cannot be read (see ``read_record``).
             ForeignFile: If the file is a record but not that of a run.
         """
+        path = Path(path)
         file = path / RUN_FILE
         if not os.path.lexists(file):
             raise RunError(f"{path}: holds no run ({RUN_FILE} is missing); check the name")

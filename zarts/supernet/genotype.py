@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -14,6 +16,7 @@ from zarts.supernet.operations import OPERATIONS, shapes
 
 __all__ = ["NAMED", "Genotype", "derive", "entropy", "parameters", "parse"]
 
+_DISCRETE = tuple(name for name in OPERATIONS if name != "none")
 Inputs = tuple[tuple[str, int], ...]  # (operation, source), two per node, node by node
 
 
@@ -27,7 +30,8 @@ class Genotype:
         concat: States that both cells concatenate; state i + 2 is node i.
 
     Raises:
-        ValueError: If an operation is unknown or a source does not precede its node.
+        ValueError: If an operation is unknown, or is ``none``, which is never derived; or if a
+            source does not precede its node.
     """
 
     normal: Inputs
@@ -41,10 +45,10 @@ class Genotype:
                     f"{name} cell has {len(inputs)} inputs, expected {2 * NODES}: two per node"
                 )
             for position, (operation, source) in enumerate(inputs):
-                if operation not in OPERATIONS:
+                if operation not in _DISCRETE:
                     raise ValueError(
                         f"{name} cell has operation {operation!r}, "
-                        f"expected one of {', '.join(OPERATIONS)}"
+                        f"expected one of {', '.join(_DISCRETE)}"
                     )
                 if not 0 <= source < position // 2 + 2:
                     raise ValueError(
@@ -72,69 +76,114 @@ class Genotype:
 
 
 def parse(text: str) -> Genotype:
-    """Reads the tuple text of a genotype; the inverse of ``str``. Nothing in it is executed.
+    """Reads the genotype in a text; the inverse of ``str``. Nothing in it is executed.
 
     Args:
-        text: ``Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)``.
+        text: Holds ``Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)``,
+            whatever is before and behind: an assignment, a comment, the prefix of a log line.
+            Inputs may have a third entry (GDAS' value), which is passed over, and may be nested
+            per node.
 
     Raises:
-        ValueError: If the text is not a genotype.
+        ValueError: If there is none, or several that differ, or it is no cell pair of this kind.
     """
+    found: dict[str, None] = {}
     try:
-        call = ast.parse(text.strip(), mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
-            raise ValueError("no call with named arguments")
-        fields = {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
-        if (
-            call.func.id != "Genotype"
-            or set(fields) != _FIELDS
-            or len(call.keywords) != len(_FIELDS)
-        ):
-            raise ValueError(f"{call.func.id} with fields {sorted(fields)}")
-        if fields["normal_concat"] != fields["reduce_concat"]:
-            raise ValueError("the two cells concatenate different states")
-        normal, reduce = _inputs(fields["normal"]), _inputs(fields["reduce"])
-        concat = _integers(fields["normal_concat"])
+        found |= dict.fromkeys(_calls(text))
+        if not found:
+            raise ValueError("there is no Genotype(...) in it")
+        genotypes = {_genotype(piece) for piece in found}
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        what = " ".join(next(iter(found), text).split())[:80]
+        reason = getattr(error, "msg", None) or error
         raise ValueError(
-            f"got {text[:80]!r} ({error}), expected Genotype(normal=[(operation, source), ...], "
+            f"got {what!r} ({reason}), expected Genotype(normal=[(operation, source), ...], "
             "normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
         ) from None
-    return Genotype(normal, reduce, concat)
+    if len(genotypes) > 1:
+        raise ValueError(f"got {len(genotypes)} different genotypes, expected one; leave one")
+    return genotypes.pop()
 
 
-_FIELDS = {"normal", "normal_concat", "reduce", "reduce_concat"}
+_FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")  # in the field's order
 
 
-def _value(node: ast.expr) -> object:
-    """Evaluates a literal, or ``range`` of two literals."""
+def _calls(text: str) -> Iterator[str]:
+    """Every ``Genotype(...)`` in a text, up to its closing parenthesis."""
+    for start in re.finditer(r"\bGenotype\s*\(", text):
+        depth = 0
+        for place in re.finditer(r"""'[^'\n]*'|"[^"\n]*"|[()]""", text[start.start() :]):
+            depth += {"(": 1, ")": -1}.get(place[0], 0)
+            if depth == 0 and place[0] == ")":
+                yield text[start.start() : start.start() + place.end()]
+                break
+        else:
+            raise ValueError("the closing parenthesis is missing; copy it whole")
+
+
+def _genotype(text: str) -> Genotype:
+    call = ast.parse(text, mode="eval").body
+    if not isinstance(call, ast.Call) or len(call.args) > len(_FIELDS):
+        raise ValueError("no call with named arguments")
+    fields = dict(zip(_FIELDS, call.args, strict=False))
+    for keyword in call.keywords:
+        name, empty = str(keyword.arg), isinstance(keyword.value, ast.Constant)
+        if name not in _FIELDS and empty and ast.literal_eval(keyword.value) is None:
+            continue  # AutoDL's connectN and connects
+        if name in fields:
+            raise ValueError(f"{name} is there twice")
+        fields[name] = keyword.value
+    if set(fields) != set(_FIELDS):
+        raise ValueError(f"it has {', '.join(fields) or 'nothing'}")
+    concat, other = _integers(fields["normal_concat"]), _integers(fields["reduce_concat"])
+    if concat != other:
+        raise ValueError("the two cells concatenate different states")
+    return Genotype(_inputs(fields["normal"]), _inputs(fields["reduce"]), concat)
+
+
+def _integers(node: ast.expr) -> tuple[int, ...]:
+    """Reads a list of whole numbers, or ``range`` of one or two."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
         bounds = [ast.literal_eval(argument) for argument in node.args]
-        if len(bounds) != 2 or not all(type(b) is int and 0 <= b <= NODES + 2 for b in bounds):
+        fine = all(type(bound) is int and 0 <= bound <= NODES + 2 for bound in bounds)
+        if len(bounds) not in (1, 2) or not fine:
             raise ValueError(f"range of {bounds}")
-        return list(range(*bounds))
-    found: object = ast.literal_eval(node)
-    return found
-
-
-def _integers(value: object) -> tuple[int, ...]:
+        return tuple(range(*bounds))
+    value = ast.literal_eval(node)
     if not isinstance(value, (list, tuple)) or not all(type(item) is int for item in value):
         raise ValueError(f"concat {value}")
     return tuple(value)
 
 
-def _inputs(value: object) -> Inputs:
-    if not isinstance(value, (list, tuple)):
-        raise ValueError(f"inputs {value}")
-    found = []
-    for item in value:
-        if not isinstance(item, tuple) or len(item) != 2:
-            raise ValueError(f"input {item}")
-        operation, source = item
-        if type(operation) is not str or type(source) is not int:
-            raise ValueError(f"input {item}")
-        found.append((operation, source))
-    return tuple(found)
+def _inputs(node: ast.expr) -> Inputs:
+    """Reads the inputs of a cell, flat or nested per node."""
+    items = _items(node)
+    nested = [
+        item
+        for item in items
+        if all(isinstance(each, (ast.List, ast.Tuple)) for each in _items(item))
+    ]
+    if nested:
+        if len(nested) < len(items) or any(len(_items(item)) != 2 for item in items):
+            raise ValueError("a node without two inputs")
+        items = [each for item in items for each in _items(item)]
+    return tuple(map(_input, items))
+
+
+def _items(node: ast.expr) -> list[ast.expr]:
+    if not isinstance(node, (ast.List, ast.Tuple)):
+        raise ValueError(f"inputs {ast.unparse(node)}")
+    return node.elts
+
+
+def _input(node: ast.expr) -> tuple[str, int]:
+    """Reads (operation, source) or (operation, source, value); the value may be any expression."""
+    parts = _items(node)
+    if len(parts) in (2, 3) and all(isinstance(part, ast.Constant) for part in parts[:2]):
+        operation, source = (ast.literal_eval(part) for part in parts[:2])
+        if type(operation) is str and type(source) is int:
+            return operation, source
+    raise ValueError(f"input {ast.unparse(node)}")
 
 
 def derive(space: Space, alpha: Tensor) -> Genotype:

@@ -67,7 +67,7 @@ def test_another_configuration_is_refused_with_the_differing_keys(run):
     ]
     assert str(run.path) in str(caught.value)
     assert "search.seed: stored 0, asked 1" in str(caught.value)
-    assert Run.open(run.path) == run
+    assert Run.open(run.path) == Run.open(str(run.path)) == run
 
 
 def test_a_one_is_not_a_true_and_not_a_float(run, tmp_path):

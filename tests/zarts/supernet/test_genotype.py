@@ -1,6 +1,7 @@
 """Derivation, text and sizes of discrete architectures."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def test_text_is_that_of_the_field():
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(SPACES["s5"].groups[0].operations[0]), st.integers(0, 1)),
+        st.tuples(st.sampled_from(SPACES["s6"].groups[0].operations[0]), st.integers(0, 1)),
         min_size=16,
         max_size=16,
     ),
@@ -82,6 +83,33 @@ def test_text_round_trips(inputs, concat):
     genotype = Genotype(tuple(inputs[:8]), tuple(inputs[8:]), concat)
     assert parse(str(genotype)) == genotype
     assert str(parse(str(genotype))) == str(genotype)
+
+
+PAIR = re.compile(r"(\('\w+', \d)\), (\('\w+', \d)\)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MINE_V3 = " + DARTS_V2,
+        "# found on 3 May (it's good)\nMINE = " + DARTS_V2 + "  # the best\nimport os\n",
+        "2021-06-27 13:25:46,379 genotype = " + DARTS_V2,
+        f"06/27 01:25:46 PM epoch 3 genotypes.{DARTS_V2}\n06/27 epoch 4 {DARTS_V2}",
+        DARTS_V2.replace("), (", "),\n    (").replace("'", '"'),
+        re.sub(r"(', \d)\)", r"\1, np.float64(0.13))", DARTS_V2),
+        PAIR.sub(r"[\1), \2)]", DARTS_V2),
+        PAIR.sub(r"(\1, 0.1), \2, 0.2))", DARTS_V2),
+        DARTS_V2[:-1] + ", connectN=None, connects=None)",
+        re.sub(r"\w+=", "", DARTS_V2).replace("range(2, 6)", "[2, 3, 4, 5]"),
+    ],
+)
+def test_the_genotype_is_found_in_whatever_people_copy(text):
+    assert parse(text) == NAMED["DARTS_V2"]
+
+
+def test_several_genotypes_are_not_guessed_from():
+    with pytest.raises(ValueError, match="got 2 different genotypes, expected one"):
+        parse(f"{DARTS_V2}\n{NAMED['DARTS_V1']}")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +142,7 @@ def test_parse_refuses_what_is_no_genotype(text):
         ("'dil_conv_3x3', 2", "'conv', 2", "operation 'conv', expected one of"),
         ("'dil_conv_3x3', 2", "'dil_conv_3x3', 5", "reads source 5, expected 0 to 4"),
         ("('dil_conv_3x3', 2)", "", "7 inputs, expected 8"),
+        ("'dil_conv_3x3', 2", "'none', 2", "operation 'none', expected one of noise, max_pool"),
     ],
 )
 def test_parse_refuses_impossible_cells(old, new, message):
