@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -143,7 +144,10 @@ def measure(objective: Bilevel[Batch], alpha: Tensor, repeats: int = 3) -> Timin
 
 
 def memory_needed(
-    config: Config, classes: int, image: tuple[int, int, int], methods: Sequence[str] = ()
+    config: Config,
+    classes: int,
+    image: tuple[int, int, int],
+    methods: Sequence[str] | None = None,
 ) -> int:
     """Peak bytes of one training step, from a pass over tensors without storage.
 
@@ -154,20 +158,57 @@ def memory_needed(
         config: Settings.
         classes: Of the data set.
         image: (channels, height, width).
-        methods: What will run besides the search.
+        methods: Paths of a landscape that run besides the search; None: a search alone, which
+            never sees the batches of L_val of a landscape.
     """
+    return _need(config, classes, image, methods).peak
+
+
+@dataclass(frozen=True)
+class _Need:
+    """The memory of a step, the setting that decides it, and how it grows with that.
+
+    Attributes:
+        peak: Bytes.
+        setting: Key of the setting.
+        value: Its value.
+        each: Bytes per image, where it is a number of images; else 0.
+    """
+
+    peak: int
+    setting: str
+    value: int
+    each: float
+
+
+def _need(
+    config: Config, classes: int, image: tuple[int, int, int], methods: Sequence[str] | None
+) -> _Need:
     network, lanes = network_of(config, classes, image[0]), lanes_for(config, *image[1:])
     search = config.search
-    size = max(config.data.batch_size, config.landscape.val_batch_size, search.inner_batch_size)
+    sizes = {"data.batch_size": config.data.batch_size}
+    sizes["search.inner_batch_size"] = search.inner_batch_size
+    if methods is not None:
+        sizes["landscape.val_batch_size"] = config.landscape.val_batch_size
+    largest = max(sizes, key=lambda key: sizes[key])
+    size = sizes[largest]
     dtype: torch.dtype = getattr(torch, config.dtype)
     kept = _kept(network, (size, *image), dtype)
     own = network.parameters * dtype.itemsize
     # a second derivative keeps the first backward pass too
-    steps = 3 if "darts-2" in (search.method, *methods) else 1
+    steps = 3 if "darts-2" in (search.method, *(methods or ())) else 1
     # side by side there are inner steps only, and L_val without a backward pass; the peak there was
     # 1.4 to 2 times what is kept, for the copies that lay lanes side by side and by what is freed
     inner = (3 if lanes > 1 else 2) * lanes * kept * search.inner_batch_size // (2 * size)
-    return max(steps * kept + 5 * own, inner + 5 * lanes * own)
+    alone, beside = steps * kept + 5 * own, inner + 5 * lanes * own
+    if 5 * own > steps * kept:
+        return _Need(max(alone, beside), "supernet.channels", config.supernet.channels, 0)
+    if beside <= alone:
+        return _Need(alone, largest, size, steps * kept / size)
+    if lanes > 1:
+        return _Need(beside, "supernet.lanes", lanes, 0)
+    inner_size = search.inner_batch_size
+    return _Need(beside, "search.inner_batch_size", inner_size, inner / inner_size)
 
 
 def _kept(network: Supernet, shape: tuple[int, ...], dtype: torch.dtype) -> int:
@@ -194,44 +235,50 @@ def _kept(network: Supernet, shape: tuple[int, ...], dtype: torch.dtype) -> int:
     return sum(kept.values())
 
 
-def check_memory(config: Config, methods: Sequence[str] = ()) -> int:
+def check_memory(config: Config, methods: Sequence[str] | None = None) -> int:
     """Peak bytes of one training step in one process.
 
     Args:
         config: Settings.
-        methods: What will run besides the search.
+        methods: Paths of a landscape that run besides the search; None: a search alone.
 
     Raises:
-        ConfigError: If that is more than this device has.
+        ConfigError: If that is more than this device has; the setting that decides is named.
     """
-    needed, there = _memory(config, methods), _available(config.device)
-    if needed + BASE_BYTES > there:
+    need, image, there = *_memory(config, methods), _available(config.device)
+    if (over := need.peak + BASE_BYTES - there) > 0:
+        fitting = need.value - math.ceil(over / need.each) if need.each else 0
+        fit = f" ({fitting} images would fit)" if fitting > 1 else ""
+        shape = "×".join(map(str, image))
         raise ConfigError(
-            f"one training step needs about {needed / 2**30:.1f} GiB, {config.device} has "
-            f"{there / 2**30:.1f} GiB; lower supernet.channels, supernet.cells, supernet.lanes or "
-            "data.batch_size"
+            f"one training step over images of {shape} needs about {need.peak / 2**30:.1f} GiB, "
+            f"{config.device} has {there / 2**30:.1f} GiB; what decides is {need.setting} = "
+            f"{need.value}: lower it{fit}, or supernet.channels or supernet.cells"
         )
-    return needed
+    return need.peak
 
 
-def workers_that_fit(config: Config, methods: Sequence[str] = ()) -> int:
+def workers_that_fit(config: Config, methods: Sequence[str] | None = None) -> int:
     """How many processes the memory holds, one per device on the costliest of ``methods``."""
-    plain, peak = _memory(config, ()), _memory(config, methods)
+    plain = _memory(config, None if methods is None else ())[0].peak
+    peak = _memory(config, methods)[0].peak
     room = _available(config.device) - peak - BASE_BYTES
     each = max(0, 1 + int(room // (plain + BASE_BYTES)))
     return each * max(1, len(gpus_of(config)))
 
 
-def workers_by_default(config: Config, methods: Sequence[str] = ()) -> int:
+def workers_by_default(config: Config, methods: Sequence[str] | None = None) -> int:
     """One process per core, or per GPU, as far as memory goes; at least one."""
     useful = len(gpus_of(config)) or default_workers(config.device)
     return max(1, min(useful, workers_that_fit(config, methods)))
 
 
-def _memory(config: Config, methods: Sequence[str]) -> int:
+def _memory(config: Config, methods: Sequence[str] | None) -> tuple[_Need, tuple[int, int, int]]:
+    """The memory of a step, and the shape of an image."""
     dataset = load_dataset(config)
     channels, height, width = dataset.images.shape[1:]
-    return memory_needed(config, dataset.classes, (channels, height, width), methods)
+    image = (channels, height, width)
+    return _need(config, dataset.classes, image, methods), image
 
 
 def _available(device: str) -> int:

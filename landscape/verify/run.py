@@ -205,7 +205,7 @@ def _recomputed(
         if max(steps for steps, _, _ in questions) > MOST_STEPS:
             yield _unchecked("values", f"M is larger than {MOST_STEPS}")
             return
-        check_memory(config)
+        check_memory(config, ())  # points alone, no path
     before = _digest(ground)
     answers = _answers(ground, questions, begin)
     for check in checks:

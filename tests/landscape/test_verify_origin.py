@@ -146,7 +146,7 @@ def test_a_run_of_a_gpu_is_checked_on_the_cpu(run: Run) -> None:
 def test_settings_that_do_not_fit_this_machine_prove_nothing(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def large(config: Config) -> int:
+    def large(config: Config, methods: object) -> int:
         raise ConfigError("one training step needs about 9000.0 GiB")
 
     monkeypatch.setattr(checks, "check_memory", large)

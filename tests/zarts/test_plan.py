@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ import torch
 from tests.tiny import create, tiny
 from zarts import plan
 from zarts.assembly import make_problem
-from zarts.config import Config, ConfigError
+from zarts.config import Config, ConfigError, merge
 from zarts.objective import Bilevel
 from zarts.plan import (
     SearchPlan,
@@ -37,7 +39,7 @@ def bytes_of(**changes: object) -> int:
 
 def test_memory_grows_with_batch_channels_cells_and_precision() -> None:
     base, one = bytes_of(), {"lanes": 1}  # side by side, the inner batch counts
-    assert 1.7 < bytes_of(supernet=one, data={"batch_size": 64}) / bytes_of(supernet=one) < 2.1
+    assert 3.4 < bytes_of(supernet=one, data={"batch_size": 64}) / bytes_of(supernet=one) < 4.1
     assert 1.6 < bytes_of(supernet={"channels": 4}) / base < 4.1
     assert bytes_of(supernet={"cells": 2}) > 1.3 * base
     assert bytes_of(dtype="float64") == pytest.approx(2 * base, rel=0.1)
@@ -46,7 +48,8 @@ def test_memory_grows_with_batch_channels_cells_and_precision() -> None:
 
 
 def test_a_second_derivative_needs_more() -> None:
-    assert memory_needed(tiny("darts-2"), 10, IMAGE) > 1.5 * bytes_of()
+    one = {"supernet": {"lanes": 1}}
+    assert memory_needed(tiny("darts-2", one), 10, IMAGE) > 1.5 * bytes_of(**one)
 
 
 def test_no_memory_is_used_to_find_out() -> None:
@@ -67,7 +70,7 @@ def test_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_workers_fit_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = check_memory(tiny())
+    plain = check_memory(tiny(), [])
     second = check_memory(tiny(), ["darts-2"])
     room = 2 * (plain + plan.BASE_BYTES) + second + plan.BASE_BYTES
     monkeypatch.setattr(plan, "_available", lambda device: room)
@@ -81,8 +84,40 @@ def test_workers_fit_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_largest_batch_of_all_counts() -> None:
     one = {"lanes": 1}
     plain = bytes_of(supernet=one)
-    assert bytes_of(supernet=one, landscape={"val_batch_size": 64}) > 1.8 * plain
     assert bytes_of(supernet=one, search={"inner_batch_size": 64}) > 1.8 * plain
+    # a search never sees the batches of L_val of a landscape
+    large = tiny("darts-1", {"supernet": one, "landscape": {"val_batch_size": 64}})
+    assert memory_needed(large, 10, IMAGE) == plain
+    assert memory_needed(large, 10, IMAGE, ()) > 1.8 * plain
+
+
+@pytest.mark.parametrize(
+    ("changes", "methods", "named"),
+    [
+        ({"data": {"batch_size": 64}}, None, "data.batch_size = 64"),
+        ({"search": {"inner_batch_size": 64}}, None, "search.inner_batch_size = 64"),
+        ({"landscape": {"val_batch_size": 48}}, ["darts-1"], "landscape.val_batch_size = 48"),
+        ({"landscape": {"val_batch_size": 48}}, None, "data.batch_size = 16"),
+        ({"supernet": {"lanes": 8}}, None, "supernet.lanes = 8"),
+        ({"supernet": {"channels": 256}}, None, "supernet.channels = 256"),
+    ],
+)
+def test_the_setting_that_decides_the_memory_is_named(
+    changes: dict[str, Any], methods: list[str] | None, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("darts-1", {"supernet": {"lanes": 1}}, changes)
+    need = check_memory(config, methods)
+    monkeypatch.setattr(plan, "_available", lambda device: plan.BASE_BYTES + need * 3 // 4)
+    with pytest.raises(
+        ConfigError, match=f"over images of 1×7×7 .*what decides is {named}:"
+    ) as error:
+        check_memory(config, methods)
+    if found := re.search(r"\((\d+) images would fit\)", str(error.value)):
+        section, name = named.split(" ")[0].split(".")
+        fitting = merge(config.to_table(), {section: {name: int(found[1])}})
+        check_memory(Config.from_table(fitting), methods)
+    else:
+        assert named.startswith("supernet.")
 
 
 def test_candidates_side_by_side_need_more() -> None:
