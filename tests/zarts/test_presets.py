@@ -12,6 +12,8 @@ from zarts.config import METHOD_NAMES, Config, ConfigError, read_toml
 from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
 from zarts.presets import PRESETS, preset
 
+PAPER = [name for name in PRESETS if name.startswith("paper") and name != "paper-imagenet"]
+
 
 def built(name: str, method: str) -> Config:
     return Config.from_table(preset(name, method))
@@ -36,7 +38,7 @@ def test_no_two_presets_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("method", ["zarts-rs", "zarts-mgs", "zarts-gld"])
-@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("paper")])
+@pytest.mark.parametrize("name", PAPER)
 def test_the_papers_search(name: str, method: str) -> None:
     """ZARTS §4.1 and its released scripts."""
     config = built(name, method)
@@ -48,6 +50,19 @@ def test_the_papers_search(name: str, method: str) -> None:
     assert (config.data.name, config.data.batch_size, config.data.portion) == ("cifar10", 64, 0.5)
     assert config.data.last_batch == "keep"
     assert net.space == (name.removeprefix("paper-") if "-" in name else "s6")
+
+
+def test_imagenet_is_searched_on_a_random_quarter_from_its_files() -> None:
+    config = built("paper-imagenet", "zarts-mgs")
+    data, search = config.data, config.search
+    assert (data.name, data.batch_size, data.share, data.portion) == ("imagenet", 256, 0.25, 0.5)
+    assert (data.storage, config.supernet.stem, config.supernet.space) == (
+        "stream",
+        "imagenet",
+        "s6",
+    )
+    assert (search.epochs, search.warmup, search.period) == (50, 20, 10)
+    assert config.optimizer["sigma"] == 0.025
 
 
 @pytest.mark.parametrize(("name", "sigma"), [("paper", 0.025), ("paper-s1", 0.2), ("quick", 0.2)])

@@ -188,7 +188,7 @@ class Stream:
             raise ValueError(
                 f"got batch_size={self.batch_size} for {len(self.indices)} images of purpose "
                 f"{self.purpose!r}, expected 1 to {len(self.indices)}; lower the batch size or use "
-                "more images (a larger subset)"
+                "more images (a larger data.subset or data.share)"
             )
         if not self.dtype.is_floating_point:
             raise ValueError(f"got {self.dtype}, expected torch.float32 or torch.float64")
