@@ -23,6 +23,7 @@ from zarts.supernet.kernels import (
     from_phases,
     pointwise,
 )
+from zarts.supernet.normalization import batch_norm
 
 __all__ = [
     "OPERATIONS",
@@ -85,23 +86,6 @@ def shapes(operation: str, channels: int, stride: int, *, affine: bool = False) 
 def names(operation: str, stride: int) -> tuple[str, ...]:
     """The names in ``shapes``, looked up at every call of the network."""
     return tuple(shapes(operation, 1, stride))
-
-
-def batch_norm(x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-    """Normalises with the statistics of the batch, so that ω is the whole state of the network.
-
-    Raises:
-        ValueError: If there is one value per channel.
-    """
-    if x.numel() == x.shape[1]:
-        raise ValueError(
-            f"got an image of shape {tuple(x.shape)}, expected at least 2 values per channel to "
-            "normalise; use larger images or batches"
-        )
-    # not functional.batch_norm, whose own check of this takes a third of the call for small images
-    return torch.batch_norm(
-        x, scale, shift, None, None, True, 0.1, 1e-5, torch.backends.cudnn.enabled
-    )
 
 
 def _pool(operation: str, x: Tensor, stride: int, kernels: Kernels, lanes: int) -> Tensor:
