@@ -224,11 +224,13 @@ def moved(arrays: dict[str, Any]) -> None:
 
 def praised(arrays: dict[str, Any]) -> None:
     arrays["target_loss"] *= 0.9
+    arrays.pop("moments", None)  # the schema compares means with losses
     arrays["loss"] *= 0.9
 
 
 def praised_at_the_end(arrays: dict[str, Any]) -> None:
     arrays["target_loss"][1] *= 0.9
+    arrays.pop("moments", None)  # the schema compares means with losses
     arrays["loss"][1] *= 0.9
 
 
