@@ -89,8 +89,8 @@ function player(root, find) {
       [chart, width] = [found, 0];
       if (meta.steps.length) tell(chart.frame ?? meta.steps.length - 1);
     }
-    if (chart.clientWidth !== width) {
-      width = chart.clientWidth;
+    if (chart._fullLayout.width !== width) { // the one it was drawn with, not that of the window
+      width = chart._fullLayout.width;
       fit();
     }
   };
