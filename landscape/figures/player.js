@@ -76,7 +76,9 @@ function player(root, find) {
     const height = Math.round(above + below + Math.min(wanted, Math.max(240, room)));
     for (const holder of [chart.parentElement, chart.closest(".stElementContainer")])
       if (holder) holder.style.height = holder.style.flexBasis = `${height}px`; // for streamlit
+    const free = chart.layout.width === undefined; // to follow the window: it has to stay so
     window.Plotly.relayout(chart, { height, "margin.t": above });
+    if (free) delete chart.layout.width;
   };
 
   const look = () => {
