@@ -79,7 +79,7 @@ def choose(record: Figure1) -> tuple[list[int], bool, Scale]:
 
 def head(record: Figure1, folder: str, panels: list[int], log: bool, scale: Scale) -> None:
     """Title, takeaway, badges, export and how to reproduce."""
-    st.title("First-order and exact landscape")
+    st.title("First-order and fine-tuned landscape")
     st.markdown(f"**{markdown(words.takeaway(record, panels))}**")
     with st.container(horizontal=True, vertical_alignment="center"):
         for text, color, help_text in badges(record):

@@ -100,7 +100,7 @@ def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | Non
 <html lang="en"><head><meta charset="utf-8"><title>Figure 1 of {escape(record.name)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>
 </head><body>
-<h1>First-order and exact landscape</h1>
+<h1>First-order and fine-tuned landscape</h1>
 <p>{escape(takeaway(record, inner_steps))}</p>
 {charts}
 <h2>Surfaces</h2>{table(surface_rows(record))}
