@@ -1,8 +1,9 @@
 """Records in, pictures out: no files, no objective, no streamlit.
 
 Colours and templates are explicit, so a figure looks the same in the app, a notebook and a file,
-and the same record gives the same bytes. What moves (the ten steps) moves inside the figure. Plotly
-draws for screens; ``static`` draws the same choices with matplotlib for print.
+and the same record gives the same bytes. What moves (the ten steps) moves inside the figure, by a
+script (``player``) that the page and the exported one share. Plotly draws for screens; ``static``
+draws the same choices with matplotlib for print.
 """
 
 from __future__ import annotations

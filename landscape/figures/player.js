@@ -76,7 +76,9 @@ function player(root, find) {
     const height = Math.round(above + below + Math.min(wanted, Math.max(240, room)));
     for (const holder of [chart.parentElement, chart.closest(".stElementContainer")])
       if (holder) holder.style.height = holder.style.flexBasis = `${height}px`; // for streamlit
+    const free = chart.layout.width === undefined; // to follow the window: it has to stay so
     window.Plotly.relayout(chart, { height, "margin.t": above });
+    if (free) delete chart.layout.width;
   };
 
   const look = () => {
@@ -89,8 +91,8 @@ function player(root, find) {
       [chart, width] = [found, 0];
       if (meta.steps.length) tell(chart.frame ?? meta.steps.length - 1);
     }
-    if (chart.clientWidth !== width) {
-      width = chart.clientWidth;
+    if (chart._fullLayout.width !== width) { // the one it was drawn with, not that of the window
+      width = chart._fullLayout.width;
       fit();
     }
   };

@@ -151,6 +151,7 @@ def draw_contours(
                 levels=inside,
                 colors="white",
                 linewidths=0.6,
+                linestyles="solid",  # else negative levels, as of a logarithm, are dashed
             )
             if labels:
                 labelled = inside[:: 2 if len(inside) > 12 else 1]  # else steep sides are all text

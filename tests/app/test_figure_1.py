@@ -91,7 +91,7 @@ def test_reproduce_has_command_and_citation(root: Path, make: Make) -> None:
     assert "2110.04743" in said
     assert '"inner_learning_rate": 0.001' in said
     assert "space plane, weights frozen" in said
-    assert "?run=quick-1&m=10&scale=linear" in said
+    assert "?run=quick-1&m=10&scale=linear&panels=shared" in said
     assert "figure_1(record, [0, 10]).show()" in said
     assert "@software{zarts_toolkit" in said
 
@@ -119,7 +119,9 @@ def test_a_wrong_link_falls_back_and_says_so(root: Path, make: Make) -> None:
         )
     ]
     assert len(contours(app)) == 2
-    assert dict(app.query_params) == {"run": "quick-1", "m": "10", "scale": "linear"}
+    assert dict(app.query_params) == {
+        "run": "quick-1", "m": "10", "scale": "linear", "panels": "shared",
+    }  # fmt: skip
     app.get("segmented_control")[0].set_value("1").run()
     assert len(app.warning) == 2  # chosen since
     assert not show(root).warning
@@ -181,7 +183,7 @@ def test_a_run_in_progress_shows_what_is_there(root: Path, make: Make) -> None:
     assert "Not finished: 55 of 60 points are computed" in words(app)
     assert "sharpness (" not in words(app)
     title = figure(app)["layout"]["annotations"][1]["text"]
-    assert "no level finished yet · 15 of 20 computed" in title
+    assert "no level finished yet<br>15 of 20 computed" in title
     assert [toggle.label for toggle in app.toggle] == ["Follow the run"]
 
 

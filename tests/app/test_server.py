@@ -18,6 +18,7 @@ import pytest
 
 from landscape.record import Status, Surface, save_surface
 from tests.app.conftest import LOSSES, Make, X, Y
+from tests.app.watching import fits, surfaces_stay
 from zarts.runfile import Run
 
 
@@ -95,7 +96,7 @@ def test_the_page_in_a_browser(server: tuple[str, int], chromium: str, tmp_path:
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(60_000)
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -105,20 +106,10 @@ def test_the_page_in_a_browser(server: tuple[str, int], chromium: str, tmp_path:
         expect(page.get_by_role("heading", name="First-order and exact landscape")).to_be_visible()
         assert page.locator(".stPlotlyChart").first.locator(".contourlabels text").count() > 4
 
-        line = page.locator(".stPlotlyChart").first.locator(".scatterlayer .js-line").nth(1)
-        whole = line.get_attribute("d")
-        page.get_by_text("▶ Play").first.click()
-        page.wait_for_function(
-            "whole => document.querySelectorAll('.scatterlayer .js-line')[1]"
-            ".getAttribute('d') != whole",
-            arg=whole,
-        )
-        # The surfaces stay while the paths move, and the last step is the whole path again.
-        assert (
-            page.locator(".stPlotlyChart").first.locator(".contourlayer .contourfill path").count()
-        )
-        expect(page.get_by_text("optimizer step 3").first).to_be_visible()
-        expect(line).to_have_attribute("d", str(whole))
+        chart = ".st-key-figure .js-plotly-plot"
+        for width in (1024, 640, 1440):
+            fits(page, chart, width, 900)
+        surfaces_stay(page, chart)
 
         page.get_by_text("log", exact=True).click()
         page.wait_for_url(re.compile("scale=log"))

@@ -103,23 +103,37 @@ def test_every_path_is_on_every_panel() -> None:
     assert len(named(figure, "start")) == 2
 
 
-def test_frames_play_the_steps_and_carry_paths_only() -> None:
+def test_what_the_player_needs_is_in_the_figure() -> None:
     figure = figure_1(record())
-    assert [frame.name for frame in figure.frames] == ["0", "1", "2", "3", "4"]
-    static_kinds = {"contour", "heatmap"}
-    for step, frame in enumerate(figure.frames):
-        assert len(frame.traces) == len(frame.data) == 2 * 2 * 3
-        assert not {figure.data[index].type for index in frame.traces} & static_kinds
-        for index, moved in zip(frame.traces, frame.data, strict=True):
-            whole = figure.data[index]
-            shown = 1 if len(whole.x) == 1 else step + 1
-            assert len(moved.x) == shown
-        line = frame.data[1]
-        assert np.array_equal(np.column_stack([line.x, line.y]), record().paths[0].xy[: step + 1])
-        head = frame.data[2]
-        assert (head.x[0], head.y[0]) == tuple(record().paths[0].xy[step])
-    assert [step.label for step in figure.layout.sliders[0].steps] == ["0", "1", "2", "3", "4"]
-    assert [button.label[:1] for button in figure.layout.updatemenus[0].buttons] == ["▶", "❚"]
+    assert not figure.frames  # Plotly's animation blanks the surfaces
+    meta = figure.layout.meta
+    assert meta["steps"] == [0, 1, 2, 3, 4]
+    for one, player in zip(record().paths, meta["paths"], strict=True):
+        assert np.array_equal(np.column_stack([player["x"], player["y"]]), one.xy)
+        assert len(player["lines"]) == 2 * len(player["heads"]) == 4
+        for index in player["lines"] + player["heads"]:
+            trace = figure.data[index]
+            assert (trace.type, trace.legendgroup) == ("scatter", one.method)
+            assert len(trace.x) == (1 if index in player["heads"] else STEPS + 1)
+
+
+@pytest.mark.parametrize(("updates", "shown"), [(1, 2), (199, 200), (10_000, 200)])
+def test_the_player_shows_at_most_200_steps(updates: int, shown: int) -> None:
+    t = np.linspace(0, 1, updates + 1)
+    long = Path("darts-1", 0, np.column_stack([t, t]), t, t, t, 1, 1, 1, 1.0)
+    steps = figure_1(record(paths=(long,))).layout.meta["steps"]
+    assert (len(steps), steps[0], steps[-1]) == (shown, 0, updates)
+    assert (np.diff(steps) > 0).all()
+
+
+def test_paths_can_be_told_apart_and_are_wider_than_their_casing() -> None:
+    styles = [look.style(method) for method in ("darts-1", "darts-2")]
+    assert len({style.color for style in styles}) == 2
+    figure = figure_1(record())
+    casing, line = (figure.data[index] for index in figure.layout.meta["paths"][0]["lines"][:2])
+    assert casing.line.width - line.line.width < line.line.width
+    for start in named(figure, "start"):  # the word is in the legend, where nothing is under it
+        assert start.mode == "markers"
 
 
 def test_asked_surfaces() -> None:
@@ -168,7 +182,7 @@ def test_nothing_and_constants_draw(log: bool) -> None:
     figure = figure_1(record(surfaces=(nothing, constant)), log=log)
     left, right = (note.text for note in figure.layout.annotations[:2])
     assert "no finite loss" in left
-    assert "no level finished yet · 0 of 15 computed" in left
+    assert "no level finished yet<br>0 of 15 computed" in left
     assert "constant" in right
     assert figure.layout.coloraxis.cmin < 0.7 < figure.layout.coloraxis.cmax
     (flat,) = contours(figure)
@@ -189,7 +203,7 @@ def test_a_diverged_path_is_drawn_to_its_last_point() -> None:
     lost = Path("zarts-rs", 10, xy, values, values, 0 * values, 1, 0, 1, 1.0, "diverged at step 3")
     figure = figure_1(record(paths=(lost,)))
     assert "ZARTS-RS (diverged at step 3)" in {trace.name for trace in figure.data}
-    assert len(figure.frames) == 3
+    assert figure.layout.meta["steps"] == [0, 1, 2]
     assert figure.layout.xaxis.range[1] < 2  # one stray point does not shrink the picture
     assert losses(record(paths=(lost,))).data
     assert static(record(paths=(lost,)))
@@ -278,5 +292,5 @@ def test_a_path_that_leaves_the_picture_says_so() -> None:
     away = path("darts-1", 0, (5.0, 0.0))
     figure = figure_1(record(paths=(away, path("zarts-gld", 10, (0.0, -0.1)))))
     shown = [trace.name for trace in figure.data if trace.showlegend]
-    assert shown == ["DARTS-1st (ends outside)", "ZARTS-GLD"]
+    assert shown == ["DARTS-1st (ends outside)", "ZARTS-GLD", "start"]
     assert b"ends outside" in static(record(paths=(away,)), "svg")
