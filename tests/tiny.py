@@ -27,7 +27,7 @@ TINY: dict[str, Any] = {
     "supernet": {"channels": 2, "cells": 1},
     "search": {"epochs": 2, "warmup": 0, "inner_steps": 2, "inner_batch_size": 8},
     "landscape": {"steps": 2, "rows": 2, "cols": 3, "val_batches": 1, "val_batch_size": 32},
-    "paths": {"updates": 1},
+    "paths": {"updates": 1, "step": "matched"},  # pilots would be most of the work
 }
 
 
