@@ -57,7 +57,7 @@ def test_every_search_has_the_config_it_has_alone(tmp_path: Path) -> None:
     for search in sweep.searches:
         flags = [*shared, *own[search.experiment], "--seed", search.name[-1]]
         alone = call(search_main, *flags, "--print-config").out
-        assert search.config.to_table() == tomllib.loads(alone)
+        assert search.config.to_table(whole=True) == tomllib.loads(alone)
     assert [search.name for search in sweep.searches] == [
         "some-first-seed-3", "some-first-seed-0", "some-wide-seed-3", "some-wide-seed-0",
     ]  # fmt: skip
