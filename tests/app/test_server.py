@@ -103,7 +103,9 @@ def test_the_page_in_a_browser(server: tuple[str, int], chromium: str, tmp_path:
         page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
         page.goto(f"{url}/?scale=linear")
         page.wait_for_selector(".contourlayer path")
-        expect(page.get_by_role("heading", name="First-order and fine-tuned landscape")).to_be_visible()
+        expect(
+            page.get_by_role("heading", name="First-order and fine-tuned landscape")
+        ).to_be_visible()
         assert page.locator(".stPlotlyChart").first.locator(".contourlabels text").count() > 4
 
         chart = ".st-key-figure .js-plotly-plot"
