@@ -9,7 +9,7 @@ from zarts.rng import generator
 from zarts.supernet.kernels import channels_last
 from zarts.supernet.operations import batch_norm
 
-SHAPES = [(64, 16, 32, 32), (256, 16, 16, 16), (32, 8, 9, 9), (32, 16, 5, 5), (1, 8, 1, 997)]
+SHAPES = [(64, 16, 32, 32), (256, 16, 16, 16), (64, 64, 5, 5), (64, 128, 3, 3), (1, 8, 1, 9973)]
 
 
 def both(x, gradient):
@@ -29,7 +29,7 @@ def test_single_precision_is_as_exact_as_its_numbers(shape, mean, deviation, bou
     assert float((by_x - exact[1]).abs().max() / exact[1].abs().max()) < 5e-7
 
 
-@pytest.mark.parametrize("shape", [(4, 3, 9, 7), (1, 2, 1, 7), (2, 1, 1, 1)])
+@pytest.mark.parametrize("shape", [(40, 3, 25, 25), (4, 3, 9, 7), (2, 1, 1, 1)])
 def test_is_differentiated_twice_in_single_precision(shape):
     x, scale, shift = tensors(shape, shape[1:2], shape[1:2], dtype=torch.float32)
 
