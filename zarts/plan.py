@@ -250,10 +250,11 @@ def check_memory(config: Config, methods: Sequence[str] | None = None) -> int:
         fitting = need.value - math.ceil(over / need.each) if need.each else 0
         fit = f" ({fitting} images would fit)" if fitting > 1 else ""
         shape = "×".join(map(str, image))
+        rest = [key for key in ("supernet.channels", "supernet.cells") if key != need.setting]
         raise ConfigError(
             f"one training step over images of {shape} needs about {need.peak / 2**30:.1f} GiB, "
             f"{config.device} has {there / 2**30:.1f} GiB; what decides is {need.setting} = "
-            f"{need.value}: lower it{fit}, or supernet.channels or supernet.cells"
+            f"{need.value}: lower it{fit}, or {' or '.join(rest)}"
         )
     return need.peak
 

@@ -190,7 +190,7 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, runs: Pat
     ("settings", "message"),
     [
         ("optimizer.sigmma = 1", "experiment 'x': "),
-        ("supernet.channels = 8192", "experiment 'x': one training step needs"),
+        ("supernet.channels = 8192", "experiment 'x': one training step over"),
         ('data.name = "cifar10"', "ZARTS_DATA"),
     ],
 )
