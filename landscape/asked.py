@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zarts.optimizers import METHODS, record_name
 from zarts.runfile import JSON
 
 __all__ = ["Asked", "axis_problems", "own_steps", "surface_name", "surface_steps"]
@@ -29,9 +30,12 @@ def surface_name(steps: int) -> str:
     return f"grid/m{steps:02d}"
 
 
-def own_steps(method: str, steps: int) -> int:
-    """The M of the loss that an optimizer descends; ``steps`` is that of the exact surface."""
-    return {"darts-1": 0, "darts-2": 1}.get(method, steps)
+def own_steps(method: str, steps: int) -> int | None:
+    """The M of the loss that a method descends; ``steps`` is that of the exact surface.
+
+    None of a user's own: what it descends is known only where it is imported.
+    """
+    return METHODS[method].own_steps(steps) if method in METHODS else None
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Asked:
         """Which of the records that a run holds are its paths."""
         if self.methods is None:
             return [name for name in held if name.startswith("paths/")]
-        return [name for name in (f"paths/{method}" for method in self.methods) if name in held]
+        return [name for name in map(record_name, self.methods) if name in held]
 
 
 def axis_problems(name: str, values: NDArray[np.float64], extent: float) -> Iterator[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from landscape.record import Status, Surface, save_surface, surface_from
 from zarts import cli
 from zarts.config import Config, ConfigError
+from zarts.optimizers import record_name
 from zarts.provenance import environments, note_environment, provenance
 from zarts.runfile import ForeignFile, Record, Run, RunError, differences
 
@@ -211,7 +212,7 @@ def _missing(config: Config, same: Mapping[str, Record], surfaces: list[Surface]
         holes = size - known[steps].done if steps in known else size
         if holes:
             found.append(f"{holes} of {size} points at M = {steps}")
-    found += [f"path {name}" for name in config.paths.methods if f"paths/{name}" not in same]
+    found += [f"path {name}" for name in config.paths.methods if record_name(name) not in same]
     if "plane" not in same:
         return [*found, "plane"]
     omega = f"snapshot/epoch-{int(str(same['plane'].attributes['epoch'])):04d}"

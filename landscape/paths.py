@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,27 +15,19 @@ from torch import Tensor
 from landscape.plane import Plane
 from landscape.record import LENGTH_TOLERANCE, Path, moments_of
 from zarts.alpha import Space
-from zarts.assembly import build_optimizer
+from zarts.assembly import build_optimizer, loaded
 from zarts.config import PathsConfig
 from zarts.data.stream import Batch
-from zarts.difference import Hypergradient
 from zarts.inner import Diverged
-from zarts.objective import Bilevel, Counted, Objective, Restricted, Tally
-from zarts.optimizers.random_search import RandomSearch
+from zarts.objective import Bilevel, Objective, Through
+from zarts.optimizers import Method
 from zarts.rng import generator
-from zarts.search import Memory, Optimizer
+from zarts.search import Memory, Optimizer, Step, take_step
+from zarts.wrappers import Counted, Restricted, Tally
 
-__all__ = ["PAPER", "walk"]
+__all__ = ["pilots", "prepare", "start_of", "view_of", "walk", "walking"]
 
-# Released path code: plain SGD on α with 3e-4; RS; MGS around the first-order gradient; 15 radii.
-PAPER: dict[str, dict[str, Any]] = {
-    "darts-1": {"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0},
-    "darts-2": {"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0},
-    "zarts-rs": {"samples": 8, "smoothing": 0.1, "learning_rate": 1e-4},
-    "zarts-mgs": {"samples": 4, "sigma": 1e-3, "temperature": 1.0, "mix": 0.1, "proposal": "grad"},
-    "zarts-gld": {"radius_max": 0.13, "radius_min": 0.13 / 2**14},
-}
-PILOTS = 2  # estimates at the start that set the learning rate of a matched RS
+PILOTS = 2  # estimates at the start that set the learning rate of a matched step
 # Updates from the start that tell how long a first update is, and how often they are repeated.
 PILOT_UPDATES, TRIALS = 8, 4
 
@@ -100,8 +90,8 @@ class _Remembered:
             self.known.update(zip(new, losses.tolist(), strict=True))
         return torch.tensor([self.known[key] for key in keys], dtype=torch.float64)
 
-    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
-        return self.objective.grad(alpha, hypergradient)
+    def grad(self, alpha: Tensor, through: Through | None = None) -> Tensor:
+        return self.objective.grad(alpha, through)
 
     def at(self, inner_steps: int) -> _Remembered:
         return replace(self, objective=self.objective.at(inner_steps))
@@ -129,12 +119,12 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
         The path so far, starting with the start alone; only the last one has losses, and NaN
         stands for them in the others.
     """  # noqa: DOC501 - what is raised here ends up in the path's note
-    settings, tally = ground.settings, Tally()
+    settings, tally, known = ground.settings, Tally(), loaded(method)
     problem, seconds = ground.objective, 0.0
     begin = time.monotonic()
-    alpha, note, ratio = _start(ground), "", None
+    alpha, note, ratio = start_of(ground), "", None
     try:
-        optimizer, ratio = _prepare(ground, method, alpha, tally)
+        optimizer, ratio = prepare(ground, known, alpha, tally)
     except Diverged:
         note = "diverged at the start"
     seconds += time.monotonic() - begin
@@ -142,14 +132,15 @@ def walk(ground: Ground, method: str) -> Iterator[Path]:
     memory: Memory = {}
     for update in range(settings.updates + 1):
         last = bool(note) or update == settings.updates
-        path = _path(ground, method, visited, tally, judged=last)
+        path = _path(ground, known, visited, tally, judged=last)
         yield replace(path, seconds=seconds, note=note, length_ratio=ratio)
         if last:
             return
         begin = time.monotonic()
         try:
-            step = optimizer.step(
-                _view(ground, _seen(ground, problem, update), tally),
+            step = take_step(
+                optimizer,
+                view_of(ground, _seen(ground, problem, update), tally),
                 alpha,
                 memory,
                 generator(ground.seed, "paths", method, update),
@@ -176,7 +167,7 @@ def _seen(ground: Ground, problem: Bilevel[Batch], update: int) -> Objective:
     return ground.remembered(problem.inner_steps) if problem is ground.objective else problem
 
 
-def _view(ground: Ground, problem: Objective, tally: Tally) -> Objective:
+def view_of(ground: Ground, problem: Objective, tally: Tally) -> Objective:
     """What the optimizer sees of a problem."""
     counted = Counted(problem, tally)
     if ground.settings.space == "full":
@@ -193,60 +184,84 @@ def _full(ground: Ground, alpha: Tensor) -> Tensor:
     return view.lift(alpha.unsqueeze(0))[0]
 
 
-def _start(ground: Ground) -> Tensor:
+def start_of(ground: Ground) -> Tensor:
     """The first point, in the coordinates an optimizer walks in."""
     start = torch.tensor([ground.settings.start], dtype=torch.float64)
     plane = ground.plane
     return plane.points(start)[0] if ground.settings.space == "full" else start[0] * plane.scale
 
 
-def _prepare(
-    ground: Ground, method: str, alpha: Tensor, tally: Tally
+def walking(
+    paths: PathsConfig, method: Method, dim: int, length: float = 1.0
+) -> tuple[dict[str, Any], bool]:
+    """Hyper-parameters of a path that looks ``length`` far, and whether they have such a scale."""
+    if paths.step == "paper" or method.reach is None:
+        return dict(method.paper), False
+    found = method.reach(paths, dim, length)
+    return {key: value for key, value in found.items() if key not in method.fixed}, True
+
+
+def pilots(paths: PathsConfig, method: Method) -> int:
+    """How many updates at most are made at the start to set the step length, and not walked."""
+    if not walking(paths, method, 2)[1]:
+        return 0
+    if method.gradients:
+        return 1
+    if method.rate:
+        return PILOT_UPDATES if paths.step == "update" else PILOTS
+    return TRIALS * PILOT_UPDATES if paths.step == "update" else 0
+
+
+def prepare(
+    ground: Ground, method: Method, alpha: Tensor, tally: Tally
 ) -> tuple[Optimizer, float | None]:
     """The optimizer with its step length, and what ``Path.length_ratio`` says of it."""
-    settings = ground.settings
-    if settings.step == "paper":
-        return build_optimizer(method, PAPER[method]), None
-    view = _view(ground, ground.remembered(ground.objective.inner_steps), tally)
+    settings, dim = ground.settings, alpha.numel()
     length = settings.fraction * ground.extent * ground.plane.scale
-    if settings.step == "update":
+    found, scaled = walking(settings, method, dim, length)
+    if not scaled:
+        return build_optimizer(method.name, found), None
+    view = view_of(ground, ground.remembered(ground.objective.inner_steps), tally)
+    if settings.step == "update" and not method.gradients:
         return _piloted(ground, method, view, alpha, length)
-    return build_optimizer(method, _matched(ground, method, view, alpha, length)), None
+    ratio = 1.0 if settings.step == "update" else None
+    return build_optimizer(method.name, _matched(ground, method, view, alpha, length)), ratio
 
 
 def _piloted(
-    ground: Ground, method: str, view: Objective, alpha: Tensor, length: float
+    ground: Ground, method: Method, view: Objective, alpha: Tensor, length: float
 ) -> tuple[Optimizer, float]:
     """The optimizer whose first update is ``length`` long on average, as far as pilots can tell.
 
-    Pilots are updates from the start that are not walked. A step of DARTS or RS is proportional to
-    its ξ, so that one look settles it. How MGS grows with σ and GLD with its radii depends on the
+    Pilots are updates from the start that are not walked. A step of RS is proportional to its ξ,
+    so that one look settles it. How MGS grows with σ and GLD with its radii depends on the
     losses: a trial that misses is followed by another in proportion. All trials have the same
     draws, so they differ by their scale alone.
 
     Returns:
         The optimizer of the best trial, and the mean length of its pilots over ``length``.
     """
-    if method.startswith("darts"):
-        return build_optimizer(method, _matched(ground, method, view, alpha, length)), 1.0
+    name = method.name
+
+    def settings(length: float) -> dict[str, Any]:
+        return walking(ground.settings, method, alpha.numel(), length)[0]
 
     def ratio(optimizer: Optimizer) -> float:
         """Mean length of the pilots over the one that is wanted."""
         steps = (
-            optimizer.step(view, alpha, {}, generator(ground.seed, "pilot", method, number))
+            take_step(optimizer, view, alpha, {}, generator(ground.seed, "pilot", name, number))
             for number in range(PILOT_UPDATES)
         )
-        return sum(step.diagnostics["update_norm"] for step in steps) / PILOT_UPDATES / length
+        return sum(_length(step, alpha) for step in steps) / PILOT_UPDATES / length
 
-    settings = partial(_settings, ground.settings, method, alpha.numel())
-    if method == "zarts-rs":
-        found = ratio(build_optimizer(method, settings(length)))
+    if method.rate:
+        found = ratio(build_optimizer(name, settings(length)))
         if found == 0:  # a flat loss
-            return build_optimizer(method, settings(length)), 0.0
-        return build_optimizer(method, settings(length) | {"learning_rate": 1 / found}), 1.0
+            return build_optimizer(name, settings(length)), 0.0
+        return build_optimizer(name, settings(length) | {method.rate: 1 / found}), 1.0
     trials, scale = [], 1.0
     for _ in range(TRIALS):
-        optimizer = build_optimizer(method, settings(scale * length))
+        optimizer = build_optimizer(name, settings(scale * length))
         found = ratio(optimizer)
         trials.append((abs(found - 1), found, optimizer))
         if abs(found - 1) <= LENGTH_TOLERANCE:
@@ -258,7 +273,7 @@ def _piloted(
 
 
 def _matched(
-    ground: Ground, method: str, view: Objective, alpha: Tensor, length: float
+    ground: Ground, method: Method, view: Objective, alpha: Tensor, length: float
 ) -> dict[str, Any]:
     """Settings under which the steps of all optimizers are of one size, ``length``; ours.
 
@@ -266,40 +281,25 @@ def _matched(
     that the pilots of RS stand for (on average) have this length. No update has it by construction:
     MGS averages its draws, GLD picks one, and a step of RS scatters with the slopes it finds.
     """
-    if method.startswith("darts"):
-        gradient = view.at(int(method[-1]) - 1).grad(alpha)
-        rate = length / max(float(torch.linalg.vector_norm(gradient)), 1e-12)
-        return {"update": "sgd", "learning_rate": rate, "weight_decay": 0.0}
-    settings = _settings(ground.settings, method, alpha.numel(), length)
-    if method == "zarts-rs":
-        # Before its first update RS estimates the gradient a few times; ξ is from the mean length.
-        pilot = RandomSearch(**settings)
-        rng = generator(ground.seed, "pilot", method)
-        norms = [
-            pilot.step(view, alpha, {}, rng).diagnostics["gradient_norm"] for _ in range(PILOTS)
-        ]
-        settings["learning_rate"] = length / max(sum(norms) / PILOTS, 1e-12)
-    return settings
+    settings, _ = walking(ground.settings, method, alpha.numel(), length)
+    if not method.rate:
+        return settings
+    # before its first update it makes a few that are not walked; its rate is from their mean length
+    pilot = build_optimizer(method.name, settings)
+    rng, count = generator(ground.seed, "pilot", method.name), pilots(ground.settings, method)
+    norms = [_length(take_step(pilot, view, alpha, {}, rng), alpha) for _ in range(count)]
+    return settings | {method.rate: length / max(sum(norms) / count, 1e-12)}
 
 
-def _settings(paths: PathsConfig, method: str, dim: int, length: float) -> dict[str, Any]:
-    """Settings of a zero-order optimizer that looks ``length`` far; ξ of RS is 1.
-
-    So long are the probes of RS, the draws of MGS on average, and the largest radius of GLD.
-    """
-    samples = paths.samples
-    if method == "zarts-rs":
-        return {"samples": max(1, samples // 2), "smoothing": length, "learning_rate": 1.0}
-    if method == "zarts-mgs":
-        # The mean length of one Gaussian draw is σ √2 Γ((d+1)/2)/Γ(d/2).
-        mean = math.sqrt(2) * math.exp(math.lgamma((dim + 1) / 2) - math.lgamma(dim / 2))
-        return {"samples": samples, "sigma": length / mean, "temperature": paths.temperature}
-    return {"radius_max": length, "radius_min": length / 2 ** (samples - 1)}
+def _length(step: Step, alpha: Tensor) -> float:
+    """How far a step went."""
+    told = step.diagnostics.get("update_norm")
+    return float(torch.linalg.vector_norm(step.alpha - alpha)) if told is None else told
 
 
 def _path(
     ground: Ground,
-    method: str,
+    method: Method,
     visited: list[Tensor],
     tally: Tally,
     *,
@@ -307,7 +307,7 @@ def _path(
 ) -> Path:
     alphas = torch.stack(visited)
     target = ground.objective.inner_steps
-    own = int(method[-1]) - 1 if method.startswith("darts") else target
+    own = method.own_steps(target)
     moved = torch.linalg.vector_norm(alphas - alphas[0], dim=1)
     outside = ground.plane.residual(alphas)
     unknown = np.full(len(visited), np.nan)
@@ -316,7 +316,7 @@ def _path(
         outside > 1e-9 * (1 + moved), (outside / moved) ** 2, torch.zeros_like(outside)
     )
     return Path(
-        method=method,
+        method=method.name,
         inner_steps=own,
         xy=ground.plane.project(alphas).numpy(),
         loss=ground.scores(alphas, own) if judged else unknown,

@@ -24,6 +24,7 @@ from landscape.work import Bundle, Losses, digest_of, do, epoch_of, ground_of, s
 from zarts.assembly import make_problem, val_image_count
 from zarts.config import Config, ConfigError
 from zarts.execute import run as execute
+from zarts.optimizers import record_name
 from zarts.parts import data_facts, gpus_of, lanes_of, load_dataset
 from zarts.provenance import note_environment, provenance
 from zarts.recorder import (
@@ -37,6 +38,7 @@ from zarts.recorder import (
 )
 from zarts.rng import generator
 from zarts.runfile import JSON, ForeignFile, Record, Run, Unwritable
+from zarts.stored import check_code, code_of
 
 __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origin_of"]
 
@@ -68,6 +70,7 @@ def open_run(config: Config, folder: Path, command: Sequence[str]) -> Run:
     """Makes or reopens the run of a config, with where its numbers come from.
 
     Raises:
+        ConfigError: If an optimizer of a user's own is not the one that the run began with.
         RunError: If the folder holds a run of other settings, or cannot be written.
     """
     facts: dict[str, JSON] = {
@@ -76,8 +79,12 @@ def open_run(config: Config, folder: Path, command: Sequence[str]) -> Run:
         "data_fingerprint": load_dataset(config).fingerprint,
         "data": data_facts(config),
     }
+    if code := code_of(config):
+        facts["code"] = code
     made = provenance(command, config.device) | facts
-    return Run.create(folder, config.to_table(), made, toml=config.to_toml())
+    run = Run.create(folder, config.to_table(), made, toml=config.to_toml())
+    check_code(run.provenance.get("code"), config)
+    return run
 
 
 def compute(
@@ -120,7 +127,7 @@ def compute(
     """
     begin = report or (lambda phase, total, done: lambda count, note: None)
     snapshot = _snapshot(run, config, source, begin, check)
-    for name in ("plane", *(f"paths/{method}" for method in config.paths.methods)):
+    for name in ("plane", *map(record_name, config.paths.methods)):
         if name in run:
             _whole(run, config, name)
     if "plane" not in run:
@@ -253,7 +260,7 @@ def _todo(
     run: Run, config: Config, surfaces: dict[int, Surface], shard: Shard | None
 ) -> list[Item]:
     """The work that is left, in the order in which it is dealt out."""
-    methods = [method for method in config.paths.methods if f"paths/{method}" not in run]
+    methods = [method for method in config.paths.methods if record_name(method) not in run]
     points = {steps: pending(surface) for steps, surface in surfaces.items()}
     if shard:
         mine = share_of(config, shard)

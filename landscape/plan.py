@@ -9,15 +9,16 @@ from typing import Any
 
 from landscape.asked import surface_steps
 from landscape.levels import progressive
-from landscape.paths import PAPER, PILOT_UPDATES, PILOTS, TRIALS
+from landscape.paths import pilots, walking
 from zarts.assembly import (
     build_optimizer,
     landscape_objective,
+    loaded,
     make_problem,
     val_batch_count,
 )
 from zarts.config import Config, ConfigError
-from zarts.optimizers import METHODS
+from zarts.optimizers import gradient_cost
 from zarts.parts import data_facts, lanes_of, load_dataset
 from zarts.plan import (
     Timing,
@@ -246,21 +247,14 @@ def walk_cost(config: Config, method: str, timing: Timing) -> tuple[int, float]:
 
     With ``paths.step = update`` at most so many: how many trials its length takes is not known.
     """
-    paths, steps = config.paths, config.landscape.steps
-    judged = (paths.updates + 1) * timing.evaluation(steps)
-    if METHODS[method][0] == "DARTS":
-        order = int(method[-1])
-        each = paths.updates + 1
-        return 2 * each, each * (timing.gradient(order - 1) + timing.evaluation(order - 1)) + judged
-    if paths.step == "paper":
-        each, pilots = build_optimizer(method, PAPER[method]).evaluations, 0
-    else:
-        update = paths.step == "update"
-        most = TRIALS * PILOT_UPDATES if update else 0
-        each, pilots = {
-            "zarts-rs": (2 * max(1, paths.samples // 2), PILOT_UPDATES if update else PILOTS),
-            "zarts-mgs": (paths.samples, most),
-            "zarts-gld": (paths.samples + 1, most),
-        }[method]
-    count = (paths.updates + pilots) * each
-    return count + paths.updates + 1, count * timing.evaluation(steps) + judged
+    paths, steps, known = config.paths, config.landscape.steps, loaded(method)
+    own = known.own_steps(steps)
+    optimizer = build_optimizer(method, walking(paths, known, 2)[0])
+    each = optimizer.evaluations * timing.evaluation(own)
+    each += optimizer.gradients * timing.gradient(gradient_cost(optimizer, own).steps)
+    updates, points = paths.updates + pilots(paths, known), paths.updates + 1
+    judged = {own, steps}  # by these losses
+    return (
+        updates * optimizer.evaluations + points * len(judged),
+        updates * each + points * sum(map(timing.evaluation, judged)),
+    )

@@ -13,7 +13,7 @@ from landscape.asked import axis_problems, own_steps, surface_name
 from landscape.plan import surfaces_of
 from landscape.record import Status
 from zarts.config import Config
-from zarts.optimizers import METHODS
+from zarts.optimizers import record_name
 from zarts.runfile import Array, Record
 from zarts.stored import lanes_stored
 from zarts.supernet.spaces import SPACES
@@ -52,7 +52,7 @@ def missing(names: Iterable[str], config: Config) -> tuple[list[str], list[str]]
     held = set(names)
     still, gaps = ([], []) if config.source else _search_missing(held, config)
     drawn = [surface_name(steps) for steps in surfaces_of(config)]
-    drawn += [f"paths/{method}" for method in dict.fromkeys(config.paths.methods)]
+    drawn += [record_name(method) for method in dict.fromkeys(config.paths.methods)]
     if "plane" in held or config.source:
         still += [name for name in ("plane", *drawn) if name not in held]
     elif found := [name for name in drawn if name in held]:
@@ -151,13 +151,14 @@ def _surface(name: str, record: Record, config: Config) -> Problems:
 
 
 def _path(name: str, record: Record, config: Config) -> Problems:
-    method, arrays, note = name.removeprefix("paths/"), record.arrays, record.attributes["note"]
-    if method not in METHODS or record.attributes["method"] != method:
-        yield f"is of {record.attributes['method']!r}; expected the method of its name"
-    elif method not in config.paths.methods:
+    method, arrays, note = record.attributes["method"], record.arrays, record.attributes["note"]
+    if not isinstance(method, str) or record_name(method) != name:
+        yield f"is of {method!r}; expected the method of its name"
+        return
+    if method not in config.paths.methods:
         yield f"is none of the paths that the settings ask for: {', '.join(config.paths.methods)}"
     expected = own_steps(method, config.landscape.steps)
-    if record.attributes["inner_steps"] != expected:
+    if expected not in (None, record.attributes["inner_steps"]):
         yield f"has M = {record.attributes['inner_steps']}, {method} descends M = {expected}"
     if not 0 <= float(str(record.attributes.get("length_ratio", 1))) < np.inf:
         yield f"length_ratio is {record.attributes['length_ratio']}, expected a number >= 0"

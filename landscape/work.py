@@ -25,7 +25,7 @@ from zarts.parts import load_dataset
 from zarts.recorder import read_snapshot
 from zarts.runfile import JSON, Record, Run
 from zarts.runfile.disk import one_line
-from zarts.stored import lanes_stored
+from zarts.stored import check_code, lanes_stored
 
 __all__ = [
     "Bench",
@@ -78,6 +78,7 @@ class Bundle:
         weights: ω of the origin.
         digest: SHA-256 of ω (``digest_of``).
         fingerprint: Content of the data set; empty if the run does not tell.
+        code: SHA-256 of optimizers of a user's own (``zarts.stored.code_of``).
     """
 
     config: dict[str, JSON]
@@ -85,6 +86,7 @@ class Bundle:
     weights: Arrays
     digest: str
     fingerprint: str
+    code: Mapping[str, JSON]
 
     @classmethod
     def of(cls, run: Run, lanes: int | None = None) -> Bundle:
@@ -105,7 +107,9 @@ class Bundle:
         # runs that do not tell are from before there were several
         lanes = lanes or run.parse("plane", lanes_stored)
         config = merge(run.config, {"supernet": {"lanes": lanes}})
-        return cls(config, dict(record.arrays), weights, digest_of(weights), fingerprint)
+        code = run.provenance.get("code")
+        told = dict(code) if isinstance(code, Mapping) else {}
+        return cls(config, dict(record.arrays), weights, digest_of(weights), fingerprint, told)
 
     def ground(self) -> Ground:
         """Objective and plane, from what is in here and from nothing else.
@@ -170,6 +174,7 @@ def set_up(bundle: Bundle) -> Bench:
         ConfigError: If ω or the data set is not what the run was computed with.
     """
     config = Config.from_table(bundle.config)
+    check_code(bundle.code, config)
     land = config.landscape
     empty = {
         steps: empty_surface(steps, land.rows, land.cols, land.range)

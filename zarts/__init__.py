@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from zarts.alpha import Group, Space
     from zarts.config import Config
     from zarts.inner import SGD, Diverged, descend
-    from zarts.objective import Bilevel, Counted, Objective, Restricted
+    from zarts.objective import Bilevel, Objective
     from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
     from zarts.presets import preset
     from zarts.search import Optimizer, Step
+    from zarts.wrappers import Counted, Restricted
 
 __version__ = "0.1.0"
 
@@ -45,10 +46,11 @@ _HOMES = {
     "alpha": ("Group", "Space"),
     "config": ("Config",),
     "inner": ("SGD", "Diverged", "descend"),
-    "objective": ("Bilevel", "Counted", "Objective", "Restricted"),
+    "objective": ("Bilevel", "Objective"),
     "optimizers": ("DARTS", "GLD", "MGS", "RandomSearch"),
     "presets": ("preset",),
     "search": ("Optimizer", "Step"),
+    "wrappers": ("Counted", "Restricted"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zarts import cli
-from zarts.config import METHOD_NAMES, Config, Table
+from zarts.config import Config, Table
+from zarts.optimizers import METHODS
 from zarts.provenance import provenance
 from zarts.runfile import Run, Unwritable
 
@@ -40,9 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--method",
-        choices=METHOD_NAMES,
         default=None,
-        help="what moves α (default: zarts-mgs)",
+        help=f"what moves α: {', '.join(METHODS)} (default: zarts-mgs), or your own MODULE:CLASS",
     )
     parser.add_argument(
         "--epochs", type=int, help="passes over the training half (200 for the convergence study)"
@@ -62,6 +62,7 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
     from zarts.plan import plan_search
     from zarts.recorder import iterations_done, record_search, search_finished
+    from zarts.stored import code_of
 
     with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
         plan = plan_search(config)
@@ -76,6 +77,8 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
             "data_fingerprint": plan.fingerprint,
             "data": plan.data,
         }
+        if code := code_of(config):
+            facts["code"] = code
         made = provenance(command, config.device) | facts
         run = Run.create(folder, config.to_table(), made, toml=config.to_toml())
         with ExitStack() as stack:

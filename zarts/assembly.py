@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from zarts.data.dataset import Dataset
 from zarts.data.stream import Batch, Stream
 from zarts.inner import SGD, Weights
 from zarts.objective import Bilevel
-from zarts.optimizers import METHODS, MGS
+from zarts.optimizers import MGS, Method, load
 from zarts.parts import halves_of, lanes_of, load_dataset, parts_of, set_precision
 from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
 from zarts.rng import generator
@@ -212,17 +211,29 @@ def build_optimizer(method: str, settings: Mapping[str, Any]) -> Optimizer:
     Raises:
         ConfigError: If a hyper-parameter is unknown or has an impossible value.
     """
-    name, fixed = METHODS[method]
-    kind = getattr(importlib.import_module("zarts.optimizers"), name)
-    known = [spec.name for spec in dataclasses.fields(kind) if spec.name not in fixed]
+    found = loaded(method)
+    kind: Any = found.optimizer
+    known = [spec.name for spec in dataclasses.fields(kind) if spec.name not in found.fixed]
     for key in settings:
         if key not in known:
             raise ConfigError(f"{method} has no hyper-parameter {key!r}; {nearest(key, known)}")
     try:
-        optimizer: Optimizer = kind(**settings, **fixed)
+        optimizer: Optimizer = kind(**settings, **found.fixed)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"optimizer settings of {method}: {error}") from error
     return optimizer
+
+
+def loaded(method: str) -> Method:
+    """The record of a method with its class, which is imported if it is a user's own.
+
+    Raises:
+        ConfigError: If it cannot be.
+    """
+    try:
+        return load(method)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def sigma_schedule(config: Config, feed: ImageFeed) -> dict[str, Callable[[int], float]]:

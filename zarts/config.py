@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from zarts.optimizers import METHODS
+from zarts.optimizers import METHODS, OwnName, name_of
 from zarts.sections import (
     METHOD_NAMES,
     DataConfig,
@@ -91,10 +91,12 @@ class Config:
     def from_table(cls, table: Mapping[str, Any]) -> Config:
         """Builds and checks a config from nested tables.
 
+        Methods may also be given as optimizers or their classes, which become their names.
+
         Raises:
             ConfigError: For unknown keys (the nearest is named), wrong types and impossible values.
         """
-        config = build(cls, table)
+        config = build(cls, _named(table))
         _check_ranges(config)
         _check_choices(config)
         _check_epochs(config)
@@ -118,6 +120,28 @@ class Config:
         """SHA-256 of the canonical JSON form."""
         text = json.dumps(self.to_table(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _named(table: object) -> object:
+    """The settings, with names in place of optimizers."""
+
+    def name(value: object) -> object:
+        if isinstance(value, type) or dataclasses.is_dataclass(value):
+            try:
+                return name_of(value)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
+        return value
+
+    if not isinstance(table, Mapping):
+        return table  # refused by name when it is built
+    found = dict(table)
+    search, paths = found.get("search"), found.get("paths")
+    if isinstance(search, Mapping) and "method" in search:
+        found["search"] = {**search, "method": name(search["method"])}
+    if isinstance(paths, Mapping) and isinstance(paths.get("methods"), list | tuple):
+        found["paths"] = {**paths, "methods": [name(each) for each in paths["methods"]]}
+    return found
 
 
 def filled(table: Mapping[str, Any]) -> Table:
@@ -227,8 +251,8 @@ def _check_choices(config: Config) -> None:
     named = [("search.method", config.search.method)]
     named += [(f"paths.methods[{n}]", method) for n, method in enumerate(paths.methods)]
     for key, method in named:
-        if method not in METHODS:
-            raise ConfigError(f"{key} is {method!r}; {nearest(method, METHODS)}")
+        if method not in METHODS and OwnName.parse(method) is None:
+            raise ConfigError(f"{key} is {method!r}; {nearest(method, [*METHODS, 'MODULE:CLASS'])}")
     if len(paths.start) != 2:
         raise ConfigError(f"paths.start is {list(paths.start)}, expected two numbers [x, y]")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,14 +10,13 @@ from torch import Tensor
 from zarts.chunk import Problem
 from zarts.inner import Weights
 
-__all__ = ["Hypergradient", "through_step"]
+__all__ = ["through_step"]
 
 BatchT = TypeVar("BatchT")
-Hypergradient = Literal["exact", "difference"]  # how DARTS-2nd differentiates its step
 RADIUS = 0.01  # how far ω is moved
 
 
-def through_step(problem: Problem[BatchT], alpha: Tensor, slope: Weights) -> Tensor:
+def through_step(problem: Problem[BatchT], tuned: Weights, alpha: Tensor, slope: Weights) -> Tensor:
     """(∂ω*_1/∂α)ᵀ b (d,), of one step at rate η, by a central difference of ∇_α L_train along b.
 
     − η [∇_α L_train(ω + r b, α) − ∇_α L_train(ω − r b, α)] / (2r) with r = 0.01/‖b‖. It converges
@@ -26,6 +25,7 @@ def through_step(problem: Problem[BatchT], alpha: Tensor, slope: Weights) -> Ten
 
     Args:
         problem: The bilevel problem with M = 1; its ω never changes.
+        tuned: ω*_1; the formula does not ask for it.
         alpha: α (d,), a leaf that requires a gradient.
         slope: b, the gradient of L_val by ω*_1.
 
@@ -34,6 +34,7 @@ def through_step(problem: Problem[BatchT], alpha: Tensor, slope: Weights) -> Ten
 
     Source: DARTS Eq. 8 and its released code.
     """
+    del tuned
     rule = problem.feed.inner_sgd(problem.iteration)
     if problem.inner_steps != 1 or rule.clip is not None:
         raise ValueError(

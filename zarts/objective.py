@@ -7,22 +7,25 @@ its second-order one, M = 10 what ZARTS evaluates. Search, landscape and paths a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from zarts.alpha import Space, along, flat_space
-from zarts.chunk import losses_at, samples_at
-from zarts.difference import Hypergradient, through_step
+from zarts.alpha import Space
+from zarts.chunk import Problem, losses_at, samples_at
 from zarts.feed import Feed, Loss
 from zarts.inner import Diverged, Weights, descend, single_thread
 
-__all__ = ["Bilevel", "Counted", "Feed", "Loss", "Objective", "Restricted", "Tally"]
+__all__ = ["Bilevel", "Feed", "Loss", "Objective", "Through"]
 
 BatchT = TypeVar("BatchT")
+# How ω*_M depends on α, in place of the derivative of the M steps: (problem, ω*_M, α, b) to an
+# approximation of (∂ω*/∂α)ᵀ b (d,), with b the gradient of L_val by ω*_M. Its attribute ``steps``,
+# if it has one, is how many inner steps it takes the time of, for ``Counted``.
+Through = Callable[[Problem[Any], Weights, Tensor, Weights], Tensor]
 
 
 class Objective(Protocol):
@@ -42,8 +45,8 @@ class Objective(Protocol):
     def evaluate(self, alphas: Tensor) -> Tensor:
         """Losses (n,), float64, at the rows of ``alphas`` (n, d); NaN where not finite."""
 
-    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
-        """Derivative (d,) of ``__call__`` at α, or at M = 1 what DARTS' code takes for it."""
+    def grad(self, alpha: Tensor, through: Through | None = None) -> Tensor:
+        """Derivative (d,) of ``__call__`` at α, or what ``through`` takes for it."""
 
     def at(self, inner_steps: int) -> Objective:
         """The same problem with another M."""
@@ -126,26 +129,30 @@ class Bilevel(Generic[BatchT]):
         with single_thread():
             return samples_at(self, placed)
 
-    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
+    def grad(self, alpha: Tensor, through: Through | None = None) -> Tensor:
         """∇_α L_M (d,), a true derivative: for M >= 1 it passes through every inner step.
 
         Written as ∂L_val/∂α + (∂ω*/∂α)ᵀ ∂L_val/∂ω*, so any number of validation batches costs the
-        memory of one. M = 0 is DARTS-1st; M = 1 is DARTS Eq. 7, its mixed second derivative exact,
-        or, with ``difference``, Eq. 8 in its place (``zarts.difference``).
+        memory of one. M = 0 is DARTS-1st; M = 1 is DARTS Eq. 7, its mixed second derivative exact.
+
+        Args:
+            alpha: α (d,).
+            through: What to take for (∂ω*/∂α)ᵀ ∂L_val/∂ω* instead, as DARTS' finite difference
+                (``zarts.difference``) or an implicit gradient.
 
         Raises:
             Diverged: If an inner step, the validation loss or the gradient is not finite.
         """
         with single_thread(), torch.enable_grad():
             point = self._place(alpha.detach()).requires_grad_()
-            tuned = self.tuned(point, differentiable=hypergradient == "exact")
+            tuned = self.tuned(point, differentiable=through is None)
             names = list(tuned)
             # at M = 0 nothing passes through ω, so nobody need take its gradients
-            through_omega = self.inner_steps > 0
+            through_omega = self.inner_steps > 0 or through is not None
             leaves = {name: tuned[name].detach().requires_grad_(through_omega) for name in names}
             batches = self.val_batches()
             direct = torch.zeros_like(point)
-            through: list[Tensor] = []
+            slopes: list[Tensor] = []
             for batch in batches:
                 loss = self.val_loss(leaves, point, batch) / len(batches)
                 if not math.isfinite(float(loss.detach())):
@@ -155,15 +162,15 @@ class Bilevel(Generic[BatchT]):
                 wanted = [point, *(leaves.values() if through_omega else ())]
                 first, *rest = torch.autograd.grad(loss, wanted, materialize_grads=True)
                 direct = direct + first
-                through = [a + b for a, b in zip(through, rest, strict=True)] if through else rest
-            if through and hypergradient == "difference":
-                slope = dict(zip(names, through, strict=True))
-                direct = direct + through_step(self, point, slope)
-            elif through:
+                slopes = [a + b for a, b in zip(slopes, rest, strict=True)] if slopes else rest
+            if slopes and through is not None:
+                slope = dict(zip(names, slopes, strict=True))
+                direct = direct + through(self, tuned, point, slope)
+            elif slopes:
                 (chained,) = torch.autograd.grad(
                     [tuned[name] for name in names],
                     point,
-                    grad_outputs=through,
+                    grad_outputs=slopes,
                     materialize_grads=True,
                 )
                 direct = direct + chained
@@ -225,126 +232,3 @@ class Bilevel(Generic[BatchT]):
         self.space.check(alpha)
         some = next(iter(self.weights.values()))
         return alpha.to(device=some.device, dtype=some.dtype)
-
-
-@dataclass
-class Tally:
-    """What an optimizer spent: evaluations of L_M, gradients, and the inner SGD steps of both."""
-
-    evaluations: int = 0
-    gradients: int = 0
-    weight_steps: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Counted:
-    """An objective that counts what is asked of it; all that derive from it share the tally."""
-
-    objective: Objective
-    tally: Tally = field(default_factory=Tally)
-
-    @property
-    def space(self) -> Space:
-        """The space of the counted objective."""
-        return self.objective.space
-
-    @property
-    def inner_steps(self) -> int:
-        """M of the counted objective."""
-        return self.objective.inner_steps
-
-    def __call__(self, alpha: Tensor) -> Tensor:
-        """Loss at one α; counts one evaluation."""
-        return self.evaluate(alpha.unsqueeze(0))[0]
-
-    def evaluate(self, alphas: Tensor) -> Tensor:
-        """Losses (n,); counts n evaluations of M steps."""
-        self.tally.evaluations += len(alphas)
-        self.tally.weight_steps += len(alphas) * self.inner_steps
-        return self.objective.evaluate(alphas)
-
-    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
-        """Gradient (d,); counts one gradient of M steps, of either kind: they cost the same."""
-        self.tally.gradients += 1
-        self.tally.weight_steps += self.inner_steps
-        return self.objective.grad(alpha, hypergradient)
-
-    def at(self, inner_steps: int) -> Counted:
-        """Another M, the same tally."""
-        return replace(self, objective=self.objective.at(inner_steps))
-
-    def advance(self, alpha: Tensor) -> Counted:
-        """The next iteration, the same tally; outer training is not the optimizer's cost."""
-        return replace(self, objective=self.objective.advance(alpha))
-
-
-@dataclass(frozen=True, eq=False)
-class Restricted:
-    """An objective on a plane or line, for unchanged optimizers: z ↦ L(origin + scale · basis · z).
-
-    Attributes:
-        objective: The full-dimensional problem.
-        origin: A point α (d,).
-        basis: Directions as columns (d, k).
-        scale: Length of one unit of z along a unit direction. With 1, the coordinates z, and thus
-            an optimizer's σ, μ, radii and learning rates, are lengths along the directions.
-
-    Source: the released code projects every update of Fig. 1(c) onto the plane; for orthonormal
-    directions that is this restriction.
-    """
-
-    objective: Objective
-    origin: Tensor
-    basis: Tensor
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        self.objective.space.check(self.origin)
-        if self.basis.ndim != 2 or len(self.basis) != len(self.origin):
-            raise ValueError(
-                f"basis has shape {tuple(self.basis.shape)}, expected ({len(self.origin)}, k)"
-            )
-
-    @property
-    def space(self) -> Space:
-        """A plain space of k coordinates."""
-        return flat_space("plane", self.basis.shape[1])
-
-    @property
-    def inner_steps(self) -> int:
-        """M of the full problem."""
-        return self.objective.inner_steps
-
-    def lift(self, points: Tensor) -> Tensor:
-        """The α (n, d) of plane points (n, k).
-
-        Raises:
-            ValueError: If the points have another shape.
-        """
-        if points.ndim != 2 or points.shape[1] != self.basis.shape[1]:
-            raise ValueError(
-                f"points have shape {tuple(points.shape)}, expected (n, {self.basis.shape[1]})"
-            )
-        return self.origin + self.scale * along(points.to(self.basis), self.basis)
-
-    def __call__(self, alpha: Tensor) -> Tensor:
-        """Loss at one point (k,) of the plane."""
-        return self.evaluate(alpha.unsqueeze(0))[0]
-
-    def evaluate(self, alphas: Tensor) -> Tensor:
-        """Losses (n,) at plane points (n, k)."""
-        return self.objective.evaluate(self.lift(alphas))
-
-    def grad(self, alpha: Tensor, hypergradient: Hypergradient = "exact") -> Tensor:
-        """Gradient (k,) in the coordinates of the plane, by the chain rule."""
-        full = self.objective.grad(self.lift(alpha.unsqueeze(0))[0], hypergradient)
-        return (self.scale * (full.to(self.basis) @ self.basis)).to(alpha)
-
-    def at(self, inner_steps: int) -> Restricted:
-        """Another M, the same plane."""
-        return replace(self, objective=self.objective.at(inner_steps))
-
-    def advance(self, alpha: Tensor) -> Restricted:
-        """The next iteration, the same plane."""
-        lifted = self.lift(alpha.unsqueeze(0))[0]
-        return replace(self, objective=self.objective.advance(lifted))

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zarts.assembly import Problem, make_optimizer, make_problem
+from zarts.assembly import Problem, build_optimizer, loaded, make_optimizer, make_problem
 from zarts.config import Config, ConfigError
 from zarts.data.stream import Batch
 from zarts.execute import default_workers
 from zarts.inner import single_thread
 from zarts.objective import Bilevel
+from zarts.optimizers import GradientCost, gradient_cost
 from zarts.parts import data_facts, gpus_of, lanes_for, load_dataset, network_of
 from zarts.supernet.network import Supernet
 
@@ -57,9 +58,12 @@ class Timing:
         """Seconds of one evaluation of L_M."""
         return inner_steps * self.inner + self.val
 
-    def gradient(self, inner_steps: int) -> float:
-        """Seconds of one gradient of L_M: a backward pass costs about twice its forward one."""
-        return 3 * (inner_steps * self.inner * self.alone + self.val)
+    def gradient(self, steps: int) -> float:
+        """Seconds of one gradient that takes the time of so many inner steps and of L_val.
+
+        A backward pass costs about twice its forward one.
+        """
+        return steps * self.inner * self.alone + 3 * self.val
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ def plan_search(config: Config) -> SearchPlan:
     updates = (search.epochs - search.warmup) * size
     outer = timing.inner * timing.alone * config.data.batch_size / search.inner_batch_size
     each = optimizer.evaluations * timing.evaluation(search.inner_steps)
-    each += optimizer.gradients * timing.gradient(search.inner_steps)
+    cost = gradient_cost(optimizer, search.inner_steps)
+    each += optimizer.gradients * timing.gradient(cost.steps)
     train = search.epochs * problem.feed.train.batches_per_epoch * outer
     check = search.epochs * timing.val * len(problem.validation.indices) / config.data.batch_size
     return SearchPlan(
@@ -158,8 +163,8 @@ def memory_needed(
         config: Settings.
         classes: Of the data set.
         image: (channels, height, width).
-        methods: Paths of a landscape that run besides the search; None: a search alone, which
-            never sees the batches of L_val of a landscape.
+        methods: Paths of a landscape that run besides the search; none: its points alone, without
+            a search; None: a search alone, which never sees the batches of L_val of a landscape.
     """
     return _need(config, classes, image, methods).peak
 
@@ -195,8 +200,7 @@ def _need(
     dtype: torch.dtype = getattr(torch, config.dtype)
     kept = _kept(network, (size, *image), dtype)
     own = network.parameters * dtype.itemsize
-    # a second derivative keeps the first backward pass too
-    steps = 3 if "darts-2" in (search.method, *(methods or ())) else 1
+    steps = max([1, *(cost.passes for cost in _gradients(config, methods))])
     # side by side there are inner steps only, and L_val without a backward pass; the peak there was
     # 1.4 to 2 times what is kept, for the copies that lay lanes side by side and by what is freed
     inner = (3 if lanes > 1 else 2) * lanes * kept * search.inner_batch_size // (2 * size)
@@ -209,6 +213,16 @@ def _need(
         return _Need(beside, "supernet.lanes", lanes, 0)
     inner_size = search.inner_batch_size
     return _Need(beside, "search.inner_batch_size", inner_size, inner / inner_size)
+
+
+def _gradients(config: Config, methods: Sequence[str] | None) -> Iterator[GradientCost]:
+    """What the gradients of a search and of some paths cost, where they take any."""
+    if methods == ():
+        return
+    target = config.landscape.steps
+    moving = [(build_optimizer(name, {}), loaded(name).own_steps(target)) for name in methods or ()]
+    moving.append((make_optimizer(config), config.search.inner_steps))
+    yield from (gradient_cost(each, steps) for each, steps in moving if each.gradients)
 
 
 def _kept(network: Supernet, shape: tuple[int, ...], dtype: torch.dtype) -> int:

@@ -6,9 +6,8 @@ small ones, ``paper-imagenet`` searches S6 on a random quarter of ImageNet.
 
 from __future__ import annotations
 
-from typing import Any
-
 from zarts.config import ConfigError, Table, merge, nearest
+from zarts.optimizers import method_of
 
 __all__ = ["PRESETS", "preset"]
 
@@ -89,57 +88,6 @@ def preset(name: str, method: str, space: str | None = None) -> Table:
     table = _BASES[base]
     space = space or own or table["supernet"]["space"]
     place: Table = {"supernet": {"space": space}}
-    return merge(_EVERY, table, place, _method(method, base, space))
-
-
-# Ours: DARTS' own 3e-4 moves each logit by at most 0.11 in the 375 steps of a quick search.
-# Every preset names it, so that a printed config is whole and leaves nothing to another preset.
-_ALPHA_RATE: dict[str, Table] = {
-    "quick": {"learning_rate": 1e-2},
-    "standard": {"learning_rate": 3e-3},
-    "paper": {"learning_rate": 3e-4},
-    "paper-imagenet": {"learning_rate": 3e-4},
-}
-
-
-def _method(method: str, base: str, space: str) -> Table:
-    """What belongs to the method: DARTS' own protocol, or ZARTS' loop with its warm-up."""
-    rate = _ALPHA_RATE[base]
-    if method == "darts-1":
-        return {
-            "search": {"method": method, "inner_steps": 0, "period": 1},
-            "optimizer": rate,
-        }
-    if method == "darts-2":
-        # DARTS Eq. 7 as published: the coming step's training batch, ω's momentum, no clip; and in
-        # the paper's presets the finite difference that published results were had with.
-        published = {"hypergradient": "difference"} if base == "paper" else {}
-        return {
-            "search": {
-                "method": method,
-                "inner_steps": 1,
-                "period": 1,
-                "inner_batches": "next",
-                "inner_velocity": "copy",
-                "inner_clip": 0.0,
-            },
-            "optimizer": rate | published,
-        }
-    warmup = {"quick": 1, "standard": 5, "paper": 10, "paper-imagenet": 20}[base]
-    search = {"method": method, "inner_steps": 10, "period": 10, "warmup": warmup}
-    return {"search": search, "optimizer": _zero_order(method, space)}
-
-
-def _zero_order(method: str, space: str) -> dict[str, Any]:
     small = space in ("s1", "s2", "s3", "s4")
-    if method == "zarts-mgs":
-        # released scripts: σ = 0.025 in the DARTS space, 0.2 in S1-S4
-        return {"samples": 4, "sigma": 0.2 if small else 0.025, "temperature": 0.01}
-    if method == "zarts-rs":
-        # ours, as the paper gives no values for the search: with this ξ a step is about as long as
-        # one of MGS where ‖g‖ ~ 0.1
-        return {"samples": 4, "smoothing": 0.1, "learning_rate": 1.0 if small else 0.25}
-    if method == "zarts-gld":
-        # R of the released path code; r is ours: the 11 candidates that the paper's cost implies
-        return {"radius_max": 0.13, "radius_min": 0.13 / 2**10}
-    return {}
+    moving = method_of(method).preset(base, small)
+    return merge(_EVERY, table, place, {"search": {"method": method}}, moving)

@@ -18,7 +18,7 @@ from zarts.inner import Diverged, Weights
 from zarts.provenance import note_environment
 from zarts.runfile import JSON, Array, ForeignFile, Record, Run
 from zarts.search import Memory, Step, search
-from zarts.stored import check_data, lanes_stored
+from zarts.stored import check_code, check_data, lanes_stored
 from zarts.supernet.genotype import derive, entropy
 
 __all__ = [
@@ -149,6 +149,7 @@ def record_search(
     if search_finished(run, config):
         return read_snapshot(run, search_config.epochs)
     check_data(run, config)
+    check_code(run.provenance.get("code"), config)
     note_environment(run)
     problem = make_problem(config)
     state = _restore(run, config, problem)

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from zarts.inner import Diverged
 from zarts.objective import Objective
 from zarts.rng import generator
 
-__all__ = ["Memory", "Optimizer", "Step", "search"]
+__all__ = ["Memory", "Optimizer", "Step", "StepError", "search", "take_step"]
 
 Memory = Mapping[str, Tensor]
 
@@ -40,6 +41,10 @@ class Step:
     memory: Memory = field(default_factory=dict)
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     weights: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
+
+
+class StepError(ValueError):
+    """An optimizer that is not of this project raised, or gave no step; says which and why."""
 
 
 class Optimizer(Protocol):
@@ -107,10 +112,39 @@ def search(
                 name: value(iteration) for name, value in (schedule or {}).items()
             }
             current = replace(optimizer, **values) if values else optimizer  # type: ignore[type-var]
-            step = current.step(objective, alpha, memory, generator(seed, "optimizer", iteration))
+            rng = generator(seed, "optimizer", iteration)
+            step = take_step(current, objective, alpha, memory, rng)
         objective = objective.advance(step.alpha)
         alpha, memory = step.alpha, dict(step.memory)
         yield step, objective
+
+
+def take_step(
+    optimizer: Optimizer, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
+) -> Step:
+    """``optimizer.step``, whose result is what it should be.
+
+    Raises:
+        Diverged: If a loss or gradient that it needs is not finite.
+        StepError: If an optimizer of a user's own fails, or gives another α than one like it got.
+    """  # noqa: DOC501 - memory that ran out is passed on
+    if type(optimizer).__module__.partition(".")[0] == "zarts":
+        return optimizer.step(objective, alpha, memory, rng)
+    name = type(optimizer).__qualname__
+    try:
+        step: object = optimizer.step(objective, alpha, memory, rng)
+    except (Diverged, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise StepError(f"{name}.step failed ({type(error).__name__}: {error})") from error
+    if not isinstance(step, Step):
+        raise StepError(f"{name}.step gave {type(step).__name__}, expected a zarts.Step")
+    if step.alpha.shape != alpha.shape or step.alpha.dtype != alpha.dtype:
+        raise StepError(
+            f"{name}.step gave an α of shape {tuple(step.alpha.shape)}, {step.alpha.dtype}; "
+            f"expected {tuple(alpha.shape)}, {alpha.dtype}"
+        )
+    return step
 
 
 def _idle(alpha: Tensor, memory: Memory) -> Step:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from zarts.config import MOST_LANES, Config, ConfigError
+from zarts.optimizers import digests
 from zarts.parts import load_dataset
 from zarts.runfile import Record, Run
 
-__all__ = ["check_data", "lanes_stored"]
+__all__ = ["check_code", "check_data", "code_of", "lanes_stored"]
 
 
 def lanes_stored(record: Record) -> int:
@@ -35,3 +36,34 @@ def check_data(run: Run, config: Config) -> None:
             f"data set {config.data.name} has fingerprint {found} here, that of {run.path} is "
             f"{said}; install the same data, or begin a new run"
         )
+
+
+def code_of(config: Config) -> dict[str, str]:
+    """SHA-256 of the source of each optimizer that is not of this project, by its name.
+
+    Raises:
+        ConfigError: If one cannot be imported.
+    """
+    try:
+        return digests((config.search.method, *config.paths.methods))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def check_code(said: object, config: Config) -> None:
+    """Checks that optimizers of a user's own are those that a run was begun with.
+
+    Args:
+        said: What ``code_of`` gave then.
+        config: The run's settings.
+
+    Raises:
+        ConfigError: If one has changed, or cannot be imported.
+    """
+    before = said if isinstance(said, dict) else {}
+    for name, digest in code_of(config).items():
+        if before.get(name, digest) != digest:
+            raise ConfigError(
+                f"the file of {name} has SHA-256 {digest[:16]}, that of this run began with "
+                f"{str(before[name])[:16]}; put back the old file, or begin a new run with --out"
+            )

@@ -16,6 +16,7 @@ from landscape.figures.partial import lost, stage
 from landscape.figures.scale import Levels, levels
 from landscape.measure import Ending, Minimum, lowest, read
 from landscape.record import Figure1, Surface
+from zarts.optimizers import Style, method_of
 
 __all__ = [
     "DARK",
@@ -41,36 +42,12 @@ Ranges = tuple[tuple[float, float], tuple[float, float]]  # of the x and the y a
 Scale = Literal["shared", "own"]  # of the panels
 
 
-@dataclass(frozen=True)
-class Style:
-    """How one optimizer is drawn: colour, symbol and dash together tell it apart."""
-
-    label: str
-    color: str
-    symbol: str
-    dash: str
-
-
-# Okabe-Ito colours with at least 3:1 contrast on white and on black. Gradient methods share blue,
-# in two shades of it.
-STYLES = {
-    "darts-1": Style("DARTS-1st", "#00619E", "circle", "solid"),
-    "darts-2": Style("DARTS-2nd", "#4098D7", "cross", "dot"),
-    "zarts-rs": Style("ZARTS-RS", "#D55E00", "triangle-up", "solid"),
-    "zarts-mgs": Style("ZARTS-MGS", "#009E73", "square", "solid"),
-    "zarts-gld": Style("ZARTS-GLD", "#CC79A7", "diamond", "solid"),
-}
 COLORMAP = "viridis"
 STAR = "#FFD54A"
 PENDING, VEIL = (228, 228, 228), 0.6  # not computed yet: a grey that lets a coarser level through
 LOST = "#9a9a9a"  # tried, and the loss is missing
 OVER = "#e6447a"  # above the highest level: no colour of the map
 LINE, CASING = 2.0, 0.8  # widths in points: of a path, and of the white beyond it on each side
-
-
-def style(method: str) -> Style:
-    """The style of a method; grey crosses for one this version does not know."""
-    return STYLES.get(method, Style(method, "#666666", "x", "dash"))
 
 
 @dataclass(frozen=True)
@@ -85,6 +62,11 @@ class Ink:
 
 LIGHT = Ink("plotly_white", "#ffffff", "#1f2430", "#d9dce3")
 DARK = Ink("plotly_dark", "rgba(0,0,0,0)", "#e6e8ee", "#3a3f4b")
+
+
+def style(method: str) -> Style:
+    """How paths of a method are drawn."""
+    return method_of(method).style
 
 
 def scales(

@@ -26,7 +26,7 @@ __all__ = ["static"]
 
 RcParams = dict[Any, Any]  # matplotlib types its settings as one long literal
 KIND = Literal["png", "svg", "pdf"]
-Dash = Literal["-", ":", "--"]
+Dash = Literal["-", ":", "--", "-."]
 
 SETTINGS: RcParams = {
     "svg.hashsalt": "zarts",  # else every file has other ids
@@ -35,8 +35,12 @@ SETTINGS: RcParams = {
     "font.size": 9,
     "hatch.linewidth": 0.6,
 }
-MARKERS = {"circle": "o", "cross": "P", "triangle-up": "^", "square": "s", "diamond": "D"}
-DASHES: dict[str, Dash] = {"solid": "-", "dot": ":", "dash": "--"}
+MARKERS = {  # those of Plotly
+    "circle": "o", "cross": "P", "triangle-up": "^", "square": "s", "diamond": "D", "x": "X",
+    "pentagon": "p", "star": "*", "hexagon": "h", "star-diamond": "d", "bowtie": ">",
+    "hourglass": "v",
+}  # fmt: skip
+DASHES: dict[str, Dash] = {"solid": "-", "dot": ":", "dash": "--", "dashdot": "-."}
 
 
 def static(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from landscape.asked import Asked, axis_problems, own_steps, surface_name
 from landscape.record.kinds import Figure1, Path, Status, Surface
-from zarts.optimizers import METHODS
+from zarts.optimizers import method_of, record_name
 from zarts.runfile import JSON, ForeignFile, Record, Run
 
 __all__ = ["load", "path_from", "save_path", "save_surface", "surface_from"]
@@ -66,7 +66,7 @@ def save_path(run: Run, path: Path) -> None:
         attributes["length_ratio"] = path.length_ratio
     moments = {} if path.moments is None else {"moments": path.moments}
     run.write(
-        f"paths/{path.method}",
+        record_name(path.method),
         {
             **moments,
             "xy": path.xy,
@@ -174,9 +174,10 @@ def _asked_surface(name: str, asked: Asked, record: Record) -> Surface:
 def _asked_path(name: str, asked: Asked, record: Record) -> Path:
     """The path of a record of this name, if it is the one the settings ask for."""
     path = path_from(record)
-    if name != f"paths/{path.method}":
+    if name != record_name(path.method):
         raise ValueError(f"is of {path.method!r:.40}, expected the method of its name")
-    if asked.steps is not None and path.inner_steps != own_steps(path.method, asked.steps):
+    own = own_steps(path.method, asked.steps) if asked.steps is not None else None
+    if own not in (None, path.inner_steps):
         raise ValueError(f"descends M = {path.inner_steps}, the settings say otherwise")
     if asked.updates is not None:
         count, whole = len(path.xy), asked.updates + 1
@@ -213,13 +214,10 @@ def load(run: Run) -> Figure1:
                 "surfaces of one run have the same x and y; restore or delete it"
             )
     paths = [run.parse(name, partial(_asked_path, name, asked)) for name in asked.paths(held)]
-    order = list(METHODS)
     return Figure1(
         name=run.name,
         surfaces=tuple(sorted(surfaces.values(), key=lambda surface: surface.inner_steps)),
-        paths=tuple(
-            sorted(paths, key=lambda path: order.index(path.method) if path.method in order else 99)
-        ),
+        paths=tuple(sorted(paths, key=lambda path: (method_of(path.method).rank, path.method))),
         scale=scale,
         config=run.config,
         provenance=run.provenance,

@@ -65,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
         help="content_hash noted when the run was made (landscape.compute --json prints it): "
         "the only protection of settings and arrays from somebody who seals his changes",
     )
+    parser.add_argument(
+        "--trust-code",
+        action="store_true",
+        help="import optimizers of your own that the run names (MODULE:CLASS), to walk their paths "
+        "again; else nothing that a run names is ever imported",
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON record, not tables")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     parser.add_argument("-v", "--verbose", action="store_true", help="show a traceback on errors")
@@ -105,7 +111,8 @@ def _report(args: argparse.Namespace, target: Target, phases: cli.Phases) -> Rep
     from landscape.verify.run import Asked, verify
 
     folder, only = target
-    return verify(folder, Asked(only, args.points, args.seed, args.expect or ""), phases.begin)
+    asked = Asked(only, args.points, args.seed, args.expect or "", args.trust_code)
+    return verify(folder, asked, phases.begin)
 
 
 def _facts(report: Report) -> dict[str, object]:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from landscape import schema
-from landscape.paths import Ground
+from landscape.paths import Ground, walk
 from landscape.pipeline import ground_of
+from landscape.record import Path as Walk
 from landscape.record import path_from, surface_from
 from landscape.verify import origin
 from landscape.verify.files import content, loose_files, sealed
@@ -24,9 +26,12 @@ from landscape.verify.plane import (
 from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck, tolerance
 from landscape.verify.report import Finding, Report, Result, judged
 from zarts.config import Config, ConfigError
+from zarts.optimizers import METHODS
 from zarts.plan import check_memory
 from zarts.runfile import Run, RunError
 from zarts.runfile.record import hash_arrays
+from zarts.search import StepError
+from zarts.stored import check_code
 
 __all__ = ["Asked", "verify"]
 
@@ -43,12 +48,14 @@ class Asked:
         points: Points per surface, and besides the start per path, to compute again.
         seed: Of their choice.
         expect: A content hash that was noted elsewhere; empty: none.
+        trust_code: Import optimizers of a user's own that the run names, to walk their paths again.
     """
 
     only: str = ""
     points: int = 3
     seed: int = 0
     expect: str = ""
+    trust_code: bool = False
 
 
 def verify(folder: Path, asked: Asked, begin: Begin) -> Report:
@@ -182,6 +189,9 @@ def _values(
             reasons = tuple(origin.elsewhere(run, here))
             checks = [_check(run, name, stored, reasons, asked) for name in records]
             yield from _recomputed(ground, config, checks, begin)
+            for check in checks:
+                if isinstance(check, WalkCheck) and check.path.method not in METHODS:
+                    yield _walked(ground, here, check.path, reasons, trusted=asked.trust_code)
     except RunError as error:
         yield Finding("values", Result.FAIL, str(error))
     except ConfigError as error:
@@ -212,6 +222,32 @@ def _recomputed(
         yield from check.findings(answers)
     changed = [] if _digest(ground) == before else ["evaluating it changed ω"]
     yield judged("base ω", changed, f"untouched by {len(questions)} evaluations")
+
+
+def _walked(
+    ground: Ground, run: Run, path: Walk, reasons: tuple[str, ...], *, trusted: bool
+) -> Finding:
+    """A path whose optimizer is none of this project, walked again if its code may run."""
+    title, name = f"path {path.method}", path.method.partition(":")[0]
+    if not trusted:
+        return Finding(
+            title, Result.NOTE, f"not walked again, which would run {name}.py; --trust-code does"
+        )
+    try:
+        check_code(run.provenance.get("code"), Config.from_table(run.config))
+        *_, again = walk(ground, path.method)
+    except (ConfigError, StepError) as error:
+        return _unchecked(title, str(error))
+    if np.array_equal(again.xy, path.xy) and again.note == path.note:
+        return Finding(title, Result.OK, f"bit-equal: all {len(path.xy)} points, walked again")
+    if again.xy.shape != path.xy.shape:
+        return Finding(
+            title, Result.FAIL, f"has {len(path.xy)} points, walked again {len(again.xy)}"
+        )
+    detail = f"off by up to {np.abs(again.xy - path.xy).max():.1e} axis units when walked again"
+    if not reasons:
+        return Finding(title, Result.FAIL, f"{detail}; same code, torch and CPU wrote it")
+    return Finding(title, Result.NOTE, f"{detail}; {'; '.join(reasons)}")
 
 
 def _answers(ground: Ground, questions: list[Question], begin: Begin) -> Answers:

@@ -15,9 +15,9 @@ from landscape.grid import empty_surface, fill, pending, put_point
 from landscape.plane import Plane
 from landscape.record import Status, Surface
 from zarts.alpha import Space, flat_space
-from zarts.objective import Restricted
 from zarts.problems.toy import Quadratic
 from zarts.rng import generator
+from zarts.wrappers import Restricted
 
 PLANE = Plane.random(torch.linspace(-1, 1, 7), generator(0, "plane"), 3.0)
 

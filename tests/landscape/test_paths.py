@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape.paths import PAPER, PILOT_UPDATES, PILOTS, TRIALS, Ground, walk
+from landscape.paths import PILOT_UPDATES, PILOTS, TRIALS, Ground, walk
 from landscape.plane import Plane
 from landscape.record import Path
 from tests.tiny import tiny
@@ -20,6 +20,7 @@ from zarts.assembly import build_optimizer, landscape_objective, make_problem
 from zarts.config import METHOD_NAMES, Config, PathsConfig
 from zarts.inner import Weights
 from zarts.objective import Bilevel
+from zarts.optimizers import METHODS
 from zarts.problems.toy import Quadratic
 from zarts.rng import generator
 
@@ -159,13 +160,16 @@ def test_budgets_are_what_was_spent(samples: int) -> None:
     assert counts == {
         "darts-1": (0, updates + 1),  # the first sets the step length
         "darts-2": (0, updates + 1),
+        "darts-m": (0, updates + 1),
+        "implicit": (0, updates + 1),
         "zarts-rs": ((updates + PILOTS) * 2 * pairs, 0),
         "zarts-mgs": (updates * samples, 0),
         "zarts-gld": (updates * (samples + 1), 0),
     }
     for name, path in spent.items():
         asked = path.evaluations + path.gradients
-        assert path.weight_steps == asked * own_steps(name, STEPS)
+        products = 2 * 11 if name == "implicit" else 0  # with the Hessian, ten and one more
+        assert path.weight_steps == asked * (own_steps(name, STEPS) + products)
         assert path.seconds > 0
 
 
@@ -197,9 +201,11 @@ def test_the_budget_is_what_reaches_the_problem() -> None:
         ground = toy(replace(QUADRATIC.problem(STEPS), train_loss=train, val_loss=val), updates=2)
         path = end(ground, method)
         visited = len(np.unique(path.xy, axis=0))
-        if method.startswith("darts"):
+        if METHODS[method].gradients:
             steps = {STEPS, path.inner_steps}
-            assert len(trained) == path.weight_steps + visited * sum(steps), method
+            # a product with the Hessian counts as two steps, the training loss is taken once
+            known = 21 * path.gradients if method == "implicit" else 0
+            assert len(trained) == path.weight_steps - known + visited * sum(steps), method
             assert len(asked) == path.gradients + visited * len(steps), method
             continue
         assert len(set(asked)) == len(asked), method  # no value is computed twice
@@ -211,15 +217,14 @@ def test_the_budget_is_what_reaches_the_problem() -> None:
 
 def test_paper_settings_are_those_of_the_released_code() -> None:
     for method in METHOD_NAMES:
-        build_optimizer(method, PAPER[method])
+        build_optimizer(method, METHODS[method].paper)
     path = end(toy(step="paper", updates=2), "darts-1")
     gradient = QUADRATIC.gradient_at(PLANE.points(torch.tensor([[-0.5, 0.5]]).double())[0], 0)
     expected = -3e-4 * (gradient @ PLANE.basis) / SCALE
     np.testing.assert_allclose(path.xy[1] - path.xy[0], expected, rtol=1e-6)
     counts = {name: end(toy(step="paper", updates=1), name).evaluations for name in METHOD_NAMES}
-    assert counts == {
-        "darts-1": 0, "darts-2": 0, "zarts-rs": 16, "zarts-mgs": 4, "zarts-gld": 16,
-    }  # fmt: skip
+    asked = {"zarts-rs": 16, "zarts-mgs": 4, "zarts-gld": 16}
+    assert counts == dict.fromkeys(METHOD_NAMES, 0) | asked
 
 
 CHOICES = list(

@@ -486,7 +486,7 @@ def test_an_unreadable_file_is_named(content: bytes | None, tmp_path: Path) -> N
 
 def test_the_methods_are_those_of_the_optimizers() -> None:
     assert tuple(METHODS) == METHOD_NAMES
-    assert Config().paths.methods == METHOD_NAMES
+    assert Config().paths.methods == ("darts-1", "darts-2", "zarts-rs", "zarts-mgs", "zarts-gld")
 
 
 DOTS = ".".join(30_000 * "a")

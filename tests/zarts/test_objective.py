@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tests.zarts.smooth import MOVING, POINT, TensorFeed, smooth, smooth_loss
 from zarts.alpha import flat_space
+from zarts.difference import through_step
 from zarts.inner import Diverged
 from zarts.objective import Bilevel
 from zarts.problems.toy import PLAIN, ConstantFeed, Quadratic, darts_example
@@ -118,7 +119,7 @@ def test_the_difference_converges_to_the_derivative(monkeypatch: pytest.MonkeyPa
     exact, errors = smooth().at(1).grad(POINT), []
     for radius in (0.02, 0.01, 0.005):
         monkeypatch.setattr("zarts.difference.RADIUS", radius)
-        errors.append(float((smooth().at(1).grad(POINT, "difference") - exact).norm()))
+        errors.append(float((smooth().at(1).grad(POINT, through_step) - exact).norm()))
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.05)
     assert errors[1] / errors[2] == pytest.approx(4, rel=0.05)
 
@@ -127,9 +128,9 @@ def test_the_difference_is_that_of_one_step_without_a_clip() -> None:
     clipped = TensorFeed(replace(MOVING, clip=5.0))
     for problem in (smooth(steps=2), smooth(clipped, 1)):
         with pytest.raises(ValueError, match="expected M = 1 and no clip"):
-            problem.grad(POINT, "difference")
+            problem.grad(POINT, through_step)
     away = replace(smooth().at(1), val_loss=lambda weights, alpha, batch: (alpha**2).sum())
-    torch.testing.assert_close(away.grad(POINT, "difference"), 2 * POINT)  # b = 0: nothing beside a
+    torch.testing.assert_close(away.grad(POINT, through_step), 2 * POINT)  # b = 0: nothing beside a
 
 
 def test_one_step_gradient_is_darts_second_order() -> None:
@@ -145,7 +146,7 @@ def test_one_step_gradient_is_darts_second_order() -> None:
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.02)  # a central difference: O(R²)
     # The test can fail: neither the first-order gradient nor another velocity agrees.
     assert torch.linalg.vector_norm(problem.at(0).grad(POINT) - gradient) > 0.05 * size
-    published = problem.grad(POINT, "difference")  # and not h/2·R, by a precedence once shipped
+    published = problem.grad(POINT, through_step)  # and not h/2·R, by a precedence once shipped
     torch.testing.assert_close(published, by_hand(problem, 0.01), rtol=1e-9, atol=1e-12)
     assert not torch.allclose(published, gradient, rtol=1e-9, atol=1e-12)
     rested = replace(problem, inherit_velocity=False).grad(POINT)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from zarts.objective import Counted, Restricted
+from zarts.difference import through_step
 from zarts.problems.toy import Quadratic
 from zarts.rng import generator
+from zarts.wrappers import Counted, Restricted
 
 ALPHAS = torch.randn(5, 3, generator=generator(0, "alphas"), dtype=torch.float64)
 ALPHA = ALPHAS[0]
@@ -74,8 +75,8 @@ def test_both_kinds_of_gradient_pass_through() -> None:
     )
     counted = Counted(kinked)
     seen = Restricted(counted, ALPHAS[1], BASIS, 2.5)
-    found = seen.grad(PLANE_POINTS[0], "difference")
-    full = kinked.grad(seen.lift(PLANE_POINTS[:1])[0], "difference")
+    found = seen.grad(PLANE_POINTS[0], through_step)
+    full = kinked.grad(seen.lift(PLANE_POINTS[:1])[0], through_step)
     torch.testing.assert_close(found, 2.5 * full @ BASIS)
     assert not torch.allclose(found, seen.grad(PLANE_POINTS[0]), rtol=1e-9, atol=1e-12)
     assert (counted.tally.gradients, counted.tally.weight_steps) == (2, 2)

@@ -1,33 +1,44 @@
-"""What moves α: gradient descent (DARTS) and the zero-order optimizers of ZARTS, one file each."""
+"""What moves α: gradient descent (DARTS) and the zero-order optimizers of ZARTS, one file each.
+
+The files import no torch before a step is made, so names and settings of all methods are at hand
+in commands and pages.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from zarts.optimizers.darts import DARTS
+from zarts.optimizers.gld import GLD
+from zarts.optimizers.implicit import Implicit
+from zarts.optimizers.method import GradientCost, Method, Style, gradient_cost
+from zarts.optimizers.mgs import MGS
+from zarts.optimizers.random_search import RandomSearch
+from zarts.optimizers.registry import (
+    METHODS,
+    OwnName,
+    digests,
+    load,
+    method_of,
+    name_of,
+    record_name,
+)
+from zarts.optimizers.unrolled import Unrolled
 
-if TYPE_CHECKING:
-    from zarts.optimizers.darts import DARTS
-    from zarts.optimizers.gld import GLD
-    from zarts.optimizers.mgs import MGS
-    from zarts.optimizers.random_search import RandomSearch
-
-__all__ = ["DARTS", "GLD", "METHODS", "MGS", "RandomSearch"]
-
-_MODULES = {"DARTS": "darts", "GLD": "gld", "MGS": "mgs", "RandomSearch": "random_search"}
-
-# Method on the command line -> (class, fields it fixes). The order is that of legends and tables.
-METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "darts-1": ("DARTS", {"order": 1}),
-    "darts-2": ("DARTS", {"order": 2}),
-    "zarts-rs": ("RandomSearch", {}),
-    "zarts-mgs": ("MGS", {}),
-    "zarts-gld": ("GLD", {}),
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the module protocol
-    """Imports an optimizer, and with it torch, when it is first used."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__all__ = [
+    "DARTS",
+    "GLD",
+    "METHODS",
+    "MGS",
+    "GradientCost",
+    "Implicit",
+    "Method",
+    "OwnName",
+    "RandomSearch",
+    "Style",
+    "Unrolled",
+    "digests",
+    "gradient_cost",
+    "load",
+    "method_of",
+    "name_of",
+    "record_name",
+]

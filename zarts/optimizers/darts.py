@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor
+from zarts.optimizers.descent import check_rule, reach, step_along
+from zarts.optimizers.method import GradientCost, Method, Style
 
-from zarts.difference import Hypergradient
-from zarts.objective import Objective
-from zarts.optimizers.sampling import check_positive, check_types
-from zarts.search import Memory, Step
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
-__all__ = ["DARTS"]
+    from zarts.objective import Objective
+    from zarts.search import Memory, Step
+
+__all__ = ["ALPHA_RATE", "DARTS", "METHODS"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class DARTS:
     """
 
     order: int = 1
-    hypergradient: Hypergradient = "exact"
+    hypergradient: Literal["exact", "difference"] = "exact"
     update: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 3e-4
     beta1: float = 0.5
@@ -47,8 +48,7 @@ class DARTS:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        check_types(self)
-        check_positive(self, "learning_rate", "epsilon")
+        check_rule(self)
         if self.order not in (1, 2):
             raise ValueError(f"DARTS.order is {self.order}, expected 1 or 2")
         if self.hypergradient not in (("exact",) if self.order == 1 else ("exact", "difference")):
@@ -56,12 +56,6 @@ class DARTS:
                 f"DARTS.hypergradient is {self.hypergradient!r} with order {self.order}, expected "
                 "'exact', or 'difference' with order 2"
             )
-        if self.update not in ("adam", "sgd"):
-            raise ValueError(f"DARTS.update is {self.update!r}, expected 'adam' or 'sgd'")
-        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
-            raise ValueError(f"betas are ({self.beta1}, {self.beta2}), expected numbers in [0, 1)")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"DARTS.weight_decay is {self.weight_decay}, expected >= 0")
 
     @property
     def evaluations(self) -> int:
@@ -73,6 +67,11 @@ class DARTS:
         """Gradients asked for per step."""
         return 1
 
+    def gradient_cost(self, inner_steps: int) -> GradientCost:
+        """That of L_0 or L_1, whatever M is."""
+        del inner_steps
+        return GradientCost(3 * (self.order - 1), 2 * self.order - 1)
+
     def step(
         self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
     ) -> Step:
@@ -81,31 +80,59 @@ class DARTS:
         Raises:
             Diverged: If the loss is not finite.
         """
-        del rng  # deterministic
-        gradient = objective.at(self.order - 1).grad(alpha, self.hypergradient)
-        slope = gradient + self.weight_decay * alpha
-        if self.update == "sgd":
-            change, memory = -self.learning_rate * slope, {}
-        else:
-            change, memory = self._adam(slope, memory)
-        return Step(
-            alpha=alpha + change,
-            loss=math.nan,
-            candidates=alpha.new_empty(0, alpha.numel()),
-            losses=torch.empty(0, dtype=torch.float64),
-            memory=memory,
-            diagnostics={
-                "update_norm": float(torch.linalg.vector_norm(change)),
-                "gradient_norm": float(torch.linalg.vector_norm(gradient)),
-            },
-        )
+        from zarts.difference import through_step
 
-    def _adam(self, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        """Kingma & Ba 2015, Alg. 1, with the bias corrections of ``torch.optim.Adam``."""
-        zero = torch.zeros_like(slope)
-        count = int(memory.get("count", torch.zeros((), dtype=torch.int64))) + 1
-        first = self.beta1 * memory.get("first", zero) + (1 - self.beta1) * slope
-        second = self.beta2 * memory.get("second", zero) + (1 - self.beta2) * slope**2
-        scale = (second / (1 - self.beta2**count)).sqrt() + self.epsilon
-        change = -self.learning_rate / (1 - self.beta1**count) * first / scale
-        return change, {"first": first, "second": second, "count": torch.tensor(count)}
+        del rng  # deterministic
+        through = through_step if self.hypergradient == "difference" else None
+        gradient = objective.at(self.order - 1).grad(alpha, through)
+        return step_along(self, alpha, gradient, memory)
+
+
+# Ours: DARTS' own 3e-4 moves each logit by at most 0.11 in the 375 steps of a quick search.
+# Every preset names it, so that a printed config is whole and leaves nothing to another preset.
+ALPHA_RATE = {"quick": 1e-2, "standard": 3e-3, "paper": 3e-4, "paper-imagenet": 3e-4}
+
+
+def _first(base: str, small: bool) -> dict[str, Any]:
+    del small
+    search = {"inner_steps": 0, "period": 1}
+    return {"search": search, "optimizer": {"learning_rate": ALPHA_RATE[base]}}
+
+
+def _second(base: str, small: bool) -> dict[str, Any]:
+    """DARTS Eq. 7 as published: the coming step's training batch, ω's momentum, no clip.
+
+    In the paper's presets also the finite difference that published results were had with.
+    """
+    del small
+    published = {"hypergradient": "difference"} if base == "paper" else {}
+    search = {
+        "inner_steps": 1,
+        "period": 1,
+        "inner_batches": "next",
+        "inner_velocity": "copy",
+        "inner_clip": 0.0,
+    }
+    return {"search": search, "optimizer": {"learning_rate": ALPHA_RATE[base], **published}}
+
+
+_PAPER = {"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0}
+METHODS = tuple(
+    Method(
+        name=f"darts-{order}",
+        style=style,
+        optimizer=DARTS,
+        fixed={"order": order},
+        descends=order - 1,
+        gradients=True,
+        preset=preset,
+        paper=_PAPER,
+        reach=reach,
+        rate="learning_rate",
+        rank=order,
+    )
+    for order, preset, style in (
+        (1, _first, Style("DARTS-1st", "#00619E", "circle", "solid")),
+        (2, _second, Style("DARTS-2nd", "#4098D7", "cross", "dot")),
+    )
+)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from zarts.objective import Objective
+from zarts.optimizers.method import Method, Style, Walk, zarts_loop
 from zarts.optimizers.sampling import check_positive, check_types, sphere
-from zarts.search import Memory, Step
 
-__all__ = ["GLD"]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from zarts.objective import Objective
+    from zarts.search import Memory, Step
+
+__all__ = ["GLD", "METHODS"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class GLD:
         self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
     ) -> Step:
         """One update of α (d,) from ``evaluations`` values of the objective."""
+        import torch
+
+        from zarts.search import Step
+
         del memory  # memoryless
         radii = torch.tensor(self.radii, dtype=alpha.dtype).unsqueeze(1)
         deltas = radii * sphere(len(radii), alpha, rng)
@@ -80,3 +88,28 @@ class GLD:
                 "dropped": float((~losses.isfinite()).sum()),
             },
         )
+
+
+def _preset(base: str, small: bool) -> dict[str, Any]:
+    del small
+    # R of the released path code; r is ours: the 11 candidates that the paper's cost implies
+    return zarts_loop(base) | {"optimizer": {"radius_max": 0.13, "radius_min": 0.13 / 2**10}}
+
+
+def _reach(paths: Walk, dim: int, length: float) -> dict[str, Any]:
+    """The largest radius is this length."""
+    del dim
+    return {"radius_max": length, "radius_min": length / 2 ** (paths.samples - 1)}
+
+
+METHODS = (
+    Method(
+        name="zarts-gld",
+        style=Style("ZARTS-GLD", "#CC79A7", "diamond", "solid"),
+        optimizer=GLD,
+        preset=_preset,
+        paper={"radius_max": 0.13, "radius_min": 0.13 / 2**14},  # 15 radii
+        reach=_reach,
+        rank=13,
+    ),
+)

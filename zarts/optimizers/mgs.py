@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor
-
-from zarts.objective import Objective
+from zarts.optimizers.method import GradientCost, Method, Style, Walk, zarts_loop
 from zarts.optimizers.sampling import ball, check_positive, check_types
-from zarts.search import Memory, Step
 
-__all__ = ["MGS", "importance_weights"]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from zarts.objective import Objective
+    from zarts.search import Memory, Step
+
+__all__ = ["METHODS", "MGS", "importance_weights"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class MGS:
         """Gradients asked for per step."""
         return int(self.proposal in ("grad", "mixture"))
 
+    def gradient_cost(self, inner_steps: int) -> GradientCost:
+        """That of L_0, around which a guided proposal lies."""
+        del inner_steps
+        return GradientCost(0, 1)
+
     def step(
         self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
     ) -> Step:
@@ -78,6 +86,10 @@ class MGS:
         Raises:
             Diverged: If a guided proposal needs a gradient that is not finite.
         """
+        import torch
+
+        from zarts.search import Step
+
         del memory  # memoryless
         deltas, log_density = self._propose(objective, alpha, rng)
         candidates = alpha + deltas
@@ -106,6 +118,8 @@ class MGS:
         self, objective: Objective, alpha: Tensor, rng: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Draws u (n, d) ~ q; returns them and log q(u) (n,) in float64 up to a constant."""
+        import torch
+
         if self.proposal == "ball":
             deltas = self.sigma * ball(self.samples, alpha, rng)
             return deltas, torch.zeros(self.samples, dtype=torch.float64)
@@ -142,6 +156,8 @@ def importance_weights(
 
     Source: ZARTS Eq. 8, in log space because exp overflows float32 at ΔL < −0.89 for τ = 0.01.
     """
+    import torch
+
     kept = losses.isfinite()
     if not kept.any():
         return torch.zeros_like(losses, dtype=torch.float64)
@@ -159,3 +175,29 @@ def _log_gaussian(deltas: Tensor, center: Tensor, width: float) -> Tensor:
 
 def _log(value: float) -> float:
     return math.log(value) if value > 0 else -math.inf
+
+
+def _preset(base: str, small: bool) -> dict[str, Any]:
+    # released scripts: σ = 0.025 in the DARTS space, 0.2 in S1-S4
+    own = {"samples": 4, "sigma": 0.2 if small else 0.025, "temperature": 0.01}
+    return zarts_loop(base) | {"optimizer": own}
+
+
+def _reach(paths: Walk, dim: int, length: float) -> dict[str, Any]:
+    """Draws of this length on average: the mean of a Gaussian one is σ √2 Γ((d+1)/2)/Γ(d/2)."""
+    mean = math.sqrt(2) * math.exp(math.lgamma((dim + 1) / 2) - math.lgamma(dim / 2))
+    return {"samples": paths.samples, "sigma": length / mean, "temperature": paths.temperature}
+
+
+METHODS = (
+    Method(
+        name="zarts-mgs",
+        style=Style("ZARTS-MGS", "#009E73", "square", "solid"),
+        optimizer=MGS,
+        preset=_preset,
+        # around the first-order gradient
+        paper={"samples": 4, "sigma": 1e-3, "temperature": 1.0, "mix": 0.1, "proposal": "grad"},
+        reach=_reach,
+        rank=12,
+    ),
+)

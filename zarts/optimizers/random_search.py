@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor
-
-from zarts.objective import Objective
+from zarts.optimizers.method import Method, Style, Walk, zarts_loop
 from zarts.optimizers.sampling import check_positive, check_types, sphere
-from zarts.search import Memory, Step
 
-__all__ = ["RandomSearch"]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from zarts.objective import Objective
+    from zarts.search import Memory, Step
+
+__all__ = ["METHODS", "RandomSearch"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ class RandomSearch:
         self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
     ) -> Step:
         """One update of α (d,) from ``evaluations`` values of the objective."""
+        import torch
+
+        from zarts.search import Step
+
         del memory  # memoryless
         if self.direction == "sphere":
             directions, factor = sphere(self.samples, alpha, rng), alpha.numel()
@@ -88,3 +95,30 @@ class RandomSearch:
                 "dropped": float((~kept).sum()),
             },
         )
+
+
+def _preset(base: str, small: bool) -> dict[str, Any]:
+    # ours, as the paper gives no values for the search: with this ξ a step is about as long as one
+    # of MGS where ‖g‖ ~ 0.1
+    own = {"samples": 4, "smoothing": 0.1, "learning_rate": 1.0 if small else 0.25}
+    return zarts_loop(base) | {"optimizer": own}
+
+
+def _reach(paths: Walk, dim: int, length: float) -> dict[str, Any]:
+    """Probes of this length; ξ is 1."""
+    del dim
+    return {"samples": max(1, paths.samples // 2), "smoothing": length, "learning_rate": 1.0}
+
+
+METHODS = (
+    Method(
+        name="zarts-rs",
+        style=Style("ZARTS-RS", "#D55E00", "triangle-up", "solid"),
+        optimizer=RandomSearch,
+        preset=_preset,
+        paper={"samples": 8, "smoothing": 0.1, "learning_rate": 1e-4},
+        reach=_reach,
+        rate="learning_rate",
+        rank=11,
+    ),
+)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import typing
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = ["ball", "check_positive", "check_types", "sphere"]
 
 
 def sphere(samples: int, like: Tensor, rng: torch.Generator) -> Tensor:
     """Uniform draws (samples, d) from the unit sphere in the space of ``like`` (d,)."""
+    import torch
+
     normal = torch.randn(samples, like.numel(), generator=rng, dtype=like.dtype)
     directions: Tensor = normal / torch.linalg.vector_norm(normal, dim=1, keepdim=True)
     return directions
@@ -20,6 +24,8 @@ def sphere(samples: int, like: Tensor, rng: torch.Generator) -> Tensor:
 
 def ball(samples: int, like: Tensor, rng: torch.Generator) -> Tensor:
     """Uniform draws (samples, d) from the unit ball: a direction times U^(1/d)."""
+    import torch
+
     directions = sphere(samples, like, rng)
     radius = torch.rand(samples, 1, generator=rng, dtype=like.dtype) ** (1 / like.numel())
     return directions * radius

@@ -18,6 +18,7 @@ from zarts.plan import SearchPlan, plan_search, workers_by_default, workers_that
 from zarts.provenance import provenance
 from zarts.recorder import record_search, search_finished
 from zarts.runfile import ConfigMismatch, Run, RunError, RunLocked
+from zarts.stored import code_of
 from zarts.sweep.results import Problem, Result, read_result
 from zarts.sweep.settings import Search
 
@@ -101,6 +102,8 @@ def make_run(search: Search, plan: SearchPlan, command: Sequence[str]) -> Proble
         "data_fingerprint": plan.fingerprint,
         "data": plan.data,
     }
+    if code := code_of(config):
+        facts["code"] = code
     made = provenance(command) | facts
     deadline = time.monotonic() + CREATE_SECONDS
     while True:

@@ -31,7 +31,7 @@ class Function:
         assert alphas.shape[1:] == (self.dim,)
         return self.function(alphas.detach()).double()
 
-    def grad(self, alpha: Tensor, hypergradient: str = "exact") -> Tensor:
+    def grad(self, alpha: Tensor, through: object = None) -> Tensor:
         leaf = alpha.detach().clone().requires_grad_()
         return torch.autograd.grad(self.function(leaf.unsqueeze(0)).sum(), leaf)[0]
 

@@ -9,18 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-import zarts.optimizers
 from zarts.inner import SGD
-from zarts.objective import Bilevel, Counted, Objective, Restricted
+from zarts.objective import Bilevel, Objective
 from zarts.optimizers import METHODS
 from zarts.problems.toy import CLASSICS, Quadratic, classic, darts_example
 from zarts.rng import generator
 from zarts.search import Step
+from zarts.wrappers import Counted, Restricted
 
 # What a user would choose on a bowl of radius about two: one row per method, no branches below.
 SETTINGS: dict[str, dict[str, Any]] = {
     "darts-1": {"learning_rate": 0.05},
     "darts-2": {"learning_rate": 0.05},
+    "darts-m": {"learning_rate": 0.05},
+    "implicit": {"learning_rate": 0.05},
     "zarts-rs": {"learning_rate": 0.2},
     "zarts-mgs": {"sigma": 0.2},
     "zarts-gld": {"radius_max": 1.0, "radius_min": 0.01},
@@ -37,8 +39,7 @@ TOYS: dict[str, Objective] = {
 
 
 def build(method: str) -> Any:
-    name, fixed = METHODS[method]
-    return getattr(zarts.optimizers, name)(**fixed, **SETTINGS[method])
+    return METHODS[method].optimizer(**METHODS[method].fixed, **SETTINGS[method])
 
 
 def start(problem: Objective, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

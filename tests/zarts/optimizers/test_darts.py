@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from tests.zarts.smooth import POINT, smooth
-from zarts.objective import Counted
+from zarts.difference import through_step
 from zarts.optimizers.darts import DARTS
 from zarts.problems.toy import Quadratic, darts_example
 from zarts.rng import generator
 from zarts.search import Memory
+from zarts.wrappers import Counted
 
 QUADRATIC = Quadratic.random(dim=3, weights=2)
 RNG = generator(0, "unused")
@@ -71,7 +72,7 @@ def test_the_published_finite_difference_is_of_second_order_only() -> None:
     problem = smooth().at(1)
     sgd = {"update": "sgd", "learning_rate": 0.1, "weight_decay": 0.0}
     step = DARTS(order=2, hypergradient="difference", **sgd).step(problem, POINT, {}, RNG)
-    torch.testing.assert_close(step.alpha, POINT - 0.1 * problem.grad(POINT, "difference"))
+    torch.testing.assert_close(step.alpha, POINT - 0.1 * problem.grad(POINT, through_step))
     with pytest.raises(ValueError, match="'difference' with order 1, expected 'exact', or"):
         DARTS(hypergradient="difference")
     with pytest.raises(ValueError, match="hypergradient is 'finite'"):

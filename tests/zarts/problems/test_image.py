@@ -17,6 +17,7 @@ from torch.nn import functional
 from zarts.alpha import flat_space
 from zarts.data.dataset import Dataset, from_tensors
 from zarts.data.stream import Batch, Stream, split
+from zarts.difference import through_step
 from zarts.inner import SGD
 from zarts.objective import Bilevel
 from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
@@ -362,7 +363,7 @@ def test_the_published_second_order_gradient_of_a_supernet(space: str) -> None:
         for r in (radius, -radius)
     )
     expected = direct - rule.learning_rate * (up - down) / (2 * radius)
-    found = problem.grad(points(problem)[0], "difference")
+    found = problem.grad(points(problem)[0], through_step)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-13)
     assert same(problem.weights, before)
     exact = problem.grad(points(problem)[0])

@@ -1,0 +1,93 @@
+"""A step along a gradient of α, by Adam or plain: what all gradient methods share."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Protocol
+
+from zarts.optimizers.sampling import check_positive, check_types
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zarts.optimizers.method import Walk
+    from zarts.search import Memory, Step
+
+__all__ = ["Rule", "check_rule", "reach", "step_along"]
+
+
+class Rule(Protocol):
+    """Hyper-parameters of a step of α; the fields of every gradient method.
+
+    ``update`` is ``adam`` or ``sgd``; ``weight_decay`` is the factor of an L2 term added to the
+    gradient.
+    """
+
+    @property
+    def update(self) -> str: ...  # noqa: D102
+    @property
+    def learning_rate(self) -> float: ...  # noqa: D102
+    @property
+    def beta1(self) -> float: ...  # noqa: D102
+    @property
+    def beta2(self) -> float: ...  # noqa: D102
+    @property
+    def weight_decay(self) -> float: ...  # noqa: D102
+    @property
+    def epsilon(self) -> float: ...  # noqa: D102
+
+
+def check_rule(rule: Rule) -> None:
+    """Raises ValueError unless the hyper-parameters can be used."""
+    name = type(rule).__name__
+    check_types(rule)
+    check_positive(rule, "learning_rate", "epsilon")
+    if rule.update not in ("adam", "sgd"):
+        raise ValueError(f"{name}.update is {rule.update!r}, expected 'adam' or 'sgd'")
+    if not (0 <= rule.beta1 < 1 and 0 <= rule.beta2 < 1):
+        raise ValueError(f"betas are ({rule.beta1}, {rule.beta2}), expected numbers in [0, 1)")
+    if not rule.weight_decay >= 0:
+        raise ValueError(f"{name}.weight_decay is {rule.weight_decay}, expected >= 0")
+
+
+def reach(paths: Walk, dim: int, length: float) -> dict[str, object]:
+    """Plain steps along the gradient, of learning rate 1: their length is the gradient's."""
+    del paths, dim, length
+    return {"update": "sgd", "learning_rate": 1.0, "weight_decay": 0.0}
+
+
+def step_along(rule: Rule, alpha: Tensor, gradient: Tensor, memory: Memory) -> Step:
+    """One step of α (d,) against a gradient (d,)."""
+    import torch
+
+    from zarts.search import Step
+
+    slope = gradient + rule.weight_decay * alpha
+    if rule.update == "sgd":
+        change, memory = -rule.learning_rate * slope, {}
+    else:
+        change, memory = _adam(rule, slope, memory)
+    return Step(
+        alpha=alpha + change,
+        loss=math.nan,
+        candidates=alpha.new_empty(0, alpha.numel()),
+        losses=torch.empty(0, dtype=torch.float64),
+        memory=memory,
+        diagnostics={
+            "update_norm": float(torch.linalg.vector_norm(change)),
+            "gradient_norm": float(torch.linalg.vector_norm(gradient)),
+        },
+    )
+
+
+def _adam(rule: Rule, slope: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+    """Kingma & Ba 2015, Alg. 1, with the bias corrections of ``torch.optim.Adam``."""
+    import torch
+
+    zero = torch.zeros_like(slope)
+    count = int(memory.get("count", torch.zeros((), dtype=torch.int64))) + 1
+    first = rule.beta1 * memory.get("first", zero) + (1 - rule.beta1) * slope
+    second = rule.beta2 * memory.get("second", zero) + (1 - rule.beta2) * slope**2
+    scale = (second / (1 - rule.beta2**count)).sqrt() + rule.epsilon
+    change = -rule.learning_rate / (1 - rule.beta1**count) * first / scale
+    return change, {"first": first, "second": second, "count": torch.tensor(count)}

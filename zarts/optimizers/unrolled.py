@@ -1,0 +1,90 @@
+"""DARTS-M: gradient descent on the true objective, through all M steps of ω."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from zarts.optimizers.darts import ALPHA_RATE
+from zarts.optimizers.descent import check_rule, reach, step_along
+from zarts.optimizers.method import Method, Style, zarts_loop
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from zarts.objective import Objective
+    from zarts.search import Memory, Step
+
+__all__ = ["METHODS", "Unrolled"]
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """Descends ∇_α L_M, exactly, with the M of the objective: what ZARTS descends by values alone.
+
+    Its memory grows with M, as all M steps are kept for the backward pass.
+
+    Attributes:
+        update: ``adam``, or ``sgd``.
+        learning_rate: Of α.
+        beta1: Of Adam; 0.5 as in DARTS.
+        beta2: Of Adam.
+        weight_decay: L2 term added to the gradient.
+        epsilon: Of Adam.
+
+    Source: the hypergradient by reverse-mode differentiation of Franceschi et al., ICML 2017; for
+    M = 1 DARTS Eq. 7.
+    """
+
+    update: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 3e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    weight_decay: float = 1e-3
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        check_rule(self)
+
+    @property
+    def evaluations(self) -> int:
+        """Loss values asked for per step."""
+        return 0
+
+    @property
+    def gradients(self) -> int:
+        """Gradients asked for per step."""
+        return 1
+
+    def step(
+        self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
+    ) -> Step:
+        """One gradient step of α (d,); draws nothing.
+
+        Raises:
+            Diverged: If the loss or its gradient is not finite.
+        """
+        del rng  # deterministic
+        return step_along(self, alpha, objective.grad(alpha), memory)
+
+
+def _preset(base: str, small: bool) -> dict[str, Any]:
+    # ours: the loop of ZARTS, so that the two differ by how α moves alone
+    del small
+    return zarts_loop(base) | {"optimizer": {"learning_rate": ALPHA_RATE[base]}}
+
+
+METHODS = (
+    Method(
+        name="darts-m",
+        style=Style("DARTS-M", "#0B3C5D", "x", "dashdot"),
+        optimizer=Unrolled,
+        gradients=True,
+        preset=_preset,
+        paper={"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0},
+        reach=reach,
+        rate="learning_rate",
+        rank=3,
+    ),
+)
