@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from landscape.grid import copy_of, put_point
-from landscape.plan import Item, units
-from landscape.record import Path, Status, Surface, save_path, save_surface
-from landscape.work import Losses, Value
+from landscape.jobs import Job, Losses
+from landscape.jobs.job import Value
+from landscape.record import Status, Surface, save_surface
 from zarts.config import Config
-from zarts.execute import Failure
 from zarts.runfile import Run
 
 __all__ = ["FLUSH_SECONDS", "SAVES", "Board", "Report"]
@@ -25,7 +24,12 @@ _BAD = (Status.FAILED, Status.TIMEOUT, Status.OOM)
 
 
 class Board:
-    """What is known so far, in memory and on disk."""
+    """What is known so far, in memory and on disk.
+
+    Attributes:
+        run: Where jobs store what they found.
+        failed: What did not come about and holds nothing else up, in words.
+    """
 
     def __init__(
         self,
@@ -44,14 +48,14 @@ class Board:
         """
         self.failed: list[str] = []
         self._reason = ""
-        self._run, self._config = run, config
+        self.run, self._config = run, config
         # copied once, not at every point, which would limit all workers together
         self._surfaces = {steps: copy_of(surface) for steps, surface in surfaces.items()}
         for surface in surfaces.values():
             save_surface(run, surface)  # from here on a reader sees an honest, unfinished picture
         self._tell = begin()
         self._touched = set[int]()
-        self._told = Counter[str]()
+        self._told = Counter[Job]()
         # Points by whether they failed. Those that did before are tried again first, and are no
         # sign of how the others will do: counted again, they would end every start.
         self._tally = Counter[bool]()
@@ -62,24 +66,22 @@ class Board:
         }
         self._saved, self._pause = time.monotonic(), FLUSH_SECONDS
 
-    def add(self, item: Item, value: Value, *, final: bool) -> None:
-        """Takes in an outcome."""
-        cost = units(self._config, [item])
-        if isinstance(item, str):
-            share = cost // (self._config.paths.updates + 1)
-            self._tell(cost - self._told[item] if final else share, "")
-            self._told[item] += share
-            if isinstance(value, Failure):  # the others go on; it is told at the end
-                self.failed.append(f"{item} ({value.reason})")
-            elif final and isinstance(value, Path):
-                save_path(self._run, value)
-            return
-        self._tell(cost, "")
-        steps, points = item
-        if isinstance(value, Failure):
-            bad = Status.TIMEOUT if value.timeout else Status.FAILED
-            value = Losses([(np.nan, bad)] * len(points), 0.0, value.reason)
-        assert isinstance(value, Losses)
+    def add(self, job: Job, value: Value, *, final: bool) -> None:
+        """Takes in what a job yielded; ``final``: its last value, or a ``Failure``."""
+        cost = job.units(self._config)
+        share = cost - self._told[job] if final else cost // job.parts(self._config)
+        self._tell(share, "")
+        self._told[job] += share
+        if final:
+            del self._told[job]
+        job.store(self, value, final=final)
+
+    def put(self, steps: int, points: Sequence[tuple[int, int]], value: Losses) -> None:
+        """Enters points (row, col) of a surface; on disk they are after a while.
+
+        Raises:
+            ChildProcessError: If so many points failed that going on would only burn time.
+        """
         for point, (loss, status) in zip(points, value.of_points, strict=True):
             seconds = value.seconds / len(points)
             put_point(self._surfaces[steps], *point, loss, seconds=seconds, status=status)
@@ -95,7 +97,7 @@ class Board:
         """Puts all that is new on disk; at most a twentieth of the time is spent on it."""
         start = time.monotonic()
         for steps in self._touched:
-            save_surface(self._run, self._surfaces[steps])
+            save_surface(self.run, self._surfaces[steps])
         self._touched.clear()
         self._saved = time.monotonic()
         self._pause = max(FLUSH_SECONDS, SAVES * (self._saved - start))
@@ -105,7 +107,7 @@ class Board:
         bad, good = self._tally[True], self._tally[False]
         if (bad >= 3 and not good) or (bad >= 10 and bad > 0.05 * (bad + good)):
             raise ChildProcessError(
-                f"{self._run.path}: {bad} of {bad + good} points failed, so the rest was left; "
+                f"{self.run.path}: {bad} of {bad + good} points failed, so the rest was left; "
                 f"what is done is kept. The last one: {self._reason or 'no reason is known'}. "
                 "Run the same command again once that is mended"
             )

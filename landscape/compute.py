@@ -19,7 +19,8 @@ from zarts.config import Config, ConfigError, Table, filled, merge
 from zarts.runfile import Run, Unwritable
 
 if TYPE_CHECKING:
-    from landscape.plan import LandscapePlan, Shard
+    from landscape.jobs import Shard
+    from landscape.plan import LandscapePlan
     from landscape.record import Figure1
 
 __all__ = ["main"]
@@ -283,7 +284,7 @@ def _same_network(config: Config, searched: Config, name: str) -> None:
 
 
 def _headlines(config: Config, plan: LandscapePlan, folder: Path, shard: Shard | None) -> list[str]:
-    from landscape.plan import surfaces_of
+    from landscape.jobs import surfaces_of
     from zarts.parts import data_lines
 
     net, land = config.supernet, config.landscape

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from landscape.levels import progressive
-from landscape.plane import Plane
 from landscape.record import Status, Surface
-from zarts.objective import Objective
+
+if TYPE_CHECKING:
+    from landscape.plane import Plane
+    from zarts.objective import Objective
 
 __all__ = ["copy_of", "empty_surface", "evaluate_at", "fill", "pending", "put_point"]
 
@@ -55,6 +57,8 @@ def evaluate_at(
     A loss depends on (objective, plane, x, y) alone: not on the order of the points, nor on what
     was done before, so a surface finished in two sittings equals one finished in one.
     """
+    import torch
+
     places = torch.tensor(
         [[surface.x[col], surface.y[row]] for row, col in points], dtype=torch.float64
     )

@@ -203,7 +203,7 @@ def _surface(shards: Iterable[Run], name: str) -> Surface:
 
 
 def _missing(config: Config, same: Mapping[str, Record], surfaces: list[Surface]) -> list[str]:
-    from landscape.plan import surfaces_of
+    from landscape.jobs import surfaces_of
 
     known = {surface.inner_steps: surface for surface in surfaces}
     found = []

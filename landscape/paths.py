@@ -16,16 +16,17 @@ from landscape.plane import Plane
 from landscape.record import LENGTH_TOLERANCE, Path, moments_of
 from zarts.alpha import Space
 from zarts.assembly import build_optimizer, loaded
-from zarts.config import PathsConfig
+from zarts.config import Config, PathsConfig
 from zarts.data.stream import Batch
 from zarts.inner import Diverged
 from zarts.objective import Bilevel, Objective, Through
-from zarts.optimizers import Method
+from zarts.optimizers import Method, gradient_cost
+from zarts.plan import Timing
 from zarts.rng import generator
 from zarts.search import Memory, Optimizer, Step, take_step
 from zarts.wrappers import Counted, Restricted, Tally
 
-__all__ = ["pilots", "prepare", "start_of", "view_of", "walk", "walking"]
+__all__ = ["pilots", "prepare", "start_of", "view_of", "walk", "walk_cost", "walking"]
 
 PILOTS = 2  # estimates at the start that set the learning rate of a matched step
 # Updates from the start that tell how long a first update is, and how often they are repeated.
@@ -327,4 +328,22 @@ def _path(
         weight_steps=tally.weight_steps,
         seconds=0.0,
         moments=moments_of(*ground.objective.samples(alphas[[0, -1]]).numpy()) if judged else None,
+    )
+
+
+def walk_cost(config: Config, method: str, timing: Timing) -> tuple[int, float]:
+    """Evaluations and seconds of one path, with the losses it is judged by.
+
+    With ``paths.step = update`` at most so many: how many trials its length takes is not known.
+    """
+    paths, steps, known = config.paths, config.landscape.steps, loaded(method)
+    own = known.own_steps(steps)
+    optimizer = build_optimizer(method, walking(paths, known, 2)[0])
+    each = optimizer.evaluations * timing.evaluation(own)
+    each += optimizer.gradients * timing.gradient(gradient_cost(optimizer, own).steps)
+    updates, points = paths.updates + pilots(paths, known), paths.updates + 1
+    judged = {own, steps}  # by these losses
+    return (
+        updates * optimizer.evaluations + points * len(judged),
+        updates * each + points * sum(map(timing.evaluation, judged)),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
+from collections.abc import Hashable
 from statistics import median
 
-from landscape.plan import Item, units
+from landscape.jobs import Job, Points, units
 from zarts.config import Config
 
 __all__ = ["FACTOR", "LEAST_SECONDS", "Patience"]
@@ -32,23 +33,24 @@ class Patience:
                 less or more gets in proportion.
         """
         self._config = config
-        self._per_unit: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
-        exact: Item = (config.landscape.steps, ((0, 0),))
+        self._per_unit: dict[Hashable, deque[float]] = defaultdict(
+            lambda: deque(maxlen=_REMEMBERED)
+        )
+        exact = Points(config.landscape.steps, ((0, 0),))
         self._fixed = per_point / units(config, [exact]) if per_point else None
-        self._limits: dict[int | None, float] = {}
+        self._limits: dict[Hashable, float] = {}
 
-    def finished(self, steps: int, points: int, seconds: float) -> None:
-        """Takes note of a chunk that is done."""
-        cost = units(self._config, [(steps, ((0, 0),) * points)])
-        self._per_unit[steps].append(seconds / cost)
+    def finished(self, job: Job, seconds: float) -> None:
+        """Takes note of a job that is done."""
+        self._per_unit[job.alike].append(seconds / job.units(self._config))
         self._limits.clear()
 
-    def __call__(self, item: Item) -> float:
+    def __call__(self, job: Job) -> float:
         """The limit in seconds; infinite while nothing is known."""
-        cost = units(self._config, [item])
+        cost = job.units(self._config)
         if self._fixed is not None:
             return cost * self._fixed
-        key = None if isinstance(item, str) else item[0]
+        key = job.alike
         if key not in self._limits:
             known = (
                 [seconds for each in self._per_unit.values() for seconds in each]

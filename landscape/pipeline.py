@@ -14,17 +14,15 @@ import torch
 
 from landscape.asked import surface_name
 from landscape.board import Board, Report
-from landscape.grid import empty_surface, pending
+from landscape.jobs import KINDS, SURFACES, Shard, jobs_of, split, units
 from landscape.patience import Patience
-from landscape.plan import Item, Shard, all_items, order, share_of, split, surfaces_of, units
 from landscape.plane import Plane
-from landscape.record import Figure1, Surface, load, save_surface, surface_from
+from landscape.record import Figure1, load, save_surface
 from landscape.schema import problems
-from landscape.work import Bundle, Losses, digest_of, do, epoch_of, ground_of, set_up
+from landscape.work import Bundle, digest_of, do, epoch_of, ground_of, set_up
 from zarts.assembly import make_problem, val_image_count
 from zarts.config import Config, ConfigError
 from zarts.execute import run as execute
-from zarts.optimizers import record_name
 from zarts.parts import data_facts, gpus_of, lanes_of, load_dataset
 from zarts.provenance import note_environment, provenance
 from zarts.recorder import (
@@ -37,7 +35,7 @@ from zarts.recorder import (
     write_snapshot,
 )
 from zarts.rng import generator
-from zarts.runfile import JSON, ForeignFile, Record, Run, Unwritable
+from zarts.runfile import JSON, ForeignFile, Run, Unwritable
 from zarts.stored import check_code, code_of
 
 __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origin_of"]
@@ -127,9 +125,9 @@ def compute(
     """
     begin = report or (lambda phase, total, done: lambda count, note: None)
     snapshot = _snapshot(run, config, source, begin, check)
-    for name in ("plane", *map(record_name, config.paths.methods)):
+    for name in ("plane", *(name for kind in KINDS for name in kind.records(config))):
         if name in run:
-            _whole(run, config, name)
+            _check_whole(run, config, name)
     if "plane" not in run:
         _lay_plane(run, config, snapshot)
     _surfaces_and_paths(run, config, How(workers, cluster, shard, timeout, check), begin)
@@ -151,7 +149,7 @@ def finished(run: Run, config: Config, shard: Shard | None = None) -> bool:
     if "plane" not in run or not (config.source or search_finished(run, config)):
         return False
     held = f"snapshot/epoch-{run.parse('plane', epoch_of):04d}" in run
-    return held and not _todo(run, config, _surfaces(run, config), shard)
+    return held and not jobs_of(config, run, shard)
 
 
 def origin_of(config: Config, run: Run) -> tuple[int, str]:
@@ -231,57 +229,22 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
     run.write("plane", arrays, facts)
 
 
-def _surfaces(run: Run, config: Config) -> dict[int, Surface]:
-    """What is known of every surface, by M."""
-    land, known = config.landscape, {}
-    for steps in surfaces_of(config):
-        name = surface_name(steps)
-        known[steps] = (
-            surface_from(_whole(run, config, name))
-            if name in run
-            else empty_surface(steps, land.rows, land.cols, land.range)
-        )
-    return known
-
-
-def _whole(run: Run, config: Config, name: str) -> Record:
-    """A record that is as this project writes it, to be gone on with.
-
-    Raises:
-        ForeignFile: If it is not.
-    """
-    record = run.read(name)
-    if found := problems(name, record, config):
+def _check_whole(run: Run, config: Config, name: str) -> None:
+    """Raises ForeignFile unless a record is as this project writes it, to be gone on with."""
+    if found := problems(name, run.read(name), config):
         raise ForeignFile(f"{run.path / name}.h5: {found[0]}; restore or delete it")
-    return record
-
-
-def _todo(
-    run: Run, config: Config, surfaces: dict[int, Surface], shard: Shard | None
-) -> list[Item]:
-    """The work that is left, in the order in which it is dealt out."""
-    methods = [method for method in config.paths.methods if record_name(method) not in run]
-    points = {steps: pending(surface) for steps, surface in surfaces.items()}
-    if shard:
-        mine = share_of(config, shard)
-        methods = [method for method in methods if method in mine]
-        points = {
-            steps: [[point for point in level if (steps, (point,)) in mine] for level in levels]
-            for steps, levels in points.items()
-        }
-    return order(config, points, methods)
 
 
 def _surfaces_and_paths(run: Run, config: Config, how: How, begin: Begin) -> None:
-    surfaces = _surfaces(run, config)
-    todo = _todo(run, config, surfaces, how.shard)
+    surfaces = SURFACES.known(config, run)
+    todo = jobs_of(config, run, how.shard)
     if not todo:
         for steps, surface in surfaces.items():  # a shard may be left without any work
             if surface_name(steps) not in run:
                 save_surface(run, surface)
         return
     note_environment(run)
-    whole = share_of(config, how.shard) if how.shard else all_items(config)
+    whole = jobs_of(config, shard=how.shard)
     everything, left = units(config, whole), units(config, todo)
     board = Board(
         run, config, surfaces, partial(begin, "surfaces and paths", everything, everything - left)
@@ -302,14 +265,14 @@ def _surfaces_and_paths(run: Run, config: Config, how: How, begin: Begin) -> Non
     )
     try:
         with closing(work) as outcomes:
-            for item, value, final in outcomes:
-                board.add(item, value, final=final)
-                if isinstance(value, Losses) and not isinstance(item, str):
-                    patience.finished(item[0], len(item[1]), value.seconds)
+            for job, value, final in outcomes:
+                board.add(job, value, final=final)
+                if (seconds := job.seconds(value)) is not None:
+                    patience.finished(job, seconds)
     finally:
         board.save()
     if board.failed:
         raise ChildProcessError(
-            f"{run.path}: paths of {', '.join(board.failed)} failed, all else is done; "
+            f"{run.path}: {', '.join(board.failed)} failed, all else is done; "
             "run the same command again, with fewer --workers if memory is short"
         )

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import count
 
-import numpy as np
-
-from landscape.asked import axis_problems, own_steps, surface_name
-from landscape.plan import surfaces_of
-from landscape.record import Status
+from landscape.jobs import KINDS
+from landscape.jobs.arrays import exactly, finite
 from zarts.config import Config
-from zarts.optimizers import record_name
 from zarts.runfile import Array, Record
 from zarts.stored import lanes_stored
 from zarts.supernet.spaces import SPACES
@@ -23,8 +18,6 @@ __all__ = ["missing", "problems"]
 Arrays = Mapping[str, Array]
 Problems = Iterator[str]
 Shape = tuple[int, ...]
-
-PAIRED = 1e-4  # how far means of losses may be from the losses they are, for rounding
 
 
 def problems(name: str, record: Record, config: Config) -> list[str]:
@@ -51,8 +44,7 @@ def missing(names: Iterable[str], config: Config) -> tuple[list[str], list[str]]
     """
     held = set(names)
     still, gaps = ([], []) if config.source else _search_missing(held, config)
-    drawn = [surface_name(steps) for steps in surfaces_of(config)]
-    drawn += [record_name(method) for method in dict.fromkeys(config.paths.methods)]
+    drawn = [name for kind in KINDS for name in kind.records(config)]
     if "plane" in held or config.source:
         still += [name for name in ("plane", *drawn) if name not in held]
     elif found := [name for name in drawn if name in held]:
@@ -83,18 +75,18 @@ def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:
     known: dict[str, Callable[[str, Record, Config], Problems]] = {
         r"run": _run,
         r"plane": _plane,
-        r"grid/m\d{2,9}": _surface,
-        r"paths/.+": _path,
         r"snapshot/epoch-\d{4,9}": _snapshot,
         r"search/epoch-\d{4,9}": _epoch,
         r"checkpoint": _checkpoint,
     }
+    for kind in KINDS:
+        known |= kind.checks
     return next((check for text, check in known.items() if re.fullmatch(text, name)), None)
 
 
 def _run(name: str, record: Record, config: Config) -> Problems:
     del name, config
-    yield from _exactly(record.arrays, {})
+    yield from exactly(record.arrays, {})
     for key in ("config", "provenance"):
         if not isinstance(record.attributes.get(key), Mapping):
             yield f"has no {key}"
@@ -104,95 +96,10 @@ def _plane(name: str, record: Record, config: Config) -> Problems:
     del name
     dim = SPACES[config.supernet.space].dim
     wanted = {"origin": (dim,), "basis": (dim, 2), "scale": (), "inner_learning_rate": ()}
-    yield from _exactly(record.arrays, {key: ("<f8", shape) for key, shape in wanted.items()})
-    yield from _finite(record.arrays, wanted)
+    yield from exactly(record.arrays, {key: ("<f8", shape) for key, shape in wanted.items()})
+    yield from finite(record.arrays, wanted)
     int(str(record.attributes["epoch"]))
     lanes_stored(record)
-
-
-def _surface(name: str, record: Record, config: Config) -> Problems:
-    land, arrays = config.landscape, record.arrays
-    size = (land.rows, land.cols)
-    wanted: dict[str, tuple[str, Shape]] = {
-        "x": ("<f8", (land.cols,)),
-        "y": ("<f8", (land.rows,)),
-        "loss": ("<f8", size),
-        "status": ("|u1", size),
-        "timing_seconds": ("<f8", size),
-    }
-    found = list(_exactly(arrays, wanted))
-    yield from found
-    steps = int(name.removeprefix("grid/m"))
-    asked = surfaces_of(config)
-    if record.attributes.get("inner_steps") != steps or steps not in asked:
-        yield (
-            f"has M = {record.attributes.get('inner_steps')} under the name of M = {steps}, "
-            f"the settings ask for M of {asked}"
-        )
-    elif name != surface_name(steps):
-        yield f"is a second surface with M = {steps}, beside {surface_name(steps)}"
-    if found:
-        return
-    for axis in ("x", "y"):
-        yield from axis_problems(axis, arrays[axis], land.range)
-    status, loss = arrays["status"], arrays["loss"]
-    if odd := sorted(set(status.ravel().tolist()) - set(Status)):
-        yield f"status has {odd[:3]}, expected 0 to {max(Status):d}"
-    good = status == Status.OK
-    for wrong, what in (
-        (good & ~np.isfinite(loss), "status OK and a loss that is not finite"),
-        (~good & ~np.isnan(loss), "a loss and a status that is not OK"),
-    ):
-        if count := int(wrong.sum()):
-            row, col = np.argwhere(wrong)[0]
-            yield f"{count} points, first [{row}, {col}], have {what}"
-    if not (arrays["timing_seconds"] >= 0).all():
-        yield "timing_seconds has a value that is no duration"
-
-
-def _path(name: str, record: Record, config: Config) -> Problems:
-    method, arrays, note = record.attributes["method"], record.arrays, record.attributes["note"]
-    if not isinstance(method, str) or record_name(method) != name:
-        yield f"is of {method!r}; expected the method of its name"
-        return
-    if method not in config.paths.methods:
-        yield f"is none of the paths that the settings ask for: {', '.join(config.paths.methods)}"
-    expected = own_steps(method, config.landscape.steps)
-    if expected not in (None, record.attributes["inner_steps"]):
-        yield f"has M = {record.attributes['inner_steps']}, {method} descends M = {expected}"
-    if not 0 <= float(str(record.attributes.get("length_ratio", 1))) < np.inf:
-        yield f"length_ratio is {record.attributes['length_ratio']}, expected a number >= 0"
-    count = len(arrays["xy"])
-    whole = config.paths.updates + 1
-    if not 1 <= count <= whole or (count < whole and not note):
-        yield f"has {count} points and the note {note!r}, expected {whole} points"
-    wanted: dict[str, tuple[str, Shape]] = {
-        "xy": ("<f8", (count, 2)),
-        "loss": ("<f8", (count,)),
-        "target_loss": ("<f8", (count,)),
-        "residual": ("<f8", (count,)),
-        "budget": ("<i8", (3,)),
-        "timing_seconds": ("<f8", ()),
-    }
-    if "moments" in arrays:  # later than the others
-        wanted["moments"] = ("<f8", (6,))
-    yield from _exactly(arrays, wanted)
-    yield from _finite(arrays, ("xy", "residual", "timing_seconds", "moments"))
-    if "moments" in arrays:
-        yield from _moments(arrays["moments"], arrays["target_loss"])
-    if not (arrays["budget"] >= 0).all():
-        yield "budget has a negative number"
-    if np.isinf(arrays["loss"]).any() or np.isinf(arrays["target_loss"]).any():
-        yield "a loss is infinite; one that is not finite is stored as NaN"
-
-
-def _moments(moments: Array, losses: Array) -> Problems:
-    count, before, after, *variances, covariance = moments.tolist()
-    for where, mean, loss in (("start", before, losses[0]), ("end", after, losses[-1])):
-        if not abs(mean - loss) <= PAIRED * (1 + abs(loss)):
-            yield f"moments have the mean {mean:.6g} at the {where}, target_loss {loss:.6g}"
-    if not (count >= 2 and min(variances) >= 0 and covariance**2 <= 1.001 * math.prod(variances)):
-        yield f"moments {moments.tolist()} are those of no two samples"
 
 
 def _snapshot(name: str, record: Record, config: Config) -> Problems:
@@ -203,8 +110,8 @@ def _snapshot(name: str, record: Record, config: Config) -> Problems:
     wanted["alpha"] = (kind, (SPACES[config.supernet.space].dim,))
     weights = {key: array for key, array in arrays.items() if key.startswith("weights/")}
     wanted |= {key: (kind, array.shape) for key, array in weights.items()}
-    yield from _exactly(arrays, wanted)
-    yield from _finite(arrays, wanted)
+    yield from exactly(arrays, wanted)
+    yield from finite(arrays, wanted)
     if not weights:
         yield "holds no ω"
     yield from _numbered(name, record, config)
@@ -224,7 +131,7 @@ def _epoch(name: str, record: Record, config: Config) -> Problems:
         elif array.shape[:1] != (len(alpha),):
             yield f"{key} is {array.shape}, expected {len(alpha)} rows, one per update"
     facts = ("val_loss", "val_accuracy", "learning_rate")
-    yield from _finite(arrays, ("alpha", *(f"epoch/{fact}" for fact in facts)))
+    yield from finite(arrays, ("alpha", *(f"epoch/{fact}" for fact in facts)))
     if "loss" not in arrays:
         yield "has no loss"
     yield from _numbered(name, record, config)
@@ -243,22 +150,3 @@ def _checkpoint(name: str, record: Record, config: Config) -> Problems:
     for key in ("iteration", "epochs"):
         int(str(record.attributes[key]))
     lanes_stored(record)
-
-
-def _exactly(arrays: Arrays, wanted: Mapping[str, tuple[str, Shape]]) -> Problems:
-    for key in sorted(wanted.keys() | arrays.keys()):
-        if key not in arrays:
-            yield f"has no array {key}"
-        elif key not in wanted:
-            yield f"has an array {key}, which it should not"
-        elif (found := (arrays[key].dtype.str, arrays[key].shape)) != wanted[key]:
-            expected = f"expected {wanted[key][1]} of {wanted[key][0]}"
-            yield f"{key} is {found[1]} of {found[0]}, {expected}"
-
-
-def _finite(arrays: Arrays, keys: Iterable[str]) -> Problems:
-    yield from (
-        f"{key} is not finite"
-        for key in keys
-        if key in arrays and not np.isfinite(arrays[key]).all()
-    )

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landscape.grid import empty_surface, evaluate_at
-from landscape.paths import Ground, walk
-from landscape.plan import Item, surfaces_of
+from landscape.jobs import SURFACES, Job
+from landscape.jobs.job import Bench, Value
+from landscape.paths import Ground
 from landscape.plane import Plane
-from landscape.record import Path, Status, Surface
 from zarts.assembly import landscape_objective
 from zarts.config import Config, ConfigError, merge
-from zarts.execute import Failure
 from zarts.parts import load_dataset
 from zarts.recorder import read_snapshot
 from zarts.runfile import JSON, Record, Run
-from zarts.runfile.disk import one_line
 from zarts.stored import check_code, lanes_stored
 
 __all__ = [
-    "Bench",
     "Bundle",
-    "Losses",
-    "Value",
     "digest_of",
     "do",
     "epoch_of",
@@ -40,23 +32,6 @@ __all__ = [
 ]
 
 Arrays = Mapping[str, NDArray[np.generic]]
-
-
-class Losses(NamedTuple):
-    """What a chunk of grid points gave.
-
-    Attributes:
-        of_points: Loss and status of each; without a status it follows from the loss.
-        seconds: Wall time of all.
-        reason: What the last point without a result died of.
-    """
-
-    of_points: list[tuple[float, Status | None]]
-    seconds: float
-    reason: str = ""
-
-
-Value = Losses | Path | Failure
 
 
 def digest_of(arrays: Arrays) -> str:
@@ -159,14 +134,6 @@ def ground_of(run: Run, lanes: int | None = None) -> Ground:
     return Bundle.of(run, lanes).ground()
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What a worker keeps from one piece of work to the next."""
-
-    ground: Ground
-    surfaces: dict[int, Surface]
-
-
 def set_up(bundle: Bundle) -> Bench:
     """Makes a worker ready.
 
@@ -175,55 +142,13 @@ def set_up(bundle: Bundle) -> Bench:
     """
     config = Config.from_table(bundle.config)
     check_code(bundle.code, config)
-    land = config.landscape
-    empty = {
-        steps: empty_surface(steps, land.rows, land.cols, land.range)
-        for steps in surfaces_of(config)
-    }
-    return Bench(bundle.ground(), empty)
+    return Bench(bundle.ground(), SURFACES.known(config, None))
 
 
-def do(bench: Bench, item: Item) -> Iterator[Value]:
-    """Does one piece of work: yields the losses of a chunk, or a path after each of its updates.
-
-    What a point or a path dies of is part of its value: the others are not to blame.
+def do(bench: Bench, job: Job) -> Iterator[Value]:
+    """Does one piece of work: yields what is known after each part of it.
 
     Raises:
-        ConfigError: If the settings cannot be used, which no other item would survive either.
+        ConfigError: If the settings cannot be used, which no other job would survive either.
     """
-    if isinstance(item, str):
-        try:
-            yield from walk(bench.ground, item)
-        except ConfigError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this path's
-            yield Failure(f"{type(error).__name__}: {one_line(error)}")
-        return
-    steps, points = item
-    start, reason = time.monotonic(), ""
-    found: list[tuple[float, Status | None]] = []
-    try:
-        found = _losses(bench, steps, points)
-    except ConfigError:
-        raise
-    except Exception:  # noqa: BLE001 - one of them; the others of the chunk are not its fault
-        for point in points:
-            try:
-                found += _losses(bench, steps, (point,))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this point's
-                reason = f"{type(error).__name__}: {one_line(error)}"
-                found.append((np.nan, Status.OOM if _is_memory(error) else Status.FAILED))
-    yield Losses(found, time.monotonic() - start, reason)
-
-
-def _losses(
-    bench: Bench, steps: int, points: tuple[tuple[int, int], ...]
-) -> list[tuple[float, Status | None]]:
-    ground = bench.ground
-    found = evaluate_at(ground.objective, ground.plane, bench.surfaces[steps], points)
-    return [(loss, None) for loss in found]
-
-
-def _is_memory(error: Exception) -> bool:
-    # torch says so in words when an allocation on the CPU fails
-    return isinstance(error, MemoryError) or "memory" in str(error)
+    yield from job.run(bench)

@@ -21,7 +21,7 @@ from landscape.pipeline import compute_run
 from landscape.record import load
 from tests.landscape.conftest import Finished
 from tests.tiny import call, read_only, signalled, start, wait_for, words
-from zarts.config import METHOD_NAMES, Config
+from zarts.config import Config
 from zarts.runfile import Run
 
 WORDS = [*words(), "--workers", "1"]
@@ -60,7 +60,7 @@ def test_stdout_is_the_path_alone(finished: Finished) -> None:
 def test_the_run_holds_surfaces_paths_and_page(finished: Finished) -> None:
     figure = load(finished.run)
     assert [surface.inner_steps for surface in figure.surfaces] == [0, 1, 2]
-    assert tuple(path.method for path in figure.paths) == METHOD_NAMES
+    assert tuple(path.method for path in figure.paths) == Config().paths.methods
     assert {"config.toml", "run.h5", "figure.html"} <= {
         file.name for file in finished.run.path.iterdir()
     }
@@ -131,7 +131,7 @@ def test_the_quick_preset_is_what_the_issue_asks_for() -> None:
     assert min(config["landscape"]["rows"], config["landscape"]["cols"]) >= 9
     assert config["landscape"]["steps"] == 10
     assert config["paths"] == {
-        "methods": list(METHOD_NAMES), "updates": 10, "start": [-0.5, 0.5], "space": "plane",
+        "methods": list(Config().paths.methods), "updates": 10, "start": [-0.5, 0.5], "space": "plane",
         "weights": "frozen", "noise": "surface", "step": "update", "fraction": 0.15,
         "samples": 4, "temperature": 0.01,
     }  # fmt: skip

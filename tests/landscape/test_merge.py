@@ -11,9 +11,9 @@ import pytest
 
 from landscape import merge as command
 from landscape.compute import main as compute_main
+from landscape.jobs import Job, Walk, share_of, surfaces_of, units
 from landscape.merge import Holes, NotTheSame, merge
 from landscape.pipeline import compute, finished
-from landscape.plan import Item, share_of, surfaces_of, units
 from landscape.record import Status, load
 from tests.landscape.conftest import Finished
 from tests.tiny import create, tiny
@@ -62,10 +62,10 @@ def test_shares_are_a_fair_partition(finished: Finished, count: int) -> None:
 def test_a_shard_does_its_share_and_no_more(shards: list[Run]) -> None:
     config = config_of(shards[0])
     for rank, run in enumerate(shards, start=1):
-        done: set[Item] = {path.method for path in load(run).paths}
+        done: set[Job] = {Walk(path.method) for path in load(run).paths}
         for surface in load(run).surfaces:
             done |= {
-                (surface.inner_steps, ((int(row), int(col)),))
+                Points(surface.inner_steps, ((int(row), int(col)),))
                 for row, col in np.argwhere(surface.status == Status.OK)
             }
         assert done == share_of(config, (rank, COUNT))

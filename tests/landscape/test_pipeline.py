@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from landscape import board
+from landscape.jobs import surfaces_of
 from landscape.pipeline import compute, origin_of
-from landscape.plan import surfaces_of
 from landscape.plane import Plane
 from landscape.record import Figure1, Status, load
 from tests.landscape.conftest import Finished
 from tests.tiny import Crash, crash_after, create, tiny
 from zarts.assembly import landscape_objective
-from zarts.config import METHOD_NAMES, Config, ConfigError, merge
+from zarts.config import Config, ConfigError, merge
 from zarts.objective import Bilevel
 from zarts.recorder import read_snapshot, record_search
 from zarts.rng import generator
@@ -43,7 +43,7 @@ def test_a_figure_has_its_surfaces_and_its_paths(finished: Finished) -> None:
         assert np.isfinite(surface.loss).all()
         assert surface.x.tolist() == [-1, 0, 1]
         assert surface.y.tolist() == [-1, 1]
-    assert tuple(path.method for path in figure.paths) == METHOD_NAMES
+    assert tuple(path.method for path in figure.paths) == Config().paths.methods
     assert all(path.xy.shape == (2, 2) for path in figure.paths)
     assert {path.inner_steps for path in figure.paths} == {0, 1, 2}
     assert figure.scale == 5.0

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from landscape.jobs import surfaces_of
 from landscape.pipeline import compute
-from landscape.plan import plan_landscape, surfaces_of
+from landscape.plan import plan_landscape
 from tests.tiny import create, tiny
 from zarts.assembly import make_problem
 from zarts.objective import Bilevel

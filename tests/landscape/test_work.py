@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscape import paths, patience, work
+from landscape import grid, paths, patience
 from landscape.grid import evaluate_at
+from landscape.jobs import Losses, Points, Walk, jobs_of, split, units
 from landscape.patience import Patience
 from landscape.pipeline import compute
-from landscape.plan import all_items, order, split, units
 from landscape.record import Path as Path2D
 from landscape.record import Status, load
 from landscape.work import Bundle, do, set_up
@@ -58,14 +58,14 @@ def test_a_point_that_fails_is_marked_and_the_rest_stands(
 ) -> None:
     run = without_figure(finished, tmp_path)
     config = Config.from_table(run.config)
-    monkeypatch.setattr(work, "evaluate_at", poisoned(error))
+    monkeypatch.setattr(grid, "evaluate_at", poisoned(error))
     figure = compute(run, config)
     for surface, whole in zip(figure.surfaces, load(finished.run).surfaces, strict=True):
         assert surface.status[POISON] == status  # also where it was one of a chunk
         assert surface.done == 5
         others = surface.status == Status.OK
         assert (surface.loss[others] == whole.loss[others]).all()
-    monkeypatch.setattr(work, "evaluate_at", evaluate_at)
+    monkeypatch.setattr(grid, "evaluate_at", evaluate_at)
     compute(run, config)
     assert run.content_hash() == finished.run.content_hash()
 
@@ -74,7 +74,7 @@ def test_when_all_points_fail_the_work_stops_early(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = without_figure(finished, tmp_path)
-    monkeypatch.setattr(work, "evaluate_at", poisoned(RuntimeError("broken"), everywhere=True))
+    monkeypatch.setattr(grid, "evaluate_at", poisoned(RuntimeError("broken"), everywhere=True))
     with pytest.raises(ChildProcessError, match=r"4 of 4 points failed.*RuntimeError: broken"):
         compute(run, Config.from_table(run.config))
     assert (load(run).surfaces[0].status == Status.FAILED).sum() == 4  # kept, and tried again
@@ -92,7 +92,7 @@ def test_points_that_fail_at_every_start_do_not_hold_up_the_others(
             raise RuntimeError("always")
         return evaluate_at(objective, plane, surface, points)
 
-    monkeypatch.setattr(work, "evaluate_at", evaluate)
+    monkeypatch.setattr(grid, "evaluate_at", evaluate)
     with pytest.raises(ChildProcessError, match="4 of 4 points failed"):
         compute(run, config)
     first, *others = compute(run, config).surfaces  # they are tried first, and known to be bad
@@ -107,22 +107,22 @@ def test_a_path_that_fails_does_not_hold_up_the_others(
     run = without_figure(finished, tmp_path)
     config = Config.from_table(run.config)
 
+    walk = paths.walk
+
     def falls(ground: paths.Ground, method: str) -> Iterator[Path2D]:
-        for count, path in enumerate(paths.walk(ground, method)):
+        for count, path in enumerate(walk(ground, method)):
             if method == "darts-2" and count:
                 raise RuntimeError("can't allocate memory\nat all")
             yield path
 
-    monkeypatch.setattr(work, "walk", falls)
-    told = (
-        r"paths of darts-2 \(RuntimeError: can't allocate memory at all\) failed, all else is done"
-    )
+    monkeypatch.setattr(paths, "walk", falls)
+    told = r"path darts-2 \(RuntimeError: can't allocate memory at all\) failed, all else is done"
     with pytest.raises(ChildProcessError, match=told):
         compute(run, config)
     figure = load(run)
     assert {path.method for path in figure.paths} == set(config.paths.methods) - {"darts-2"}
     assert all(surface.done == 6 for surface in figure.surfaces)
-    monkeypatch.setattr(work, "walk", paths.walk)
+    monkeypatch.setattr(paths, "walk", walk)
     compute(run, config)
     assert run.content_hash() == finished.run.content_hash()
 
@@ -150,8 +150,8 @@ def test_a_landscape_goes_on_with_the_lanes_it_began_with(
 
 def test_a_worker_gets_all_it_needs_and_checks_it(finished: Finished) -> None:
     bundle = Bundle.of(finished.run)
-    losses = next(do(set_up(bundle), (1, ((0, 1), (1, 0)))))
-    assert isinstance(losses, work.Losses)
+    losses = next(do(set_up(bundle), Points(1, ((0, 1), (1, 0)))))
+    assert isinstance(losses, Losses)
     stored = load(finished.run).surfaces[1].loss
     assert [loss for loss, _ in losses.of_points] == [stored[0, 1], stored[1, 0]]
     name = next(iter(bundle.weights))
@@ -165,16 +165,16 @@ def test_a_worker_gets_all_it_needs_and_checks_it(finished: Finished) -> None:
 def test_patience_is_ten_times_the_median_and_at_least_a_minute() -> None:
     config = tiny("darts-1")
     limits = Patience(config)
-    exact, path = (config.landscape.steps, ((0, 0),)), "zarts-mgs"
+    exact, path = Points(config.landscape.steps, ((0, 0),)), Walk("zarts-mgs")
     assert limits(exact) == limits(path) == math.inf  # nothing is known yet
     for seconds in (1.0, 20.0, 900.0):
-        limits.finished(exact[0], 1, seconds)
+        limits.finished(exact, seconds)
     assert limits(exact) == pytest.approx(200)
     share = units(config, [path]) / units(config, [exact])
     assert limits(path) == pytest.approx(200 * share)
-    assert limits((0, ((0, 0),))) == math.inf  # of M = 0 nothing is known
-    limits.finished(0, 4, 0.4)
-    assert limits((0, ((0, 0), (0, 1)))) == patience.LEAST_SECONDS
+    assert limits(Points(0, ((0, 0),))) == math.inf  # of M = 0 nothing is known
+    limits.finished(Points(0, ((0, 0),) * 4), 0.4)
+    assert limits(Points(0, ((0, 0), (0, 1)))) == patience.LEAST_SECONDS
     fixed = Patience(config, 7.0)
     assert fixed(exact) == 7.0
     assert fixed(path) == pytest.approx(7.0 * share)
@@ -182,19 +182,24 @@ def test_patience_is_ten_times_the_median_and_at_least_a_minute() -> None:
 
 def test_all_work_is_dealt_out_once_in_an_order_with_something_to_see() -> None:
     config = tiny("darts-1", {"landscape": {"rows": 5, "cols": 9}})
-    items = all_items(config)
-    points = [(item[0], point) for item in items if not isinstance(item, str) for point in item[1]]
+    jobs = jobs_of(config)
+    points = [(job.steps, point) for job in jobs if isinstance(job, Points) for point in job.points]
     assert len(points) == len(set(points)) == 3 * 45
-    assert {item for item in items if isinstance(item, str)} == set(config.paths.methods)
-    kinds = [item if isinstance(item, str) else item[0] for item in items]
-    assert kinds[0] == 0
-    assert kinds[-1] == config.landscape.steps  # long paths are not last
+    walks = [job for job in jobs if isinstance(job, Walk)]
+    assert {walk.method for walk in walks} == set(config.paths.methods)
+    costs = [walk.units(config) for walk in walks]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > costs[-1]
+    assert isinstance(jobs[0], Points)
+    assert jobs[0].steps == 0
+    assert isinstance(jobs[-1], Points)  # long paths are not last
+    assert jobs[-1].steps == config.landscape.steps
     first = [point for steps, point in points if steps == 2][:4]
     assert set(first) == {(0, 0), (0, 8), (4, 0), (4, 8)}
-    assert max(len(item[1]) for item in items if not isinstance(item, str)) == 8
-    assert split((0, ((0, 0), (1, 1)))) == [(0, ((0, 0),)), (0, ((1, 1),))]
-    assert split("zarts-gld") == ["zarts-gld"]
-    assert order(config, {0: [], 2: []}, ["darts-1"]) == ["darts-1"]
+    assert max(len(job.points) for job in jobs if isinstance(job, Points)) == 8
+    assert split(Points(0, ((0, 0), (1, 1)))) == [Points(0, ((0, 0),)), Points(0, ((1, 1),))]
+    assert split(walks[0]) == [walks[0]]
     wide = replace(config, supernet=replace(config.supernet, lanes=4))
-    assert max(len(item[1]) for item in all_items(wide) if item[0] == 2) == 4
-    assert np.isfinite(units(config, items))
+    exact = [job for job in jobs_of(wide) if isinstance(job, Points) and job.steps == 2]
+    assert max(len(job.points) for job in exact) == 4
+    assert np.isfinite(units(config, jobs))
