@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from zarts.config import MOST_LANES, Config, ConfigError
+from zarts.config import Config, ConfigError
 from zarts.parts import load_dataset
 from zarts.runfile import Record, Run
+from zarts.sections import MOST_LANES
 
 __all__ = ["check_data", "lanes_stored"]
 
