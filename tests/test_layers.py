@@ -127,6 +127,7 @@ FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command l
 OWNERS = {  # library -> the only places that may import it
     "h5py": ("zarts.runfile",),
     "ray": ("zarts.execute",),
+    "tomli_w": ("zarts.config",),
     "plotly": ("landscape.figures",),
     "streamlit": ("app",),
     "torchvision": ("zarts.data",),

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import tomli_w
+
 from zarts.optimizers import METHODS
 from zarts.sections import (
     METHOD_NAMES,
@@ -32,7 +34,6 @@ from zarts.tables import (
     nearest,
     parse_assignment,
     read_toml,
-    to_toml,
 )
 
 __all__ = [
@@ -114,7 +115,7 @@ class Config:
 
     def to_toml(self, *, whole: bool = False) -> str:
         """The config as TOML text that ``read_toml`` reads back to the same tables."""
-        return to_toml(self.to_table(whole=whole))
+        return tomli_w.dumps(self.to_table(whole=whole))
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON form."""
