@@ -31,6 +31,7 @@ FILES = {"zarts.runfile", "zarts.provenance"}
 SETTINGS = {"zarts.tables", "zarts.sections", "zarts.config"}
 OBJECTS = {*PROBLEMS, *SETTINGS, "zarts.search", "zarts.optimizers", "zarts.problems"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "zarts.facade": set(),
     "zarts.rng": set(),
     "zarts.alpha": {"zarts.rng"},
     "zarts.inner": {"zarts.rng"},
@@ -133,12 +134,13 @@ OWNERS = {  # library -> the only places that may import it
     "torchvision": ("zarts.data",),
 }
 STARTS_WITHOUT_TORCH = (
-    "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.guard", "zarts.optimizers",
-    "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables", "zarts.sections",
-    "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress", "zarts.sweep.results",
-    "zarts.sweep.settings", "zarts.text", "landscape", "landscape.asked", "landscape.catalogue",
-    "landscape.compute", "landscape.figures", "landscape.levels", "landscape.measure",
-    "landscape.merge", "landscape.record", "landscape.verify", "landscape.verify.__main__",
+    "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.facade", "zarts.guard",
+    "zarts.optimizers", "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables",
+    "zarts.sections", "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress",
+    "zarts.sweep.results", "zarts.sweep.settings", "zarts.text", "landscape", "landscape.asked",
+    "landscape.catalogue", "landscape.compute", "landscape.figures", "landscape.levels",
+    "landscape.measure", "landscape.merge", "landscape.record", "landscape.verify",
+    "landscape.verify.__main__",
 )  # fmt: skip
 
 
