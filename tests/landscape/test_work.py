@@ -189,6 +189,8 @@ def test_all_work_is_dealt_out_once_in_an_order_with_something_to_see() -> None:
     kinds = [item if isinstance(item, str) else item[0] for item in items]
     assert kinds[0] == 0
     assert kinds[-1] == config.landscape.steps  # long paths are not last
+    costs = [units(config, [item]) for item in items if isinstance(item, str)]
+    assert costs == sorted(costs, reverse=True)  # and the longest is first of them
     first = [point for steps, point in points if steps == 2][:4]
     assert set(first) == {(0, 0), (0, 8), (4, 0), (4, 8)}
     assert max(len(item[1]) for item in items if not isinstance(item, str)) == 8
