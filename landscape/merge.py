@@ -215,7 +215,7 @@ def _missing(config: Config, same: Mapping[str, Record], surfaces: list[Surface]
     found += [f"path {name}" for name in config.paths.methods if record_name(name) not in same]
     if "plane" not in same:
         return [*found, "plane"]
-    omega = f"snapshot/epoch-{int(str(same['plane'].attributes['epoch'])):04d}"
+    omega = f"snapshot/epoch-{same['plane'].whole('epoch'):04d}"
     return found + [name for name in (omega,) if name not in same]
 
 

@@ -98,7 +98,7 @@ def _plane(name: str, record: Record, config: Config) -> Problems:
     wanted = {"origin": (dim,), "basis": (dim, 2), "scale": (), "inner_learning_rate": ()}
     yield from exactly(record.arrays, {key: ("<f8", shape) for key, shape in wanted.items()})
     yield from finite(record.arrays, wanted)
-    int(str(record.attributes["epoch"]))
+    record.whole("epoch")
     lanes_stored(record)
 
 
@@ -138,8 +138,8 @@ def _epoch(name: str, record: Record, config: Config) -> Problems:
 
 
 def _numbered(name: str, record: Record, config: Config) -> Problems:
-    epoch, last = record.attributes["epoch"], config.search.epochs
-    if epoch != int(name.rpartition("-")[2]) or not 1 <= int(str(epoch)) <= last:
+    epoch, last = record.whole("epoch"), config.search.epochs
+    if epoch != int(name.rpartition("-")[2]) or not 1 <= epoch <= last:
         yield f"is of epoch {epoch}, expected that of its name, from 1 to {last}"
 
 
@@ -148,5 +148,5 @@ def _checkpoint(name: str, record: Record, config: Config) -> Problems:
     if record.arrays["alpha"].shape != (SPACES[config.supernet.space].dim,):
         yield f"alpha is {record.arrays['alpha'].shape}"
     for key in ("iteration", "epochs"):
-        int(str(record.attributes[key]))
+        record.whole(key)
     lanes_stored(record)

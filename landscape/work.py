@@ -117,7 +117,7 @@ class Bundle:
 
 def epoch_of(plane: Record) -> int:
     """The epoch of the ω under a plane."""
-    return int(str(plane.attributes["epoch"]))
+    return plane.whole("epoch")
 
 
 def ground_of(run: Run, lanes: int | None = None) -> Ground:

@@ -38,6 +38,7 @@ OBJECTS = {
     "zarts.problems",
 }
 MAY_IMPORT: dict[str, set[str]] = {
+    "zarts.facade": set(),
     "zarts.rng": set(),
     "zarts.alpha": {"zarts.rng"},
     "zarts.inner": {"zarts.rng"},
@@ -144,17 +145,19 @@ FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command l
 OWNERS = {  # library -> the only places that may import it
     "h5py": ("zarts.runfile",),
     "ray": ("zarts.execute",),
+    "tomli_w": ("zarts.config",),
     "plotly": ("landscape.figures",),
     "streamlit": ("app",),
     "torchvision": ("zarts.data",),
 }
 STARTS_WITHOUT_TORCH = (
-    "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.guard", "zarts.optimizers",
-    "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables", "zarts.sections",
-    "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress", "zarts.sweep.results",
-    "zarts.sweep.settings", "zarts.text", "landscape", "landscape.asked", "landscape.catalogue",
-    "landscape.compute", "landscape.figures", "landscape.levels", "landscape.measure",
-    "landscape.merge", "landscape.record", "landscape.verify", "landscape.verify.__main__",
+    "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.facade", "zarts.guard",
+    "zarts.optimizers", "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables",
+    "zarts.sections", "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress",
+    "zarts.sweep.results", "zarts.sweep.settings", "zarts.text", "landscape", "landscape.asked",
+    "landscape.catalogue", "landscape.compute", "landscape.figures", "landscape.levels",
+    "landscape.measure", "landscape.merge", "landscape.record", "landscape.verify",
+    "landscape.verify.__main__",
 )  # fmt: skip
 
 

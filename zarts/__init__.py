@@ -5,8 +5,9 @@ The public names below are imported on first use: ``import zarts`` and ``--help`
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from zarts.facade import facade
 
 if TYPE_CHECKING:
     from zarts.alpha import Group, Space
@@ -52,20 +53,4 @@ _HOMES = {
     "search": ("Optimizer", "Step"),
     "wrappers": ("Counted", "Restricted"),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    """Imports the module that owns ``name`` and returns it (PEP 562).
-
-    Raises:
-        AttributeError: If no module of the package owns ``name``.
-    """
-    if name not in _HOME:
-        raise AttributeError(f"{__name__} has no {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """Lists the public names, whether they are imported yet or not."""
-    return sorted(__all__)
+__getattr__, __dir__ = facade(__name__, _HOMES, __all__)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from zarts.config import Config, ConfigError, Table, filled, merge, parse_assignment, read_toml
 from zarts.execute import ClusterError
 from zarts.guard import open_standard_streams, out_of_memory
-from zarts.presets import PRESETS, preset
+from zarts.presets import PRESETS, complete
 from zarts.runfile import RunError, runs_root, valid_name
 from zarts.text import printable
 
@@ -202,8 +202,7 @@ def resolve(
 
     Args:
         args: Parsed ``add_options``.
-        method: Search method the preset is made for, unless a later source names another. It is
-            made for the space that the later sources name, too.
+        method: As for ``presets.complete``.
         flags: Settings from the command's own flags.
         base: Settings of an existing run to build on.
 
@@ -212,31 +211,11 @@ def resolve(
     """
     file = filled(read_toml(args.config)) if args.config else {}
     sets = merge(*(_section(parse_assignment(text)) for text in args.assignments))
-    wanted = merge(base or {}, file, sets, flags)
-    method = _text(wanted, "search", "method") or method
-    if base and base.get("search", {}).get("method") != method:
-        base = {key: value for key, value in base.items() if key != "optimizer"}
     if args.seed is not None:
         flags = merge(flags, {"seed": args.seed})
     if args.device is not None:
         flags = merge(flags, {"device": _device(args.device)})
-    start = preset(args.preset, method, _text(wanted, "supernet", "space"))
-    own = _FOLDERS.get(_text(wanted, "data", "name") or start["data"]["name"], {})
-    return Config.from_table(merge(start, own, base or {}, file, sets, flags))
-
-
-# What new runs over folders get: every class in both halves; and ImageNet is never in memory whole.
-_FOLDERS: dict[str, Table] = {
-    "folder": {"data": {"split": "stratified"}},
-    "imagenet": {"data": {"storage": "stream"}},
-}
-
-
-def _text(table: Table, section: str, name: str) -> str | None:
-    """A setting if it is there and a text; what else it may be is refused later, by its name."""
-    inner = table.get(section)
-    value = inner.get(name) if isinstance(inner, dict) else None
-    return value if isinstance(value, str) else None
+    return complete(args.preset, method, file, sets, flags, base=base)
 
 
 # Short keys whose section is clear.

@@ -7,9 +7,11 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import tomli_w
 
 from zarts.optimizers import METHODS, OwnName, name_of
 from zarts.sections import (
@@ -20,6 +22,7 @@ from zarts.sections import (
     SearchConfig,
     SupernetConfig,
     later,
+    setting,
     without_later_defaults,
 )
 from zarts.tables import (
@@ -31,7 +34,6 @@ from zarts.tables import (
     nearest,
     parse_assignment,
     read_toml,
-    to_toml,
 )
 
 __all__ = [
@@ -74,7 +76,7 @@ class Config:
         source: Content of the search whose ω is used (set by ``--run``); empty: its own search.
     """
 
-    seed: int = 0
+    seed: int = setting(0, least=0)
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"
     tf32: Literal["convolutions", "off", "on"] = later("convolutions")
@@ -97,6 +99,7 @@ class Config:
             ConfigError: For unknown keys (the nearest is named), wrong types and impossible values.
         """
         config = build(cls, _named(table))
+        _check_bounds(config)
         _check_ranges(config)
         _check_choices(config)
         _check_epochs(config)
@@ -114,7 +117,7 @@ class Config:
 
     def to_toml(self, *, whole: bool = False) -> str:
         """The config as TOML text that ``read_toml`` reads back to the same tables."""
-        return to_toml(self.to_table(whole=whole))
+        return tomli_w.dumps(self.to_table(whole=whole))
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON form."""
@@ -158,67 +161,27 @@ def filled(table: Mapping[str, Any]) -> Table:
     return dict(table)
 
 
-MOST_LANES = 64  # far beyond what is of use; a larger number in a file would fill the memory
-_AT_LEAST = {
-    "seed": 0,
-    "data.subset": 0,
-    "data.batch_size": 2,  # BatchNorm needs two values of each channel
-    "data.cutout": 0,
-    "data.downscale": 1,
-    "supernet.channels": 1,
-    "supernet.cells": 1,
-    "supernet.stack_below": 0,
-    "supernet.matmul_from": 1,
-    "supernet.lanes": 0,
-    "search.epochs": 1,
-    "search.warmup": 0,
-    "search.period": 1,
-    "search.learning_rate_min": 0,
-    "search.momentum": 0,
-    "search.weight_decay": 0,
-    "search.clip": 0,
-    "search.inner_steps": 0,
-    "search.inner_learning_rate": 0,
-    "search.inner_batch_size": 2,
-    "search.inner_clip": 0,
-    "landscape.steps": 0,
-    "landscape.rows": 2,
-    "landscape.cols": 2,
-    "landscape.val_batches": 0,
-    "landscape.val_batch_size": 2,
-    "landscape.epoch": 0,
-    "paths.updates": 0,
-    "paths.samples": 1,
-}
-# Beyond what anybody computes, and before what would fill memory or overflow.
-_AT_MOST = {
-    "data.share": 1,
-    "supernet.cells": 1000,
-    "supernet.lanes": MOST_LANES,
-    "landscape.range": 1e6,
-    "paths.updates": 10_000,
-}
-_ABOVE_ZERO = (
-    "data.portion",
-    "data.share",
-    "search.learning_rate",
-    "landscape.range",
-    "paths.fraction",
-    "paths.temperature",
+# What a bound is called, whether a value breaks it, and what is expected instead.
+_BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
+    ("least", operator.lt, "{:g} or more"),
+    ("above", operator.le, "a number > {:g}"),
+    ("most", operator.gt, "at most {:g}"),
 )
 
 
+def _check_bounds(section: Any, prefix: str = "") -> None:  # noqa: ANN401 - any dataclass
+    """The bounds that stand on the fields."""
+    for spec in dataclasses.fields(section):
+        key, value = prefix + spec.name, getattr(section, spec.name)
+        if dataclasses.is_dataclass(value):
+            _check_bounds(value, f"{key}.")
+        for name, broken, expected in _BOUNDS:
+            if name in spec.metadata and broken(value, bound := spec.metadata[name]):
+                raise ConfigError(f"{key} is {value}, expected {expected.format(bound)}")
+
+
 def _check_ranges(config: Config) -> None:
-    """Bounds of single numbers."""
-    for key, least in _AT_LEAST.items():
-        if (value := operator.attrgetter(key)(config)) < least:
-            raise ConfigError(f"{key} is {value}, expected {least} or more")
-    for key in _ABOVE_ZERO:
-        if (value := operator.attrgetter(key)(config)) <= 0:
-            raise ConfigError(f"{key} is {value}, expected a number > 0")
-    for key, most in _AT_MOST.items():
-        if (value := operator.attrgetter(key)(config)) > most:
-            raise ConfigError(f"{key} is {value}, expected at most {most:g}")
+    """Ranges that say more than a bound of one number."""
     if config.data.portion >= 1:
         raise ConfigError(
             f"data.portion is {config.data.portion}, expected a share below 1 such as 0.5"

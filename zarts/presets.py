@@ -6,10 +6,10 @@ small ones, ``paper-imagenet`` searches S6 on a random quarter of ImageNet.
 
 from __future__ import annotations
 
-from zarts.config import ConfigError, Table, merge, nearest
+from zarts.config import Config, ConfigError, Table, merge, nearest
 from zarts.optimizers import method_of
 
-__all__ = ["PRESETS", "preset"]
+__all__ = ["PRESETS", "complete", "preset"]
 
 PRESETS = (
     "quick",
@@ -91,3 +91,40 @@ def preset(name: str, method: str, space: str | None = None) -> Table:
     small = space in ("s1", "s2", "s3", "s4")
     moving = method_of(method).preset(base, small)
     return merge(_EVERY, table, place, {"search": {"method": method}}, moving)
+
+
+def complete(name: str, method: str, *given: Table, base: Table | None = None) -> Config:
+    """Merges defaults < preset < base < what is given, the last winning, to one checked config.
+
+    Args:
+        name: Of the preset.
+        method: What moves α unless base or a given table says it. The preset is made for the method
+            and the space that win.
+        given: Settings.
+        base: Settings of an existing run to build on; hyper-parameters of another method are left
+            out.
+
+    Raises:
+        ConfigError: For anything that cannot be used.
+    """
+    wanted = merge(base or {}, *given)
+    method = _text(wanted, "search", "method") or method
+    if base and base.get("search", {}).get("method") != method:
+        base = {key: value for key, value in base.items() if key != "optimizer"}
+    start = preset(name, method, _text(wanted, "supernet", "space"))
+    own = _FOLDERS.get(_text(wanted, "data", "name") or start["data"]["name"], {})
+    return Config.from_table(merge(start, own, base or {}, *given))
+
+
+# What new runs over folders get: every class in both halves; and ImageNet is never in memory whole.
+_FOLDERS: dict[str, Table] = {
+    "folder": {"data": {"split": "stratified"}},
+    "imagenet": {"data": {"storage": "stream"}},
+}
+
+
+def _text(table: Table, section: str, name: str) -> str | None:
+    """A setting if it is there and a text; what else it may be is refused later, by its name."""
+    inner = table.get(section)
+    value = inner.get(name) if isinstance(inner, dict) else None
+    return value if isinstance(value, str) else None

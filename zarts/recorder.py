@@ -75,7 +75,7 @@ def iterations_done(run: Run) -> int:
     record = _checkpoint(run)
     if record is None or not _goes_on(record, run, Config.from_table(run.config)):
         return 0
-    return run.parse("checkpoint", lambda record: int(str(record.attributes["iteration"])))
+    return run.parse("checkpoint", lambda record: record.whole("iteration"))
 
 
 def read_snapshot(run: Run, epoch: int) -> Snapshot:
@@ -265,7 +265,7 @@ def _checkpoint(run: Run) -> Record | None:
 def _goes_on(record: Record, run: Run, config: Config) -> bool:
     """Whether a search goes on from a checkpoint, or starts over to write again what is missing."""
     try:
-        epochs = int(str(record.attributes["epochs"]))
+        epochs = record.whole("epochs")
         if not 0 <= epochs <= config.search.epochs:  # before that many names are made
             raise ValueError(f"got epoch {epochs} of {config.search.epochs}")
     except (LookupError, ValueError) as error:
@@ -322,7 +322,7 @@ def _restored(state: _State, problem: Problem, record: Record) -> _State:
         state.objective,
         weights=placed("weights/"),
         velocity=placed("velocity/") or None,
-        iteration=int(str(record.attributes["iteration"])),
+        iteration=record.whole("iteration"),
     )
     state.alpha = torch.from_numpy(record.arrays["alpha"])
     state.objective.space.check(state.alpha)

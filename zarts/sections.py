@@ -6,33 +6,56 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from zarts.optimizers import METHODS
 
 __all__ = [
     "METHOD_NAMES",
+    "MOST_LANES",
     "DataConfig",
     "LandscapeConfig",
     "PathsConfig",
     "SearchConfig",
     "SupernetConfig",
     "later",
+    "setting",
     "without_later_defaults",
 ]
 
 METHOD_NAMES = tuple(METHODS)
+# Upper bounds are beyond what anybody computes, and before what would fill memory or overflow.
+MOST_LANES = 64
 _SINCE = "since"
 
 
-def later(default: Any) -> Any:  # noqa: ANN401 - the field's own type
+class Bounds(TypedDict, total=False):
+    """What a number may be; what is not named has no bound.
+
+    Attributes:
+        least: It, or more.
+        most: It, or less.
+        above: More than it.
+    """
+
+    least: float
+    most: float
+    above: float
+
+
+def setting(default: Any, **bounds: Unpack[Bounds]) -> Any:  # noqa: ANN401 - the field's own type
+    """A setting with bounds, which ``Config.from_table`` checks."""
+    return dataclasses.field(default=default, metadata=bounds)
+
+
+def later(default: Any, **bounds: Unpack[Bounds]) -> Any:  # noqa: ANN401 - the field's own type
     """A setting that runs of commit 382ea1a do not have.
 
     Its default is, for ever, what that commit does: presets ask for new behaviour. It is left out
     of stored settings and of hashes while it has its default, so it changes no run that does not
     ask for it. A rule that changes gets a new value, never a new meaning of an old one.
     """
-    return dataclasses.field(default=default, metadata={_SINCE: "382ea1a"})
+    return dataclasses.field(default=default, metadata={_SINCE: "382ea1a", **bounds})
 
 
 def without_later_defaults(section: Any, table: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
@@ -81,15 +104,15 @@ class DataConfig:
     """
 
     name: str = "packaged"
-    subset: int = 0
-    portion: float = 0.5
-    batch_size: int = 64
+    subset: int = setting(0, least=0)
+    portion: float = setting(0.5, above=0)
+    batch_size: int = setting(64, least=2)  # BatchNorm needs two values of each channel
     augment: Literal["standard", "none"] = "standard"
-    cutout: int = 0
-    downscale: int = 1
+    cutout: int = setting(0, least=0)
+    downscale: int = setting(1, least=1)
     last_batch: Literal["drop", "keep"] = later("drop")
     split: Literal["order", "stratified"] = later("order")
-    share: float = later(1.0)
+    share: float = later(1.0, above=0, most=1)
     size: str | float = later(0.0)
     channels: int = later(0)
     storage: Literal["memory", "stream"] = later("memory")
@@ -135,12 +158,12 @@ class SupernetConfig:
     """
 
     space: Literal["s1", "s2", "s3", "s4", "s5", "s6"] = "s6"
-    channels: int = 16
-    cells: int = 8
+    channels: int = setting(16, least=1)
+    cells: int = setting(8, least=1, most=1000)
     stem: Literal["cifar", "imagenet"] = "cifar"
-    stack_below: int = 1 << 19
-    matmul_from: int = 16
-    lanes: int = 0
+    stack_below: int = setting(1 << 19, least=0)
+    matmul_from: int = setting(16, least=1)
+    lanes: int = setting(0, least=0, most=MOST_LANES)
 
 
 @dataclass(frozen=True)
@@ -169,20 +192,20 @@ class SearchConfig:
     """
 
     method: str = "zarts-mgs"
-    epochs: int = 50
-    warmup: int = 0
-    period: int = 1
-    learning_rate: float = 0.025
-    learning_rate_min: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
-    clip: float = 5.0
-    inner_steps: int = 10
-    inner_learning_rate: float = 0.0
-    inner_batch_size: int = 48
+    epochs: int = setting(50, least=1)
+    warmup: int = setting(0, least=0)
+    period: int = setting(1, least=1)
+    learning_rate: float = setting(0.025, above=0)
+    learning_rate_min: float = setting(0.001, least=0)
+    momentum: float = setting(0.9, least=0)
+    weight_decay: float = setting(3e-4, least=0)
+    clip: float = setting(5.0, least=0)
+    inner_steps: int = setting(10, least=0)
+    inner_learning_rate: float = setting(0.0, least=0)
+    inner_batch_size: int = setting(48, least=2)
     inner_batches: Literal["own", "next"] = "own"
     inner_velocity: Literal["zero", "copy"] = "zero"
-    inner_clip: float = 5.0
+    inner_clip: float = setting(5.0, least=0)
     sigma_schedule: Literal["cosine", "constant"] = "cosine"
     snapshots: tuple[int, ...] = ()
 
@@ -205,15 +228,15 @@ class LandscapeConfig:
         epoch: Which snapshot is the origin (counted from 1); 0: the last.
     """
 
-    steps: int = 10
-    rows: int = 9
-    cols: int = 9
-    range: float = 1.0
+    steps: int = setting(10, least=0)
+    rows: int = setting(9, least=2)
+    cols: int = setting(9, least=2)
+    range: float = setting(1.0, above=0, most=1e6)
     scale: str | float = "alpha"
     inner_learning_rate: str | float = "search"
-    val_batches: int = 4
-    val_batch_size: int = 64
-    epoch: int = 0
+    val_batches: int = setting(4, least=0)
+    val_batch_size: int = setting(64, least=2)
+    epoch: int = setting(0, least=0)
 
 
 @dataclass(frozen=True)
@@ -238,12 +261,12 @@ class PathsConfig:
     """
 
     methods: tuple[str, ...] = ("darts-1", "darts-2", "zarts-rs", "zarts-mgs", "zarts-gld")
-    updates: int = 10
+    updates: int = setting(10, least=0, most=10_000)
     start: tuple[float, ...] = (-0.5, 0.5)
     space: Literal["plane", "full"] = "plane"
     weights: Literal["frozen", "trained"] = "frozen"
     noise: Literal["surface", "fresh"] = "surface"
     step: Literal["matched", "update", "paper"] = "matched"
-    fraction: float = 0.15
-    samples: int = 4
-    temperature: float = 0.01
+    fraction: float = setting(0.15, above=0)
+    samples: int = setting(4, least=1)
+    temperature: float = setting(0.01, above=0)

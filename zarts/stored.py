@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from zarts.config import MOST_LANES, Config, ConfigError
+from zarts.config import Config, ConfigError
 from zarts.optimizers import digests
 from zarts.parts import load_dataset
 from zarts.runfile import Record, Run
+from zarts.sections import MOST_LANES
 
 __all__ = ["check_code", "check_data", "code_of", "lanes_stored"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import math
 import re
 import tomllib
@@ -24,7 +23,6 @@ __all__ = [
     "nearest",
     "parse_assignment",
     "read_toml",
-    "to_toml",
 ]
 
 Table = dict[str, Any]
@@ -176,29 +174,6 @@ def _nested(value: object, levels: int = MOST_NESTED) -> bool:
         return False
     inner = value.values() if isinstance(value, Mapping) else value
     return levels == 0 or any(_nested(each, levels - 1) for each in inner)
-
-
-def to_toml(table: Table) -> str:
-    """Nested tables as TOML text that ``read_toml`` reads back.
-
-    Args:
-        table: Numbers that are finite, printable strings, booleans, lists and tables of them, under
-            names that need no quotes: what ``build`` lets through.
-    """
-    return "\n".join(_emit(table, "")) + "\n"
-
-
-def _emit(table: Table, prefix: str) -> list[str]:
-    # of such values JSON writes what TOML reads
-    lines = [
-        f"{name} = {json.dumps(value, ensure_ascii=False)}"
-        for name, value in table.items()
-        if not isinstance(value, dict)
-    ]
-    for name, value in table.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{prefix}{name}]", *_emit(value, f"{prefix}{name}.")]
-    return lines
 
 
 def build(kind: type[T], table: object) -> T:

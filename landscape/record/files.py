@@ -138,9 +138,8 @@ def _numbers(
 
 
 def _count(record: Record, name: str) -> int:
-    value = record.attributes[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name} is {value!r:.40}, expected a whole number")
+    if (value := record.whole(name)) < 0:
+        raise ValueError(f"{name} is {value}, expected 0 or more")
     return value
 
 

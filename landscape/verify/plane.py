@@ -35,7 +35,7 @@ def check_plane(run: Run, config: Config) -> Finding:
         RunError: If the plane or the snapshot it goes through cannot be read.
     """
     record = run.read("plane")
-    snapshot = read_snapshot(run, int(str(record.attributes["epoch"])))
+    snapshot = read_snapshot(run, record.whole("epoch"))
     basis = record.arrays["basis"]
     off = float(np.abs(basis.T @ basis - np.eye(2)).max())
     found = [
@@ -102,7 +102,7 @@ def check_weights(run: Run, config: Config) -> Finding:
     Raises:
         RunError: If the plane or the snapshot cannot be read.
     """
-    snapshot = read_snapshot(run, int(str(run.read("plane").attributes["epoch"])))
+    snapshot = read_snapshot(run, run.read("plane").whole("epoch"))
     found = {name: tuple(weight.shape) for name, weight in snapshot.weights.items()}
     wrong = []
     if len(found) < config.supernet.cells:  # before a network of any size is laid out
@@ -135,7 +135,7 @@ def check_accuracy(run: Run, config: Config, limit: float) -> Finding:
         ConfigError: If the problem cannot be built here.
         RunError: If the plane or the snapshot cannot be read.
     """
-    snapshot = read_snapshot(run, int(str(run.read("plane").attributes["epoch"])))
+    snapshot = read_snapshot(run, run.read("plane").whole("epoch"))
     problem = make_problem(config)
     like = next(iter(problem.objective.weights.values()))
     weights = {name: weight.to(like) for name, weight in snapshot.weights.items()}

@@ -170,7 +170,7 @@ def _values(
         yield _unchecked("values", "they need the data of the run")
         return
     stored, config = (Config.from_table(each.config) for each in (run, here))
-    snapshot = f"snapshot/epoch-{int(str(run.read('plane').attributes['epoch'])):04d}"
+    snapshot = f"snapshot/epoch-{run.read('plane').whole('epoch'):04d}"
     if snapshot not in names:
         yield Finding("values", Result.FAIL, f"{snapshot}, the ω under the plane, is lost")
         return

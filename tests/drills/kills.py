@@ -68,7 +68,7 @@ def acknowledged(run: Run) -> Known:
     for found in records:
         prefix, epoch = "", found.attributes.get("epoch")
         if epoch is None:
-            prefix, epoch = "rows/", int(str(found.attributes["epochs"])) + 1
+            prefix, epoch = "rows/", found.whole("epochs") + 1
         alphas, losses = (found.arrays.get(prefix + name, ()) for name in ("alpha", "loss"))
         for row, (alpha, loss) in enumerate(zip(alphas, losses, strict=True)):
             known[f"epoch {epoch} {row}"] = sha256(alpha.tobytes() + loss.tobytes()).hexdigest()

@@ -131,7 +131,8 @@ def test_the_quick_preset_is_what_the_issue_asks_for() -> None:
     assert min(config["landscape"]["rows"], config["landscape"]["cols"]) >= 9
     assert config["landscape"]["steps"] == 10
     assert config["paths"] == {
-        "methods": list(Config().paths.methods), "updates": 10, "start": [-0.5, 0.5], "space": "plane",
+        "methods": list(Config().paths.methods), "updates": 10, "start": [-0.5, 0.5],
+        "space": "plane",
         "weights": "frozen", "noise": "surface", "step": "update", "fraction": 0.15,
         "samples": 4, "temperature": 0.01,
     }  # fmt: skip

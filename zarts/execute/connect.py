@@ -24,9 +24,15 @@ CONNECT_SECONDS = 5.0
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 STORE_BYTES = 256 * 2**20  # for objects of a cluster of our own, instead of 30 % of the memory
 
-# The first bytes of HTTP/2 (RFC 9113 §3.4), which Ray's gRPC speaks: preface and empty SETTINGS.
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-SETTINGS = 4  # the type of the frame that must come back first, its fourth byte
+# Ray prints to stdout what befell its workers, which is told by errors here.
+QUIET = {"RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
+# One attempt to log in of a few seconds, under the names of newer and older versions; by default
+# there are twenty of half a minute.
+SHORT = {
+    "RAY_gcs_server_port_wait_time_s": "1",
+    "RAY_NUM_REDIS_GET_RETRIES": "1",
+    "RAY_py_gcs_connect_timeout_s": f"{CONNECT_SECONDS:.0f}",
+}
 
 
 class ClusterError(Exception):
@@ -34,16 +40,16 @@ class ClusterError(Exception):
 
 
 def reach(address: str) -> None:
-    """Tells at once what ``connected`` would, before there is anything to lose by waiting for it.
+    """Tells what ``connected`` would, before there is anything to lose: connects to a cluster once.
 
     Args:
-        address: As there.
+        address: As there; of ``local``, only whether Ray is installed.
 
     Raises:
         ClusterError: If there is nothing to connect to, or no token where one is needed.
         ModuleNotFoundError: If Ray is not installed.
     """
-    with _ready(address):
+    with _ready(address) if address == "local" else connected(address, None):
         pass
 
 
@@ -60,7 +66,7 @@ def connected(address: str, workers: int | None) -> Iterator[ModuleType]:
         ClusterError: If there is nothing to connect to, or no token where one is needed.
     """
     own = address == "local"
-    with _ready(address) as ray, _silent(ray):
+    with _ready(address) as ray:
         if ray.is_initialized():
             raise ClusterError("Ray is in use in this process already; call ray.shutdown() first")
         options = {}
@@ -127,18 +133,6 @@ def _own_signals() -> Iterator[None]:
             signal.signal(signal.SIGTERM, handler)
 
 
-@contextmanager
-def _silent(ray: ModuleType) -> Iterator[None]:
-    """Keeps stdout clean, to which Ray prints what befell its workers; it has no switch for it."""
-    module = ray._private.worker
-    printer = getattr(module, "print_to_stdstream", None)
-    module.print_to_stdstream = lambda *data, **options: None
-    try:
-        yield
-    finally:
-        module.print_to_stdstream = printer
-
-
 def _parsed(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     given = colon and host and re.fullmatch(r"[0-9]{1,5}", port) and "/" not in host
@@ -163,7 +157,7 @@ def _variables(own: bool, host: str) -> Mapping[str, str]:
     Raises:
         ClusterError: If a token is needed and missing.
     """
-    variables: dict[str, str] = {}
+    variables = dict(QUIET) if own else QUIET | SHORT
     known = any(os.environ.get(name) for name in TOKENS)
     if own:
         # The name is about macOS, where a machine is by default a cluster of its own that listens
@@ -179,9 +173,6 @@ def _variables(own: bool, host: str) -> Mapping[str, str]:
                 f"command in {' or '.join(TOKENS)} (https://docs.ray.io/en/latest/ray-security)"
             )
         return variables
-    if not own:
-        # one attempt to log in, under the names of newer and older versions; the default are 20
-        variables |= {"RAY_gcs_server_port_wait_time_s": "1", "RAY_NUM_REDIS_GET_RETRIES": "1"}
     return variables | {"RAY_AUTH_MODE": "token"}
 
 
@@ -205,7 +196,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _knock(host: str, port: int, address: str) -> None:
-    """Asks for HTTP/2, as Ray itself would wait for minutes.
+    """Asks whether anybody listens, for whom Ray itself would wait.
 
     Args:
         host: Where.
@@ -213,23 +204,17 @@ def _knock(host: str, port: int, address: str) -> None:
         address: What was given as both, which Ray may take for another host.
 
     Raises:
-        ClusterError: If nobody answers, or something else does.
+        ClusterError: If nobody does.
     """
     place = address if address == f"{host}:{port}" else f"{address}, which is {host}:{port}"
     try:
-        with socket.create_connection((host, port), CONNECT_SECONDS) as line:
-            if os.environ.get("RAY_USE_TLS", "0") != "0":
-                return  # which is Ray's to speak
-            line.sendall(PREFACE)
-            answer = line.recv(9)
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
     except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
         why = getattr(error, "strerror", None) or error
         raise ClusterError(
             f"nobody answers at {place} ({why}); "
             "is the cluster running, and is this the address that `ray start --head` printed?"
         ) from error
-    if len(answer) < 4 or answer[3] != SETTINGS:
-        raise ClusterError(f"what answers at {place} is not a Ray cluster")
 
 
 def _refusal(address: str, error: BaseException) -> str:
@@ -244,6 +229,8 @@ def _refusal(address: str, error: BaseException) -> str:
             f"the cluster at {address} does not accept the token; it needs the one the cluster was "
             f"started with, in {' or '.join(TOKENS)}"
         )
+    if address != "local" and "Timed out" in text:
+        return f"what answers at {address} is not a Ray cluster, or one too busy to answer"
     line = next((line.strip() for line in told[-1].splitlines() if line.strip()), "no reason given")
     if address == "local":
         return f"Ray could not start a cluster on this machine: {line}"

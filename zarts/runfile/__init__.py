@@ -1,7 +1,7 @@
 """What a run leaves on disk.
 
-`disk` is bytes, `record` one HDF5 file, `folder` one run, `locking` the right to write it,
-`listing` all runs of a folder.
+`disk` is bytes, `record` one HDF5 file, `folder` one run, `locking` the right to write it, `mounts`
+what it lies on, `listing` all runs of a folder.
 Only `record` imports h5py.
 """
 

@@ -1,7 +1,12 @@
 """The right to write a folder, which the system takes back however its holder ends.
 
-Where the file system has no ``flock`` there is a file instead, which only its holder makes and
-removes. It is taken from a holder that is proved dead, never from one that is only silent.
+Where the file system has no ``flock``, or one that other machines may not see, there is a file for
+it, which only its holder makes and removes. It is taken from a holder that is proved dead, never
+from one that is only silent, and never from another machine's.
+
+The package filelock (4.3.1) would not do: its ``FileLock`` takes the same ``flock`` and does not
+say who holds it, its ``SoftFileLock`` takes a file from a live holder on another machine of the
+same name, and its ``StrictSoftFileLock`` lets the file of a killed process block for ever.
 """
 
 from __future__ import annotations
@@ -20,7 +25,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from zarts.runfile.disk import RunLocked, commit, unwritable
+from zarts.runfile.disk import RunError, RunLocked, commit, unwritable
+from zarts.runfile.mounts import mount_of
 
 __all__ = ["HELD", "being_written", "locked"]
 
@@ -36,15 +42,22 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         RunLocked: If another process holds it; names the holder.
-        RunError: If the folder cannot be written.
+        RunError: If the folder cannot be written, or no lock there would hold.
     """  # noqa: DOC501 - made by ``unwritable``
+    mount = mount_of(folder)
+    if not mount.makes_files_once:
+        raise RunError(
+            f"{folder}: lies on {mount.kind}, where two machines could write one run at once; keep "
+            "runs on another file system and copy them there when they are finished"
+        )
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         descriptor = os.open(folder / "run.lock", flags, 0o666)
     except OSError as error:
         raise unwritable(folder, error) from error
     try:
-        with nullcontext() if _flock(folder, descriptor) else _held(folder):
+        alone = _flock(folder, descriptor) and mount.shares_locks
+        with nullcontext() if alone else _held(folder):
             try:
                 _remove_leftovers(folder)
             except OSError as error:
@@ -71,12 +84,13 @@ def being_written(folder: Path) -> bool:
     except OSError as error:
         if error.errno not in _NO_FLOCK:
             return True
-        holder = _holder_of(folder / HELD)
-        return bool(holder) and not _is_dead(holder)
     else:
-        return False
+        if mount_of(folder).shares_locks:
+            return False
     finally:
         os.close(descriptor)
+    holder = _holder_of(folder / HELD)
+    return bool(holder) and not _is_dead(holder)
 
 
 def _flock(folder: Path, descriptor: int) -> bool:

@@ -75,6 +75,17 @@ class Record:
     arrays: dict[str, Array]
     attributes: dict[str, JSON]
 
+    def whole(self, name: str) -> int:
+        """An attribute that is a whole number.
+
+        Raises:
+            ValueError: If it is missing or something else.
+        """
+        value = self.attributes.get(name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r:.40}, expected a whole number")
+        return value
+
 
 def most_bytes(name: str) -> int:
     """The largest file of a record, by its name: what is drawn has a size that can be drawn."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import itertools
 import math
@@ -12,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zarts import cli
 from zarts.config import Config, ConfigError, Table, merge, nearest, read_toml
+from zarts.presets import complete
 from zarts.runfile import runs_root, valid_name
 
 __all__ = ["Search", "Sweep", "read_sweep"]
@@ -108,9 +107,8 @@ def _resolve(label: str, settings: Table, preset: object, seed: int) -> Config:
     """The config that ``python -m zarts`` makes of the same settings."""
     if not isinstance(preset, str):
         raise ConfigError(f"preset is {preset!r}, expected the name of one, in quotes")
-    args = argparse.Namespace(preset=preset, config=None, assignments=[], seed=seed, device=None)
     try:
-        return cli.resolve(args, "zarts-mgs", settings)
+        return complete(preset, "zarts-mgs", settings, {"seed": seed})
     except ConfigError as error:
         raise ConfigError(f"experiment {label!r}: {error}") from error
 

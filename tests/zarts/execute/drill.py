@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +34,7 @@ from tests.zarts.execute.chores import (
     squares,
     unsendable,
 )
-from zarts.execute import Failure, cluster, run
+from zarts.execute import ClusterError, Failure, cluster, reach, run
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
@@ -200,19 +202,30 @@ def friends(machines: Cluster, folder: Path) -> Found:
     return {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
 
 
-def strangers(machines: Cluster, folder: Path) -> Found:
-    """Another token than that of the cluster."""
-    del folder
+def stranger(address: str, token: str) -> Found:
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", STRANGER, machines.address],
-        env={**os.environ, "RAY_AUTH_TOKEN": "f" * 64},
+        [sys.executable, "-c", STRANGER, address],
+        env={**os.environ, "RAY_AUTH_TOKEN": token},
         capture_output=True,
         text=True,
         timeout=60,
     )
-    last = done.stderr.strip().splitlines()[-1]
+    *_, last = done.stderr.strip().splitlines()
     return {"text": last, "stdout": done.stdout, "seconds": time.monotonic() - start}
+
+
+def strangers(machines: Cluster, folder: Path) -> Found:
+    """Another token than that of the cluster."""
+    del folder
+    return stranger(machines.address, "f" * 64)
+
+
+def something_else(machines: Cluster, folder: Path) -> Found:
+    """What listens says nothing."""
+    del machines, folder
+    with socket.create_server(("", 0)) as line:
+        return stranger(f"127.0.0.1:{line.getsockname()[1]}", "f" * 64)
 
 
 LONELY = """
@@ -252,6 +265,8 @@ def a_cluster_of_our_own(machines: Cluster, folder: Path) -> Found:
 
 
 def main() -> None:
+    with suppress(ClusterError):  # as the commands do first: Ray reads some settings only once
+        reach("127.0.0.1:9")
     from ray.cluster_utils import Cluster  # not above: tests are collected without Ray, too
 
     base = Path(sys.argv[1])
@@ -275,6 +290,7 @@ def main() -> None:
             errors,
             friends,
             strangers,
+            something_else,
             a_cluster_of_our_own,
         ):
             folder = base / drill.__name__

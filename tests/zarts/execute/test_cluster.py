@@ -144,6 +144,13 @@ def test_a_wrong_token_is_told_soon(found: Found) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_no_cluster_is_told_soon(found: Found) -> None:
+    told = found["something_else"]
+    assert "is not a Ray cluster" in told["text"]
+    assert told["seconds"] < 40  # Ray's own are minutes
+
+
+@pytest.mark.slow
 def test_a_cluster_of_our_own_leaves_nothing_and_is_quiet(found: Found) -> None:
     told = found["a_cluster_of_our_own"]
     assert told["stdout"] == ["0\n", "1\n", "6\n", "7\n"]

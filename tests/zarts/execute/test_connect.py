@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,29 +97,6 @@ def test_nobody_answers(line: socket.socket) -> None:
 def test_what_can_be_no_name_does_not_answer(host: str) -> None:
     with pytest.raises(ClusterError, match=r"nobody answers at .* \(.*label"):
         connect._knock(host, 6379, f"{host}:6379")
-
-
-def test_somebody_says_nothing(line: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.3)
-    start = time.monotonic()
-    with pytest.raises(ClusterError, match="nobody answers"):
-        connect._knock(*line.getsockname(), "head:1")
-    assert time.monotonic() - start < 3
-
-
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0"])
-def test_somebody_else_answers(line: socket.socket, answer: bytes) -> None:
-    def serve() -> None:
-        caller, _ = line.accept()
-        with caller:
-            caller.recv(99)
-            caller.sendall(answer)
-
-    server = threading.Thread(target=serve)
-    server.start()
-    with pytest.raises(ClusterError, match="is not a Ray cluster"):
-        connect._knock(*line.getsockname(), "head:1")
-    server.join()
 
 
 def test_versions_are_found_without_torch() -> None:

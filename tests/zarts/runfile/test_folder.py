@@ -164,7 +164,7 @@ def test_records_are_written_read_replaced_and_listed(run):
 
 def test_content_hash_is_of_what_equal_runs_share(tmp_path):
     def make(name: str, config=CONFIG, loss=1.0, alpha="f4") -> str:
-        run = Run.create(tmp_path / name, config, {"command": [name]})
+        run = Run.create(tmp_path / name, config, {"command": [name]}, toml=f"# {name}")
         arrays = {"loss": np.array([loss, np.nan]), "alpha": np.zeros(3, alpha)}
         noise = {
             "timing": np.random.default_rng().random(2),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.zarts.runfile.conftest import Start
-from zarts.runfile import Run, RunError, RunLocked, locking
+from zarts.runfile import Run, RunError, RunLocked, being_written, locking, mounts
 
 HELD = locking.HELD
 
@@ -104,3 +104,62 @@ def test_another_failure_of_a_lock_is_told(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(locking.fcntl, "flock", broken)
     with pytest.raises(RunError, match="Input/output error"), run.lock():
         pass
+
+
+def mounted(folder: Path, kind: str, options: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run on such a file system, by a table in which a mount hides another."""
+    point = folder / "a b"
+    names = str(point).replace(" ", r"\040")
+    table = folder / "mountinfo"
+    table.write_text(
+        "21 1 8:1 / / rw shared:1 - ext4 /dev/a rw\n"
+        f"22 21 8:2 / {names} rw - fuse.s3fs s3fs rw\n"
+        f"23 21 0:9 / {names} rw,relatime shared:2 master:1 - {kind} server:/x {options}\n"
+        f"24 23 8:3 / {names}/elsewhere rw - fuse.s3fs s3fs rw\n"
+    )
+    monkeypatch.setattr(mounts, "TABLE", table)
+    return Run.create(point / "run", {"seed": 0}, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "stands"),
+    [
+        ("xfs", "rw", False),
+        ("nfs4", "rw,vers=4.2,local_lock=none", False),
+        ("nfs", "rw,nolock,local_lock=all", True),
+        ("lustre", "rw,flock", False),
+        ("lustre", "rw,localflock", True),
+        ("cifs", "rw,nobrl", True),
+        ("fuse.sshfs", "rw", True),
+        ("fuseblk", "rw", False),  # a disk of this machine
+    ],
+)
+def test_a_file_stands_for_a_lock_that_other_machines_may_not_see(
+    kind: str, options: str, stands: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = mounted(tmp_path, kind, options, monkeypatch)
+    with run.lock():
+        assert (run.path / HELD).exists() is stands
+        assert being_written(run.path)
+    there = {"host": "another", "pid": 1, "boot": "its own", "token": "t"}
+    (run.path / HELD).write_text(json.dumps(there))
+    assert being_written(run.path) is stands
+    if stands:
+        with pytest.raises(RunLocked, match=f"process 1 on another .* delete {HELD}"), run.lock():
+            pass
+
+
+def test_where_no_lock_would_hold_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RunError, match=r"lies on fuse\.gcsfuse, where two machines"):
+        mounted(tmp_path, "fuse.gcsfuse", "rw", monkeypatch)
+
+
+def test_without_a_table_of_mounts_flock_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "TABLE", tmp_path / "none")
+    run = Run.create(tmp_path / "run", {"seed": 0}, {})
+    with run.lock():
+        assert not (run.path / HELD).exists()

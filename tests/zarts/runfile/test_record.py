@@ -184,3 +184,12 @@ def test_what_hdf5_stored_is_compared_before_it_is_committed(tmp_path, monkeypat
     with pytest.raises(RunError, match="HDF5 changed the content"):
         write_record(tmp_path / "a.h5", {"x": np.zeros(3)}, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_whole_number_is_one() -> None:
+    assert Record({}, {"epoch": 3}).whole("epoch") == 3
+    for value in (True, 3.0, "3", None):
+        with pytest.raises(ValueError, match=f"^epoch is {value!r}, expected a whole number$"):
+            Record({}, {"epoch": value}).whole("epoch")
+    with pytest.raises(ValueError, match=r"^iteration is None"):
+        Record({}, {"epoch": 3}).whole("iteration")

@@ -26,7 +26,7 @@ def read_until(end: float, path: Path, told: Path) -> None:
     last, reads, wrong = 0, 0, 0
     while time.monotonic() < end:
         record = read_record(path)
-        generation = int(str(record.attributes["generation"]))
+        generation = record.whole("generation")
         x, y = record.arrays["x"], record.arrays["y"]
         wrong += not (x == generation).all() or not (y == -generation).all() or generation < last
         last, reads = generation, reads + 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from tests.tiny import TINY, call, tiny
 from zarts.__main__ import main
 from zarts.config import merge
 from zarts.runfile import Run
 from zarts.sweep.settings import Search, Sweep
-from zarts.tables import to_toml
 
 EXPERIMENTS = """
 [[experiment]]
@@ -31,7 +32,7 @@ def sweep_file(folder: Path, experiments: str = EXPERIMENTS, epochs: int = 2) ->
     """The sweep as a file: two iterations per epoch of DARTS, one of MGS."""
     shared = merge(_SHARED, {"search": {"epochs": epochs}})
     file = folder / "some.toml"
-    file.write_text("seeds = [0, 3]\n" + to_toml(shared) + experiments)
+    file.write_text("seeds = [0, 3]\n" + tomli_w.dumps(shared) + experiments)
     return file
 
 
@@ -39,7 +40,7 @@ def search_alone(folder: Path, name: str, epochs: int) -> None:
     """Runs one of its searches by ``python -m zarts``."""
     _, experiment, _, seed = name.split("-")
     config = folder.parents[1] / "config.toml"
-    config.write_text(to_toml(_SHARED))
+    config.write_text(tomli_w.dumps(_SHARED))
     flags: list[Any] = ["--config", config, "--seed", seed, "--epochs", epochs, "-q"]
     if experiment == "mgs":
         flags += ["--method", "zarts-mgs", "--set", "search.period=2", "--set", "search.warmup=1"]
