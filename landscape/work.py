@@ -6,7 +6,7 @@ import hashlib
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from landscape.plane import Plane
 from landscape.record import Path, Status, Surface
 from zarts.assembly import landscape_objective
 from zarts.config import Config, ConfigError, merge
+from zarts.data.arrays import Sent, receive, sent
 from zarts.execute import Failure
 from zarts.parts import load_dataset
 from zarts.recorder import read_snapshot
@@ -78,6 +79,7 @@ class Bundle:
         weights: ω of the origin.
         digest: SHA-256 of ω (``digest_of``).
         fingerprint: Content of the data set; empty if the run does not tell.
+        data: The data set itself where it is arrays of the user's.
     """
 
     config: dict[str, JSON]
@@ -85,6 +87,7 @@ class Bundle:
     weights: Arrays
     digest: str
     fingerprint: str
+    data: Sent = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: Run, lanes: int | None = None) -> Bundle:
@@ -105,7 +108,8 @@ class Bundle:
         # runs that do not tell are from before there were several
         lanes = lanes or run.parse("plane", lanes_stored)
         config = merge(run.config, {"supernet": {"lanes": lanes}})
-        return cls(config, dict(record.arrays), weights, digest_of(weights), fingerprint)
+        data = sent([Config.from_table(config).data.name])
+        return cls(config, dict(record.arrays), weights, digest_of(weights), fingerprint, data)
 
     def ground(self) -> Ground:
         """Objective and plane, from what is in here and from nothing else.
@@ -119,6 +123,7 @@ class Bundle:
                 f"expected {self.digest[:16]}; run the same command again"
             )
         config = Config.from_table(self.config)
+        receive(self.data)
         found = load_dataset(config).fingerprint
         if self.fingerprint not in ("", found):
             raise ConfigError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zarts.alpha import Group, Space
     from zarts.config import Config
+    from zarts.data.arrays import register_dataset
     from zarts.inner import SGD, Diverged, descend
     from zarts.objective import Bilevel, Counted, Objective, Restricted
     from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
@@ -38,12 +39,14 @@ __all__ = [
     "__version__",
     "descend",
     "preset",
+    "register_dataset",
 ]
 
 # `search()` is missing on purpose: its name is its module's too, so it comes from `zarts.search`.
 _HOMES = {
     "alpha": ("Group", "Space"),
     "config": ("Config",),
+    "data.arrays": ("register_dataset",),
     "inner": ("SGD", "Diverged", "descend"),
     "objective": ("Bilevel", "Counted", "Objective", "Restricted"),
     "optimizers": ("DARTS", "GLD", "MGS", "RandomSearch"),

@@ -221,11 +221,13 @@ def resolve(
     if args.device is not None:
         flags = merge(flags, {"device": _device(args.device)})
     start = preset(args.preset, method, _text(wanted, "supernet", "space"))
-    own = _FOLDERS.get(_text(wanted, "data", "name") or start["data"]["name"], {})
+    name = _text(wanted, "data", "name") or start["data"]["name"]
+    own = _FOLDERS.get("folder" if name.endswith(".npz") else name, {})
     return Config.from_table(merge(start, own, base or {}, file, sets, flags))
 
 
-# What new runs over folders get: every class in both halves; and ImageNet is never in memory whole.
+# What new runs over images of one's own get: every class in both halves. ImageNet is never in
+# memory whole.
 _FOLDERS: dict[str, Table] = {
     "folder": {"data": {"split": "stratified"}},
     "imagenet": {"data": {"storage": "stream"}},
