@@ -82,7 +82,12 @@ MAY_IMPORT |= {
     "landscape.counts": {"landscape.record"},
     "landscape.measure": {"landscape.record"},
     "landscape.figures": {*DRAWING, "landscape.levels", "zarts.runfile"},
-    "landscape.catalogue": {"landscape.counts", "landscape.record", "zarts.runfile"},
+    "landscape.catalogue": {
+        "landscape.asked",
+        "landscape.counts",
+        "landscape.record",
+        "zarts.runfile",
+    },
     "landscape.plane": {"zarts.rng", "zarts.alpha", "zarts.objective"},
     "landscape.levels": set(),
     "landscape.grid": {
@@ -91,6 +96,7 @@ MAY_IMPORT |= {
         "landscape.record",
         "landscape.plane",
     },
+    "landscape.own": {*COMPUTING, "landscape.asked", "landscape.grid"},
     "landscape.paths": COMPUTING,
     "landscape.plan": {*COMPUTING, "landscape.asked", "landscape.levels", "landscape.paths"},
     "landscape.schema": {*COMPUTING, "landscape.asked", "landscape.plan", "zarts.runfile"},

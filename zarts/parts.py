@@ -15,7 +15,7 @@ from torch.nn.functional import avg_pool2d
 from zarts.config import Config, ConfigError, DataConfig
 from zarts.data.arrays import version
 from zarts.data.dataset import DamagedData, Dataset, measure
-from zarts.data.loaders import NAMES, SIZES, load
+from zarts.data.loaders import NAMES, SIZES, load_images
 from zarts.data.stream import draw_share, split, stratified
 from zarts.supernet.kernels import Kernels
 from zarts.supernet.network import Supernet
@@ -222,7 +222,7 @@ def _dataset(
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {device!r}, but no CUDA device is here; use --device cpu")
     try:
-        found = load(name, size=size, channels=channels or None, stream=storage == "stream")
+        found = load_images(name, size=size, channels=channels or None, stream=storage == "stream")
         return _downscaled(found, factor).to(device)
     except DamagedData as error:  # it names the file
         raise ConfigError(str(error)) from error

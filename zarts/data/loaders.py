@@ -24,7 +24,7 @@ from zarts.data.dataset import DamagedData, Dataset, MissingData, Statistics, fr
 from zarts.data.folders import CURE, read_folder
 from zarts.data.make_packaged import IMAGES, LABELS
 
-__all__ = ["NAMES", "SIZES", "DamagedData", "Dataset", "MissingData", "load"]
+__all__ = ["NAMES", "SIZES", "DamagedData", "Dataset", "MissingData", "load_images"]
 
 # Mean and standard deviation per channel of [0, 1] pixels. CIFAR-10, CIFAR-100 and SVHN: as in
 # quark0/darts and automl/RobustDARTS; Fashion-MNIST: of its 60,000 training images; ImageNet:
@@ -40,7 +40,7 @@ FASHION = (IMAGES, LABELS)  # of both files: name, SHA-256 of the content, lengt
 SIZES = {"imagenet": 224, "folder": 32}  # default side in pixels of images that come in any size
 
 
-def load(
+def load_images(
     name: str,
     root: str | Path | None = None,
     size: int | tuple[int, int] | None = None,

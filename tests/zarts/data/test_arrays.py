@@ -15,7 +15,7 @@ from zarts.__main__ import main
 from zarts.config import ConfigError
 from zarts.data.arrays import receive, sent
 from zarts.data.dataset import MissingData
-from zarts.data.loaders import load
+from zarts.data.loaders import load_images
 from zarts.parts import load_dataset
 
 X = np.random.default_rng(0).integers(0, 256, (12, 2, 6, 8), dtype=np.uint8)
@@ -27,17 +27,19 @@ def test_a_file_and_a_name_are_the_same_wherever_they_are(
 ) -> None:
     np.savez(tmp_path / "mine.npz", x=X, y=Y.astype(np.uint8))
     register_dataset("mine", torch.from_numpy(X), Y.tolist())
-    named = load("mine")
+    named = load_images("mine")
     assert (named.images.shape, named.classes, named.name) == ((12, 2, 6, 8), 3, "mine")
     assert torch.equal(named.images, torch.from_numpy(X))
     assert named.labels.tolist() == Y.tolist()
     with pytest.raises(MissingData, match=r"got no file mine\.npz, .*numpy\.savez"):
-        load("mine.npz")
-    assert load("mine.npz", tmp_path).fingerprint == named.fingerprint
+        load_images("mine.npz")
+    assert load_images("mine.npz", tmp_path).fingerprint == named.fingerprint
     monkeypatch.setenv("ZARTS_DATA", str(tmp_path))
-    assert load(str(tmp_path / "mine.npz")).fingerprint == load("mine.npz").fingerprint
+    assert (
+        load_images(str(tmp_path / "mine.npz")).fingerprint == load_images("mine.npz").fingerprint
+    )
     np.savez(tmp_path / "grey.npz", x=X[:, 0], y=Y)
-    assert load("grey.npz").images.shape == (12, 1, 6, 8)
+    assert load_images("grey.npz").images.shape == (12, 1, 6, 8)
 
 
 def test_what_is_registered_again_is_the_new_one() -> None:
@@ -66,12 +68,12 @@ def test_a_process_without_the_file_takes_what_it_is_sent(
     monkeypatch.setattr("zarts.data.arrays._registered", {})
     monkeypatch.chdir(tmp_path)
     np.savez("sent.npz", x=X, y=Y)
-    here, arrays = load("sent.npz"), sent(["packaged", "sent.npz", "none.npz"])
+    here, arrays = load_images("sent.npz"), sent(["packaged", "sent.npz", "none.npz"])
     Path("sent.npz").unlink()
     receive(arrays)
-    assert load("sent.npz").fingerprint == here.fingerprint
+    assert load_images("sent.npz").fingerprint == here.fingerprint
     np.savez("sent.npz", x=X[:9], y=Y[:9])  # a file that is here comes first
-    assert len(load("sent.npz").images) == 9
+    assert len(load_images("sent.npz").images) == 9
 
 
 @pytest.mark.parametrize(
