@@ -11,6 +11,7 @@ from zarts.facade import facade
 
 if TYPE_CHECKING:
     from landscape.figures import figure_1, losses, static, to_html
+    from landscape.own import compute_surface, save
     from landscape.pipeline import compute_run
     from landscape.plane import Plane
     from landscape.record import Figure1, Path, Status, Surface, load
@@ -22,15 +23,18 @@ __all__ = [
     "Status",
     "Surface",
     "compute_run",
+    "compute_surface",
     "figure_1",
     "load",
     "losses",
+    "save",
     "static",
     "to_html",
 ]
 
 _HOMES = {
     "figures": ("figure_1", "losses", "static", "to_html"),
+    "own": ("compute_surface", "save"),
     "pipeline": ("compute_run",),
     "plane": ("Plane",),
     "record": ("Figure1", "Path", "Status", "Surface", "load"),

@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 from zarts.optimizers import METHODS, record_name
 from zarts.runfile import JSON
 
-__all__ = ["Asked", "axis_problems", "own_steps", "surface_name", "surface_steps"]
+__all__ = ["Asked", "axis_problems", "by_hand", "own_steps", "surface_name", "surface_steps"]
 
 SPACING = 1e-9  # of the half-range: how far a coordinate may be from where the settings put it
+
+
+def by_hand(config: Mapping[str, JSON]) -> bool:
+    """Whether a run is of an objective that no settings describe: of functions of the user's."""
+    return not config or "objective" in config
 
 
 def surface_steps(steps: int) -> list[int]:

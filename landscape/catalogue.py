@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from landscape.asked import by_hand
 from landscape.counts import unfinished
 from landscape.record import Figure1, load
 from zarts.runfile import ListedRun, Run, RunError, being_written, list_runs
@@ -73,6 +74,8 @@ class Entry:
     def resuming(self) -> str:
         """The command that goes on with it: its own settings, whole, into its own folder."""
         run = self._run()
+        if by_hand(run.config):
+            return "# in Python: compute_surface(...) once more, with the same objective and folder"
         sharded = any(word.partition("=")[0] == "--shard" for word in _command(run))
         share = _SHARE.fullmatch(run.name) if sharded else None
         folder, flags = run.path, list[str]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from landscape.paths import Ground
 from landscape.plane import Plane
 from zarts.assembly import landscape_objective
 from zarts.config import Config, ConfigError, merge
+from zarts.data.arrays import Sent, receive, sent
 from zarts.parts import load_dataset
 from zarts.recorder import read_snapshot
 from zarts.runfile import JSON, Record, Run
@@ -54,6 +55,7 @@ class Bundle:
         digest: SHA-256 of ω (``digest_of``).
         fingerprint: Content of the data set; empty if the run does not tell.
         code: SHA-256 of optimizers of a user's own (``zarts.stored.code_of``).
+        data: The data set itself where it is arrays of the user's.
     """
 
     config: dict[str, JSON]
@@ -62,6 +64,7 @@ class Bundle:
     digest: str
     fingerprint: str
     code: Mapping[str, JSON]
+    data: Sent = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: Run, lanes: int | None = None) -> Bundle:
@@ -84,7 +87,9 @@ class Bundle:
         config = merge(run.config, {"supernet": {"lanes": lanes}})
         code = run.provenance.get("code")
         told = dict(code) if isinstance(code, Mapping) else {}
-        return cls(config, dict(record.arrays), weights, digest_of(weights), fingerprint, told)
+        data = sent([Config.from_table(config).data.name])
+        digest = digest_of(weights)
+        return cls(config, dict(record.arrays), weights, digest, fingerprint, told, data)
 
     def ground(self) -> Ground:
         """Objective and plane, from what is in here and from nothing else.
@@ -98,6 +103,7 @@ class Bundle:
                 f"expected {self.digest[:16]}; run the same command again"
             )
         config = Config.from_table(self.config)
+        receive(self.data)
         found = load_dataset(config).fingerprint
         if self.fingerprint not in ("", found):
             raise ConfigError(

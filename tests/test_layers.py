@@ -97,7 +97,12 @@ MAY_IMPORT |= {
     "landscape.counts": {"landscape.record"},
     "landscape.measure": {"landscape.record"},
     "landscape.figures": {*DRAWING, "landscape.levels", "zarts.runfile", "zarts.optimizers"},
-    "landscape.catalogue": {"landscape.counts", "landscape.record", "zarts.runfile"},
+    "landscape.catalogue": {
+        "landscape.asked",
+        "landscape.counts",
+        "landscape.record",
+        "zarts.runfile",
+    },
     "landscape.plane": {"zarts.rng", "zarts.alpha", "zarts.objective"},
     "landscape.levels": set(),
     "landscape.grid": {
@@ -106,6 +111,7 @@ MAY_IMPORT |= {
         "landscape.record",
         "landscape.plane",
     },
+    "landscape.own": {*COMPUTING, "landscape.asked", "landscape.grid"},
     "landscape.paths": COMPUTING,
     "landscape.jobs": {*COMPUTING, "landscape.asked", "landscape.grid", "landscape.paths"},
     "landscape.plan": {*COMPUTING, "landscape.jobs", "landscape.paths"},

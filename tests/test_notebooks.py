@@ -17,7 +17,7 @@ def test_notebook_is_clean_and_short(path: Path) -> None:
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
     lines = [line for cell in code for line in cell.source.splitlines() if line.strip()]
-    assert len(lines) < 15, "a notebook imports, calls and draws; move the rest into the packages"
+    assert len(lines) < 25, "a notebook imports, calls and draws; move the rest into the packages"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

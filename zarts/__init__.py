@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from zarts.facade import facade
 
 if TYPE_CHECKING:
-    from zarts.alpha import Group, Space
+    from zarts.alpha import Group, Space, flat_space
     from zarts.config import Config
+    from zarts.data.arrays import register_dataset
+    from zarts.data.loaders import load_images
+    from zarts.feed import ListFeed
     from zarts.inner import SGD, Diverged, descend
     from zarts.objective import Bilevel, Objective
     from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
@@ -31,6 +34,7 @@ __all__ = [
     "Counted",
     "Diverged",
     "Group",
+    "ListFeed",
     "Objective",
     "Optimizer",
     "RandomSearch",
@@ -39,13 +43,19 @@ __all__ = [
     "Step",
     "__version__",
     "descend",
+    "flat_space",
+    "load_images",
     "preset",
+    "register_dataset",
 ]
 
 # `search()` is missing on purpose: its name is its module's too, so it comes from `zarts.search`.
 _HOMES = {
-    "alpha": ("Group", "Space"),
+    "alpha": ("Group", "Space", "flat_space"),
     "config": ("Config",),
+    "data.arrays": ("register_dataset",),
+    "data.loaders": ("load_images",),
+    "feed": ("ListFeed",),
     "inner": ("SGD", "Diverged", "descend"),
     "objective": ("Bilevel", "Objective"),
     "optimizers": ("DARTS", "GLD", "MGS", "RandomSearch"),

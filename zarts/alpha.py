@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,9 +148,19 @@ def _like_weights(table: Tensor) -> bool:
     return rows.shape[1] > 1 and bool((rows >= 0).all()) and bool((sums < 5e-3).all())
 
 
-def flat_space(name: str, dim: int) -> Space:
-    """Returns a space of ``dim`` plain numbers, for problems without operations (toys, planes)."""
-    return Space(name, (Group("alpha", (("value",),) * dim),))
+def flat_space(name: str, dim: int | Sequence[str]) -> Space:
+    """Returns a space of plain numbers, for problems without operations.
+
+    Example:
+        >>> flat_space("training", ["weight decay", "dropout"]).dim
+        2
+
+    Args:
+        name: Of the space.
+        dim: How many numbers, or what each of them is, which axes of figures then say.
+    """
+    names = ("value",) * dim if isinstance(dim, int) else tuple(dim)
+    return Space(name, (Group("alpha", tuple((each,) for each in names)),))
 
 
 def along(points: Tensor, basis: Tensor) -> Tensor:

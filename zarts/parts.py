@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from zarts.config import Config, ConfigError, DataConfig
+from zarts.data.arrays import version
 from zarts.data.dataset import DamagedData, Dataset, measure
-from zarts.data.loaders import SIZES, load
+from zarts.data.loaders import NAMES, SIZES, load_images
 from zarts.data.stream import draw_share, split, stratified
 from zarts.supernet.kernels import Kernels
 from zarts.supernet.network import Supernet
@@ -130,6 +131,7 @@ def load_dataset(config: Config) -> Dataset:
     data = config.data
     return _dataset(
         data.name,
+        version(data.name),
         size=data.sides,
         channels=data.channels,
         storage=data.storage,
@@ -192,7 +194,7 @@ def data_lines(name: str, facts: Mapping[str, Any]) -> list[str]:
         f"data set   {name} (real images, {facts['images']:,}), {len(classes):,} classes, "
         f"{facts['pixels']}{deep}"
     ]
-    if name in SIZES:  # classes are folders
+    if name in SIZES or name not in NAMES:  # images of one's own
         if len(classes) <= 20:
             each = [f"{key} {train:,} + {val:,}" for key, (train, val) in classes.items()]
         else:
@@ -208,6 +210,7 @@ def data_lines(name: str, facts: Mapping[str, Any]) -> list[str]:
 @lru_cache(maxsize=1)  # search, grid and paths of one process share the images
 def _dataset(
     name: str,
+    version: Hashable,
     *,
     size: tuple[int, int] | None,
     channels: int,
@@ -215,10 +218,11 @@ def _dataset(
     factor: int,
     device: str,
 ) -> Dataset:
+    del version  # arrays of another version are another data set of the same name
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {device!r}, but no CUDA device is here; use --device cpu")
     try:
-        found = load(name, size=size, channels=channels or None, stream=storage == "stream")
+        found = load_images(name, size=size, channels=channels or None, stream=storage == "stream")
         return _downscaled(found, factor).to(device)
     except DamagedData as error:  # it names the file
         raise ConfigError(str(error)) from error

@@ -112,11 +112,13 @@ def complete(name: str, method: str, *given: Table, base: Table | None = None) -
     if base and base.get("search", {}).get("method") != method:
         base = {key: value for key, value in base.items() if key != "optimizer"}
     start = preset(name, method, _text(wanted, "supernet", "space"))
-    own = _FOLDERS.get(_text(wanted, "data", "name") or start["data"]["name"], {})
+    data = _text(wanted, "data", "name") or start["data"]["name"]
+    own = _FOLDERS.get("folder" if data.endswith(".npz") else data, {})
     return Config.from_table(merge(start, own, base or {}, *given))
 
 
-# What new runs over folders get: every class in both halves; and ImageNet is never in memory whole.
+# What new runs over images of one's own get: every class in both halves. ImageNet is never in
+# memory whole.
 _FOLDERS: dict[str, Table] = {
     "folder": {"data": {"split": "stratified"}},
     "imagenet": {"data": {"storage": "stream"}},

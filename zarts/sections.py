@@ -75,8 +75,10 @@ class DataConfig:
     """Which images, and how batches are made of them.
 
     Attributes:
-        name: ``packaged`` or a torchvision data set, see ``zarts.data.loaders``. Where it lies is
-            no setting but the environment variable ZARTS_DATA: no run depends on a folder.
+        name: ``packaged``, a torchvision data set, see ``zarts.data.loaders``, FILE.npz with arrays
+            of one's own, or a name that ``register_dataset`` gave. Where it lies is no setting but
+            the environment variable ZARTS_DATA, and a file is what its content is: no run depends
+            on a folder.
         subset: Use the first so many images of each half; 0: all.
         portion: Share of D_train (DARTS: one half).
         batch_size: Images per batch of the outer training and of L_val in a search (paper: 64).
@@ -92,7 +94,7 @@ class DataConfig:
             before. Inner batches and those that candidates are scored on in a search are whole.
         split: How D_train and D_val are cut: ``order``: by index, as DARTS does; ``stratified``:
             each class by index, so that both have every class. The commands ask for the latter
-            where ``name`` is ``folder`` and nobody names one.
+            where ``name`` is ``folder`` or FILE.npz and nobody names one.
         share: Share of the images that is used at all, drawn at random (ImageNet: a quarter).
         size: Side in pixels to which images of ``folder`` and ``imagenet`` are brought, or
             HEIGHTxWIDTH: they are scaled until they cover it and the centre is cut out; 0: 32 for

@@ -19,8 +19,8 @@ from zarts.runfile import runs_root
 from zarts.text import markdown
 
 HONESTY = """
-- **One random plane.** Two random orthonormal directions through α; another plane or seed gives
-  another picture. One unit on the axes is {scale:.3g} in α.
+- **One plane.** {plane}; another plane or seed gives another picture. One unit on the axes is
+  {scale:.3g} in α.
 - **What M steps mean.** ω*(α) is approximated by M SGD steps from one snapshot of ω, at learning
   rate {rate}. A larger rate moves ω further in the same M steps and changes the surface.
 - **Noise.** All points share their batches: the surface is exact for these batches and an
@@ -213,9 +213,14 @@ def cards(record: Figure1, panels: list[int]) -> None:
 def honesty(record: Figure1) -> None:
     """What this picture can and cannot tell."""
     rate = words.setting(record, "inner_learning_rate", "inner_lr") or "not recorded"
+    said = record.facts.get("plane", "random")
+    plane = record.facts.get("plane", "random")
+    if plane == "random":
+        plane = "Two random orthonormal directions through α"
     residual = max((float(path.residual[-1]) for path in record.paths), default=0.0)
     with st.expander("What this picture can and cannot tell", icon=":material/info:"):
-        st.markdown(HONESTY.format(scale=record.scale, rate=markdown(rate), residual=residual))
+        said = {"plane": markdown(plane), "rate": markdown(rate)}
+        st.markdown(HONESTY.format(scale=record.scale, residual=residual, **said))
 
 
 entry = pick()

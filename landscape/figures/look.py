@@ -149,9 +149,12 @@ def path_label(end: Ending, ranges: Ranges) -> str:
     return f"{label} ({note})" if note else label
 
 
-def axis_title(axis: int, scale: float) -> str:
-    """Title of an axis: its unit is a length in α-space along a unit direction."""
-    return f"{'xy'[axis]} (1 unit = {scale:.3g} along direction {axis + 1})"
+def axis_title(axis: int, record: Figure1) -> str:
+    """Title of an axis: what it is, or that its unit is a length along a unit direction of α."""
+    names = record.facts.get("axes")
+    if isinstance(names, list) and len(names) == 2:
+        return str(names[axis])[:80]
+    return f"{'xy'[axis]} (1 unit = {record.scale:.3g} along direction {axis + 1})"
 
 
 def extent(record: Figure1, surfaces: Sequence[Surface]) -> Ranges:

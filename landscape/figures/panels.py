@@ -221,13 +221,13 @@ def dress_axes(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface], 
     shared = {"constrain": "domain", "zeroline": False, "gridcolor": ink.grid, "ticks": "outside"}
     figure.update_xaxes(
         range=[horizontal[0] - pad[0], horizontal[1] + pad[0]],
-        title={"text": look.axis_title(0, record.scale), "font": {"size": 12}},
+        title={"text": escape(look.axis_title(0, record)), "font": {"size": 12}},
         **shared,
     )
     figure.update_yaxes(
         range=[vertical[0] - pad[1], vertical[1] + pad[1]], constraintoward="top", **shared
     )
-    title = {"text": look.axis_title(1, record.scale), "font": {"size": 12}}
+    title = {"text": escape(look.axis_title(1, record)), "font": {"size": 12}}
     figure.update_yaxes(title=title, scaleanchor="x", col=1)  # the other panels match the first
 
 

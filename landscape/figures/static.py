@@ -252,8 +252,8 @@ def finish(picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence
         axes.set_aspect("equal")
         axes.set_xlim(*horizontal)
         axes.set_ylim(*vertical)
-        axes.set_xlabel(look.axis_title(0, record.scale))
-    row[0].set_ylabel(look.axis_title(1, record.scale))
+        axes.set_xlabel(look.axis_title(0, record))
+    row[0].set_ylabel(look.axis_title(1, record))
     from matplotlib.lines import Line2D
 
     handles = [

@@ -73,9 +73,9 @@ def command(record: Figure1) -> str:
 def caption(record: Figure1) -> str:
     """What stands under the figure: how far it is, what M steps mean here, and on what."""
     parts = [LEGEND] if any(stage(surface) for surface in record.surfaces) else []
-    parts += [
-        f"M steps of ω at learning rate {setting(record, 'inner_learning_rate', 'inner_lr') or '?'}"
-    ]
+    if "objective" not in record.config:  # one of one's own has rules of its own
+        rate = setting(record, "inner_learning_rate", "inner_lr") or "?"
+        parts.append(f"M steps of ω at learning rate {rate}")
     for label, names in (("space", ("space",)), ("data", ("data", "dataset")), ("seed", ("seed",))):
         if value := setting(record, *names):
             parts.append(f"{label} {value}")

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 
 from landscape import schema
+from landscape.asked import by_hand
 from landscape.paths import Ground, walk
 from landscape.pipeline import ground_of
 from landscape.record import Path as Walk
-from landscape.record import path_from, surface_from
+from landscape.record import load, path_from, surface_from
 from landscape.verify import origin
 from landscape.verify.files import content, loose_files, sealed
 from landscape.verify.plane import (
+    ORTHONORMAL,
     check_accuracy,
     check_orientation_of_code,
     check_plane,
@@ -72,6 +74,8 @@ def verify(folder: Path, asked: Asked, begin: Begin) -> Report:
     except RunError:  # named with the seals
         seals = _sort(folder, asked.only, None).seals()
         return Report(path, (*seals, _unchecked("all else", "run.h5 cannot be read")))
+    if by_hand(run.config):
+        return Report(path, *_of_own_objective(run, asked))
     settings, config = origin.check_config(run)
     files = _sort(folder, asked.only, config)
     findings = [*files.seals(), *([] if asked.only else [loose_files(folder)]), settings]
@@ -90,6 +94,36 @@ def verify(folder: Path, asked: Asked, begin: Begin) -> Report:
     findings.append(data)
     findings += _values(run, here, files.good, asked, begin=begin, data=data.result)
     return Report(path, tuple(findings), content_hash)
+
+
+def _of_own_objective(run: Run, asked: Asked) -> tuple[tuple[Finding, ...], str]:
+    """What can be said of a run whose objective is functions of somebody, and the content hash."""
+    files = _sort(run.path, asked.only, None)
+    seals = files.seals()
+    if files.damaged:
+        return (*seals, _unchecked("all else", "a file is damaged")), ""
+    text = "made by hand: its objective is functions of its author, which are not stored"
+    findings = [*seals, Finding("config", Result.NOTE, text)]
+    found = ""
+    if not asked.only:
+        finding, found = content(run, asked.expect)
+        findings += [loose_files(run.path), finding]
+    try:
+        record = load(run)
+    except RunError as error:
+        return (*findings, Finding("schema", Result.FAIL, str(error))), found
+    findings.append(Finding("schema", Result.OK, "as drawing needs it"))
+    left = sum(surface.loss.size - surface.done for surface in record.surfaces)
+    state = Result.NOTE if left else Result.OK
+    detail = f"{left} points have no result" if left else "every point is there"
+    findings.append(Finding("complete", state, detail))
+    basis = run.read("plane").arrays.get("basis")
+    if basis is not None and basis.ndim == 2:
+        off = float(np.abs(basis.T @ basis - np.eye(basis.shape[1])).max())
+        wrong = [] if off <= ORTHONORMAL else [f"directions are not orthonormal: off by {off:.1e}"]
+        findings.append(judged("plane", wrong, f"orthonormal to {off:.0e}"))
+    why = "its objective is not stored: only who has it can compute points again"
+    return (*findings, _unchecked("values", why)), found
 
 
 @dataclass

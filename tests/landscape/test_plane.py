@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -157,3 +158,71 @@ def test_a_bad_scale_is_refused(scale: float) -> None:
 def test_one_dimension_has_no_plane() -> None:
     with pytest.raises(ValueError, match="shape"):
         Plane.random(torch.zeros(1), generator(0))
+
+
+# --- planes that somebody chose ------------------------------------------------------------------
+
+
+def walk(count: int = 12, dim: int = 9, noise: float = 0.01) -> Tensor:
+    """Points near a bent line in a plane that is none of the coordinates'."""
+    time = torch.linspace(0, 1, count, dtype=torch.float64)
+    draws = torch.randn(dim, 2, generator=generator(3), dtype=torch.float64)
+    bent = torch.stack([4 * time, time.square()], dim=1) @ draws.T
+    return 7 + bent + noise * torch.randn(count, dim, generator=generator(4), dtype=torch.float64)
+
+
+def test_the_principal_plane_holds_as_much_of_the_points_as_any() -> None:
+    points = walk()
+    it = Plane.from_points(points)
+    squares = torch.linalg.eigvalsh(torch.cov(points.T)).flip(0)
+    assert torch.allclose(it.explained(points), squares[:2] / squares.sum())
+    xy = it.project(points)
+    assert float(xy.abs().max()) == pytest.approx(0.8)
+    assert (xy[-1] > xy[0]).all()
+    assert torch.allclose(xy.mean(0), torch.zeros(2).double(), atol=1e-12)
+    assert float(it.residual(points).max()) < 0.1
+    assert float(it.explained(points)[0]) > 0.9
+    assert Plane.from_points(points.float(), 2.0).scale == 2.0
+
+
+def test_a_plane_along_a_direction() -> None:
+    origin, first = torch.ones(6), torch.arange(6.0)
+    it = Plane.along(origin, first, generator(1), 0.5)
+    assert torch.allclose(it.basis[:, 0], first.double() / first.double().norm())
+    assert torch.equal(it.basis, Plane.along(origin, first, generator(1)).basis)
+    second = Plane.along(origin, first, torch.eye(6)[2]).basis[:, 1]
+    assert float(second[2]) > 0
+    assert float(second @ first.double()) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_plane_through_three_points() -> None:
+    a, b, c = walk(3)
+    it = Plane.through(a, b, c)
+    xy = it.project(torch.stack([a, b, c]))
+    assert xy[:2].flatten().tolist() == pytest.approx([0, 0, 1, 0], abs=1e-12)
+    assert float(xy[2, 1]) > 0
+    assert float(it.residual(torch.stack([a, b, c])).max()) < 1e-12
+
+
+LINE = torch.linspace(1, 3, 5)[:, None] * torch.tensor([1.0, 0.3, 0.7])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Plane.from_points(torch.ones(5, 4)), "the 5 points are all equal"),
+        (lambda: Plane.from_points(LINE), "the 5 points lie on one line"),
+        (lambda: Plane.from_points(walk(1)), "the 1 points are all equal"),
+        (lambda: Plane.from_points(torch.ones(4)), "expected \\(n, d\\)"),
+        (lambda: Plane.from_points(walk() * math.nan), "points has numbers that are not finite"),
+        (lambda: Plane.through(*LINE[:3]), "the three points lie on one line"),
+        (lambda: Plane.through(LINE[0], LINE[0], LINE[1]), "the three points lie on one line"),
+        (lambda: Plane.along(LINE[0], LINE[1], -LINE[1]), "linearly dependent"),
+        (lambda: Plane.along(LINE[0], 0 * LINE[1], generator(0)), "got the directions .'zero'"),
+        (lambda: Plane.along(LINE[0], torch.ones(4), generator(0)), "expected two of .3,"),
+        (lambda: Plane.along(LINE[0], LINE[1] / 0, generator(0)), "a direction has numbers that"),
+    ],
+)
+def test_what_spans_no_plane_is_one_clear_error(make: Callable[[], Plane], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()

@@ -29,7 +29,7 @@ class Dataset:
     """Labelled images.
 
     Attributes:
-        name: One of ``loaders.NAMES``, or any name for data made by hand.
+        name: One of ``loaders.NAMES``, a file's, or any name for data made by hand.
         images: (n, c, h, w) uint8.
         labels: (n,) int64 in 0 … classes − 1, on the same device.
         classes: Number of classes.

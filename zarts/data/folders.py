@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ CURE = "put one sub-folder of images per class there"
 # those of torchvision's ImageFolder; the second kind has at most eight bits a pixel
 DEEP = (".png", ".ppm", ".pgm", ".tif", ".tiff")
 FLAT = (".jpg", ".jpeg", ".bmp", ".webp")
+COLOURS = {2: "RGB", 6: "RGBA"}  # by PNG's numbers
 _THREADS = min(8, os.cpu_count() or 1)  # decoding frees the interpreter's lock
 _CHUNK = 256  # images that are decoded before they are counted
 
@@ -241,7 +242,7 @@ def _largest(paths: tuple[Path, ...]) -> int:
 
 
 def _deep(path: Path, picture: Image) -> NDArray[np.float64] | None:
-    """The pixels (h, w) of a grey image of more than eight bits; None for others."""
+    """The pixels of an image of more than eight bits, (h, w) or (h, w, 3); None for others."""
     if picture.mode == "F":
         raise DamagedData(f"{path} has pixels that are no whole numbers; save it with 8 or 16 bits")
     if picture.mode.startswith("I"):
@@ -249,7 +250,33 @@ def _deep(path: Path, picture: Image) -> NDArray[np.float64] | None:
         if pixels.min() < 0:
             raise DamagedData(f"{path} has pixels below 0; shift them to 0 or more")
         return pixels
-    return None
+    if picture.format != "PNG" or picture.mode not in ("RGB", "RGBA"):
+        return None
+    with path.open("rb") as file:
+        header = file.read(26)  # the last two bytes: bits per channel, and what the channels are
+    return _deep_colour(path, header[25]) if header[24] == 16 else None
+
+
+def _deep_colour(path: Path, kind: int) -> NDArray[np.float64]:
+    """The pixels (h, w, 3) of a PNG of 16 bits per channel, of which Pillow reads the upper eight.
+
+    Its decoder takes other bytes where it is told that they lie otherwise: in turn the lower ones
+    of colours, or all four bytes of grey and alpha as if they were four channels.
+    """
+    if kind == 4:
+        bytes_of = _decoded(path, "RGBA").astype(np.float64)
+        return np.repeat(bytes_of[..., :1] * 256 + bytes_of[..., 1:2], 3, axis=2)
+    upper, lower = (_decoded(path, COLOURS[kind] + order)[..., :3] for order in (";16B", ";16L"))
+    return upper.astype(np.float64) * 256 + lower
+
+
+def _decoded(path: Path, layout: str) -> NDArray[np.uint8]:
+    """The channels (h, w, c) of an image whose bytes lie as Pillow's raw mode ``layout`` says."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        cast(Any, picture).tile = [(*tile[:3], layout) for tile in cast(Any, picture).tile]
+        return np.asarray(picture)
 
 
 def _chunks(pictures: Pictures) -> Iterator[Tensor]:

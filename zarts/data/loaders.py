@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from zarts.data.arrays import is_own, own_dataset, registered
 from zarts.data.dataset import DamagedData, Dataset, MissingData, Statistics, from_tensors
 from zarts.data.folders import CURE, read_folder
 from zarts.data.make_packaged import IMAGES, LABELS
 
-__all__ = ["NAMES", "SIZES", "DamagedData", "Dataset", "MissingData", "load"]
+__all__ = ["NAMES", "SIZES", "DamagedData", "Dataset", "MissingData", "load_images"]
 
 # Mean and standard deviation per channel of [0, 1] pixels. CIFAR-10, CIFAR-100 and SVHN: as in
 # quark0/darts and automl/RobustDARTS; Fashion-MNIST: of its 60,000 training images; ImageNet:
@@ -39,7 +40,7 @@ FASHION = (IMAGES, LABELS)  # of both files: name, SHA-256 of the content, lengt
 SIZES = {"imagenet": 224, "folder": 32}  # default side in pixels of images that come in any size
 
 
-def load(
+def load_images(
     name: str,
     root: str | Path | None = None,
     size: int | tuple[int, int] | None = None,
@@ -59,10 +60,11 @@ def load(
     ``fashion-mnist`` ``FashionMNIST/raw/train-*-ubyte``, or .gz     60,000 of 1×28×28
     ``imagenet``      ``imagenet/train/CLASS/*``                     3×size×size, 224
     ``folder``        ``CLASS/*``                                    3×size×size, 32
+    FILE.npz          arrays ``x``, ``y``; see ``zarts.data.arrays`` as they are
     ================= ============================================== ====================
 
     Args:
-        name: One of ``NAMES``.
+        name: One of ``NAMES``, a file of arrays, or a name that ``register_dataset`` gave.
         root: Folder of the data sets; default: the environment variable ``ZARTS_DATA``.
         size: Side in pixels, or height and width, for ``imagenet`` and ``folder`` only: images are
             scaled until they just cover it and the centre is cut out.
@@ -78,10 +80,14 @@ def load(
         DamagedData: If a file is not the published one, or not an image.
         ValueError: If the name is unknown, or what is for folders is asked of another data set.
     """
-    if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
+    if name not in NAMES and not is_own(name):
+        known = (*NAMES, *registered())
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown data set {name!r}; {hint}choose one of {', '.join(NAMES)}")
+        raise ValueError(
+            f"unknown data set {name!r}; {hint}choose one of {', '.join(known)}, or FILE.npz, or "
+            "give arrays this name with zarts.register_dataset"
+        )
     side = SIZES.get(name, 0) if size is None else size
     height, width = (side, side) if isinstance(side, int) else side
     if name not in SIZES and (size is not None or channels is not None or stream):
@@ -95,6 +101,8 @@ def load(
             f"got size={size} and channels={channels} for {name}, expected sides of 1 or more "
             "pixels, and 1 or 3 channels"
         )
+    if is_own(name):
+        return own_dataset(name, root)
     if name == "packaged":
         return _packaged()
     root = root or os.environ.get("ZARTS_DATA")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from zarts.cli import Stopped
 from zarts.config import Config, ConfigError, Table
+from zarts.data.arrays import Sent, receive, sent
 from zarts.execute import Failure
 from zarts.execute import run as execute
 from zarts.parts import gpus_of
@@ -145,8 +146,9 @@ def run_searches(
     here = cluster is None and min(workers, len(by_folder)) <= 1
     # in this process nobody else asks during a search; it cannot be sent to another one
     work = partial(_search, check=check) if here else _search
+    own = sent({search.config.data.name for search in searches})
     outcomes = execute(
-        tuple,
+        partial(_ready, own),
         work,
         list(by_folder),
         workers=1 if here else workers,
@@ -164,6 +166,11 @@ def run_searches(
 
 
 # What runs in a worker, or in this process.
+
+
+def _ready(own: Sent) -> tuple[()]:
+    receive(own)
+    return ()
 
 
 def _search(

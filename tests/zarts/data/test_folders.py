@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from PIL import Image
 from zarts import cli
 from zarts.config import Config, ConfigError
 from zarts.data.dataset import DamagedData, MissingData
-from zarts.data.loaders import load
+from zarts.data.loaders import load_images
 from zarts.data.stream import Stream, split, stratified
 from zarts.parts import _dataset, data_facts, data_lines, halves_of, load_dataset
 
@@ -43,13 +45,13 @@ def config_of(**data: Any) -> Config:
 
 
 def test_by_products_are_neither_classes_nor_images(tmp_path: Path) -> None:
-    expected = load("folder", make(tmp_path))
+    expected = load_images("folder", make(tmp_path))
     write(tmp_path / ".ipynb_checkpoints" / "a.png", np.ones((6, 8), dtype=np.uint8))
     write(tmp_path / "c0" / ".ipynb_checkpoints" / "a.png", np.ones((6, 8), dtype=np.uint8))
     for name in ("__MACOSX/c0/._000.png", "c1/._000.png", "c1/Thumbs.db", "README.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"no image")
-    assert load("folder", tmp_path).fingerprint == expected.fingerprint
+    assert load_images("folder", tmp_path).fingerprint == expected.fingerprint
     assert expected.names == ("c0", "c1")
 
 
@@ -57,9 +59,9 @@ def test_the_folder_at_fault_is_named(tmp_path: Path) -> None:
     (make(tmp_path) / "nothing_yet").mkdir()
     (tmp_path / "nothing_yet" / "._a.png").touch()
     with pytest.raises(MissingData, match=r"no images in .*nothing_yet.*remove it if it is no cl"):
-        load("folder", tmp_path)
+        load_images("folder", tmp_path)
     with pytest.raises(MissingData, match=r"got one class, 'c0', .*expected two or more"):
-        load("folder", make(tmp_path / "one", (3,)))
+        load_images("folder", make(tmp_path / "one", (3,)))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", "half"])
@@ -68,7 +70,7 @@ def test_the_file_at_fault_is_named(content: bytes | str, tmp_path: Path) -> Non
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if isinstance(content, str) else content)
     with pytest.raises(DamagedData, match=r"c1.001\.png is not a readable image"):
-        load("folder", tmp_path)
+        load_images("folder", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_deep_images_keep_their_brightness(
     for label, value in enumerate((brightest // 10, brightest)):
         write(tmp_path / f"c{label}" / f"a.{kind}", np.full((32, 32), value, dtype=np.uint16))
     write(tmp_path / "c0" / "plain.png", np.full((32, 32), 77, dtype=np.uint8))
-    data = load("folder", tmp_path)
+    data = load_images("folder", tmp_path)
     assert data.largest == largest
     expected = [brightest // 10 * 255 / largest, brightest * 255 / largest, 77]
     assert data.images.double().mean((1, 2, 3)).tolist() == pytest.approx(expected, abs=0.5)
@@ -92,13 +94,43 @@ def test_deep_images_keep_their_brightness(
     assert (f"white is {largest:,}" in data_lines("folder", facts)[0]) == (largest > 255)
 
 
+@pytest.mark.parametrize(("colours", "planes"), [(2, 3), (4, 2), (6, 4)])
+def test_colours_of_16_bits_are_scaled_like_grey(colours: int, planes: int, tmp_path: Path) -> None:
+    """Of 12 bits in 16, the upper eight would be nearly black. Alpha is no brightness."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    values = [(3000, 1500, 600), (2000, 2000, 2000)]
+    for label, rgb in enumerate(values):
+        pixel = (*rgb[: 1 if planes == 2 else 3], *([60000] if planes % 2 == 0 else []))
+        row = b"\0" + struct.pack(f">{planes}H", *pixel) * 32
+        path = tmp_path / f"c{label}" / "a.png"
+        path.parent.mkdir()
+        header = struct.pack(">IIBBBBB", 32, 32, 16, colours, 0, 0, 0)
+        packed = zlib.compress(row * 32)
+        chunks = (chunk(b"IHDR", header), chunk(b"IDAT", packed), chunk(b"IEND", b""))
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    write(tmp_path / "c0" / "grey.png", np.full((32, 32), 4000, dtype=np.uint16))
+    data = load_images("folder", tmp_path)
+    assert data.largest == 4095
+    first = values[0] if planes > 2 else values[0][:1] * 3
+    expected = [np.rint(np.array(rgb) * 255 / 4095).tolist() for rgb in (first, values[1])]
+    expected.append([249, 249, 249])
+    assert data.images.double().mean((2, 3)).tolist() == expected
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DamagedData, match=r"c1.a\.png is not a readable image"):
+        load_images("folder", tmp_path)
+
+
 def test_pixels_that_no_scale_fits_are_refused(tmp_path: Path) -> None:
     write(make(tmp_path) / "c0" / "x.tif", np.full((4, 4), 0.5, dtype=np.float32))
     with pytest.raises(DamagedData, match=r"x\.tif has pixels that are no whole numbers"):
-        load("folder", tmp_path)
+        load_images("folder", tmp_path)
     write(tmp_path / "c0" / "x.tif", np.full((4, 4), -5, dtype=np.int32))
     with pytest.raises(DamagedData, match=r"x\.tif has pixels below 0"):
-        load("folder", tmp_path)
+        load_images("folder", tmp_path)
 
 
 def test_size_and_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +223,7 @@ def test_new_runs_over_folders_are_stratified_and_old_ones_stay(
 @pytest.mark.parametrize("name", ["folder", "imagenet"])
 def test_streamed_images_are_those_in_memory(name: str, tmp_path: Path) -> None:
     make(tmp_path / "imagenet" / "train" if name == "imagenet" else tmp_path, (5, 4))
-    kept, streamed = (load(name, tmp_path, 16, stream=stream) for stream in (False, True))
+    kept, streamed = (load_images(name, tmp_path, 16, stream=stream) for stream in (False, True))
     assert (streamed.mean, streamed.std) == (kept.mean, kept.std)
     assert streamed.images.shape == kept.images.shape
     assert streamed.images.device.type == "meta"  # no pixel is in memory
@@ -199,10 +231,10 @@ def test_streamed_images_are_those_in_memory(name: str, tmp_path: Path) -> None:
     for k in (3, 0, 1):
         assert torch.equal(one.batch(k).images, other.batch(k).images)
         assert torch.equal(one.batch(k).labels, other.batch(k).labels)
-    again = load(name, tmp_path, 16, stream=True)
+    again = load_images(name, tmp_path, 16, stream=True)
     assert again.fingerprint == streamed.fingerprint != kept.fingerprint
     (next(tmp_path.rglob("c1")) / "003.png").unlink()
-    assert load(name, tmp_path, 16, stream=True).fingerprint != streamed.fingerprint
+    assert load_images(name, tmp_path, 16, stream=True).fingerprint != streamed.fingerprint
 
 
 def test_a_share_is_drawn_once_for_all_seeds(

@@ -20,7 +20,7 @@ from PIL import Image
 from torchvision import datasets
 
 from zarts.data.dataset import from_tensors, measure
-from zarts.data.loaders import NAMES, STATISTICS, DamagedData, MissingData, load
+from zarts.data.loaders import NAMES, STATISTICS, DamagedData, MissingData, load_images
 
 IDX = ("images-idx3", "labels-idx1")
 
@@ -93,7 +93,7 @@ def write_pictures(root: Path) -> None:
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_cifar(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels = write_cifar(tmp_path, name, monkeypatch)
-    data = load(name, tmp_path)
+    data = load_images(name, tmp_path)
     assert torch.equal(data.images, torch.from_numpy(images))
     assert data.labels.tolist() == labels
     assert data.classes == (10 if name == "cifar10" else 100)
@@ -119,7 +119,7 @@ def test_a_pickle_with_another_checksum_is_never_opened(
     path = tmp_path / "cifar-10-batches-py" / victim
     write_pickle(path, Bomb(mark))
     with pytest.raises(DamagedData, match=rf"{victim} has another MD5 .* was not opened; delete"):
-        load("cifar10", tmp_path)
+        load_images("cifar10", tmp_path)
     assert not mark.exists()
     pickle.loads(path.read_bytes())  # noqa: S301 - the bomb is live: what was not run would have marked
     assert mark.exists()
@@ -130,7 +130,7 @@ def test_the_checksums_are_the_published_ones(tmp_path: Path) -> None:
         write_pickle(tmp_path / "cifar-10-batches-py" / file, {"data": [], "labels": []})
     write_pickle(tmp_path / "cifar-10-batches-py" / "batches.meta", {"label_names": []})
     with pytest.raises(DamagedData, match="data_batch_1, data_batch_2"):
-        load("cifar10", tmp_path)
+        load_images("cifar10", tmp_path)
 
 
 def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,11 +140,11 @@ def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "train_32x32.mat"
     io.savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": labels})
     with pytest.raises(DamagedData, match=r"train_32x32\.mat has another MD5"):
-        load("svhn", tmp_path)
+        load_images("svhn", tmp_path)
     url, file, _ = datasets.SVHN.split_list["train"]
     published = [url, file, hashlib.md5(path.read_bytes()).hexdigest()]
     monkeypatch.setitem(datasets.SVHN.split_list, "train", published)
-    data = load("svhn", tmp_path)
+    data = load_images("svhn", tmp_path)
     assert torch.equal(data.images, torch.from_numpy(images))
     assert data.labels.tolist() == [1, 0, 9, 0, 2]
     assert (data.mean, data.std) == STATISTICS["svhn"]
@@ -159,7 +159,7 @@ def test_svhn_without_scipy_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "scipy", None)
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(ModuleNotFoundError, match="pip install scipy"):
-        load("svhn", tmp_path)
+        load_images("svhn", tmp_path)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -171,13 +171,13 @@ def test_fashion_mnist(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyP
         write_idx(path, array) for path, array in zip(files, (images, labels), strict=True)
     ]
     with pytest.raises(DamagedData, match=r"images-idx3-ubyte has another SHA-256 .*delete it"):
-        load("fashion-mnist", tmp_path)  # not the published ones, small as they are
+        load_images("fashion-mnist", tmp_path)  # not the published ones, small as they are
     monkeypatch.setattr("zarts.data.loaders.FASHION", published)
     if packed:
         for path in files:
             path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
             path.unlink()
-    data = load("fashion-mnist", tmp_path)
+    data = load_images("fashion-mnist", tmp_path)
     assert torch.equal(data.images, torch.from_numpy(images)[:, None])
     assert data.labels.tolist() == labels.tolist()
     assert (data.mean, data.std) == ((0.2860,), (0.3530,))
@@ -186,15 +186,15 @@ def test_fashion_mnist(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyP
     for content in (b"", whole[:-1], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], b"<html>"):
         there.write_bytes(content)
         with pytest.raises(DamagedData, match=rf"{there.name} has another SHA-256"):
-            load("fashion-mnist", tmp_path)
+            load_images("fashion-mnist", tmp_path)
     there.unlink()
     with pytest.raises(MissingData, match="train-labels-idx1-ubyte"):
-        load("fashion-mnist", tmp_path)
+        load_images("fashion-mnist", tmp_path)
 
 
 def test_an_image_folder_in_which_the_classes_take_turns(tmp_path: Path) -> None:
     write_pictures(tmp_path)
-    data = load("folder", tmp_path, size=12)
+    data = load_images("folder", tmp_path, size=12)
     assert data.images.shape == (4, 3, 12, 12)
     assert data.labels.tolist() == [0, 1, 0, 0]
     assert data.classes == 2
@@ -205,21 +205,21 @@ def test_an_image_folder_in_which_the_classes_take_turns(tmp_path: Path) -> None
 
 def test_imagenet_is_a_folder_with_its_own_statistics_and_size(tmp_path: Path) -> None:
     write_pictures(tmp_path / "imagenet" / "train")
-    data = load("imagenet", tmp_path)
+    data = load_images("imagenet", tmp_path)
     assert data.images.shape == (4, 3, 224, 224)
     assert data.mean == (0.485, 0.456, 0.406)
-    assert load("imagenet", tmp_path, size=16).images.shape == (4, 3, 16, 16)
+    assert load_images("imagenet", tmp_path, size=16).images.shape == (4, 3, 16, 16)
 
 
 def test_an_image_folder_with_a_broken_picture_or_none(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match="one sub-folder of images per class"):
-        load("folder", tmp_path)
+        load_images("folder", tmp_path)
     with pytest.raises(MissingData, match="imagenet"):
-        load("imagenet", tmp_path)
+        load_images("imagenet", tmp_path)
     write_pictures(tmp_path)
     (tmp_path / "red" / "1.png").write_bytes(b"not a picture")
     with pytest.raises(DamagedData, match=r"1\.png is not a readable image"):
-        load("folder", tmp_path)
+        load_images("folder", tmp_path)
 
 
 def test_an_image_folder_larger_than_the_memory(
@@ -227,9 +227,9 @@ def test_an_image_folder_larger_than_the_memory(
 ) -> None:
     write_pictures(tmp_path)
     monkeypatch.setattr("os.sysconf", lambda name: 1000)  # 1000 pages of 1000 bytes
-    assert load("folder", tmp_path, size=200).images.shape[-1] == 200
+    assert load_images("folder", tmp_path, size=200).images.shape[-1] == 200
     with pytest.raises(MemoryError, match=r"4 images of 300x300 need .* data.size to at most 204"):
-        load("folder", tmp_path, size=300)
+        load_images("folder", tmp_path, size=300)
 
 
 def refuse(*_: object, **__: object) -> NoReturn:
@@ -244,10 +244,10 @@ def test_missing_data_is_an_error_with_the_place_and_the_cure(
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     monkeypatch.delenv("ZARTS_DATA", raising=False)
     with pytest.raises(MissingData, match="set ZARTS_DATA"):
-        load(name)
+        load_images(name)
     monkeypatch.setenv("ZARTS_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError) as caught:
-        load(name)
+        load_images(name)
     message = str(caught.value)
     assert message.startswith(f"{name}: got no {tmp_path}")
     assert "to get it" in message
@@ -260,7 +260,7 @@ def test_the_root_argument_goes_before_the_environment(
 ) -> None:
     write_pictures(tmp_path / "here")
     monkeypatch.setenv("ZARTS_DATA", str(tmp_path / "elsewhere"))
-    assert len(load("folder", tmp_path / "here", size=4).labels) == 4
+    assert len(load_images("folder", tmp_path / "here", size=4).labels) == 4
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_the_root_argument_goes_before_the_environment(
 )
 def test_an_unknown_name_offers_the_nearest(name: str, hint: str | None) -> None:
     with pytest.raises(ValueError, match=f"unknown data set '{name}'") as caught:
-        load(name)
+        load_images(name)
     assert (f"did you mean '{hint}'?" in str(caught.value)) == (hint is not None)
     assert "packaged, cifar10" in str(caught.value)
 
@@ -276,7 +276,7 @@ def test_an_unknown_name_offers_the_nearest(name: str, hint: str | None) -> None
 @pytest.mark.parametrize(("name", "size"), [("packaged", 28), ("cifar10", 16), ("folder", 0)])
 def test_a_size_only_where_it_means_something(name: str, size: int, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"got size={size}.* for {name}"):
-        load(name, tmp_path, size=size)
+        load_images(name, tmp_path, size=size)
 
 
 def test_measured_statistics_equal_the_direct_ones() -> None:
@@ -327,7 +327,7 @@ def test_refuses_tensors_that_do_not_fit(
 
 
 def test_a_data_set_moves_only_if_it_must() -> None:
-    data = load("packaged")
+    data = load_images("packaged")
     assert data.to("cpu") is data
     moved = data.to("meta")
     assert moved.images.device.type == moved.labels.device.type == "meta"
@@ -336,7 +336,7 @@ def test_a_data_set_moves_only_if_it_must() -> None:
 
 def test_the_packaged_data_needs_no_torchvision() -> None:
     code = (
-        "import sys; from zarts.data.loaders import load; load('packaged'); "
+        "import sys; from zarts.data.loaders import load_images; load_images('packaged'); "
         "import zarts.data.stream; sys.exit('torchvision' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0

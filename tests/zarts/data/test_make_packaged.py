@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from zarts.data import make_packaged
-from zarts.data.loaders import load
+from zarts.data.loaders import load_images
 from zarts.data.stream import split
 
 FINGERPRINT = "2f8a9a418a0db3ae652b7b2303059693e418dd2c2cc03d75bb7f27d959a8d403"
@@ -26,7 +26,7 @@ def members(content: bytes) -> dict[str, bytes]:
 
 
 def test_the_packaged_data_is_the_one_the_card_describes() -> None:
-    data = load("packaged")
+    data = load_images("packaged")
     assert data.fingerprint == FINGERPRINT
     assert data.images.shape == (8000, 1, 28, 28)
     assert data.classes == 10
@@ -39,14 +39,14 @@ def test_the_packaged_data_is_the_one_the_card_describes() -> None:
 
 @pytest.mark.parametrize("subset", [None, 250])
 def test_both_halves_are_balanced(subset: int | None) -> None:
-    data = load("packaged")
+    data = load_images("packaged")
     for half in split(len(data.labels), subset=subset):
         counts = torch.bincount(data.labels[half], minlength=10)
         assert counts.tolist() == [len(half) // 10] * 10
 
 
 def test_no_image_is_there_twice() -> None:
-    images = load("packaged").images.numpy()
+    images = load_images("packaged").images.numpy()
     assert len({image.tobytes() for image in images}) == len(images)
 
 
@@ -86,7 +86,7 @@ needs_debian = pytest.mark.skipif(
 def test_the_packaged_images_are_the_chosen_ones() -> None:
     images, labels = make_packaged.read_source(DEBIAN)
     chosen = make_packaged.choose(labels)
-    data = load("packaged")
+    data = load_images("packaged")
     assert np.array_equal(data.images.numpy(), images[chosen])
     assert np.array_equal(data.labels.numpy(), labels[chosen])
 

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.tiny import call, tiny
+from tests.tiny import call, create, tiny
 from tests.zarts.sweep.sweeps import NAMES, sweep_file
-from zarts import plan
+from zarts import plan, register_dataset
 from zarts.execute import Failure, Outcome
 from zarts.runfile import Run
 from zarts.sweep import running
 from zarts.sweep.__main__ import main
-from zarts.sweep.results import Problem
+from zarts.sweep.results import Problem, Result
 from zarts.sweep.settings import Search
 
 
@@ -54,6 +55,19 @@ def test_a_search_whose_workers_die_does_not_stop_the_others(
     assert first["finished"] == 1
     assert first["runs"][0]["reason"] == "its worker process ended 3 times"
     assert first["val_loss"]["sd"] is None
+
+
+def test_searches_in_workers_get_the_arrays_that_are_registered_here(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (90, 2, 6, 6), dtype=np.uint8)
+    register_dataset("mine", x, np.arange(90) % 3)
+    own = {"data": {"name": "mine", "downscale": 1, "subset": 0}, "search": {"epochs": 1}}
+    searches = [
+        Search("x", tiny("darts-1", own, {"seed": seed}), tmp_path / f"{seed}") for seed in (0, 1)
+    ]
+    for search in searches:
+        create(search.folder, search.config)
+    done = [result for _, result in running.run_searches(searches, workers=2)]
+    assert [type(result) for result in done] == [Result, Result], done
 
 
 @pytest.mark.parametrize(
