@@ -157,6 +157,8 @@ OWNERS = {  # library -> the only places that may import it
     "torchvision": ("zarts.data",),
 }
 STARTS_WITHOUT_TORCH = (
+    "zarts.alpha", "zarts.supernet.spaces", "zarts.stored", "landscape.grid", "landscape.jobs",
+    "landscape.schema",
     "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.facade", "zarts.guard",
     "zarts.optimizers", "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables",
     "zarts.sections", "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress",
