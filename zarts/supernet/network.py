@@ -16,6 +16,7 @@ from zarts.supernet import operations
 from zarts.supernet.cell import Candidate, CellPass, Plan, Scales, places, scales
 from zarts.supernet.kernels import Kernels, channels_last, products
 from zarts.supernet.layout import EDGES, NODES, Cell, cells, outgoing, stem_shapes
+from zarts.supernet.normalization import batch_norm
 
 __all__ = ["Supernet"]
 
@@ -248,7 +249,7 @@ class Supernet:
             groups = 1 if index == 0 else lanes  # all lanes see the same images
             y = functional.conv2d(x, kernel, None, stride, padding=1, groups=groups)
             y = channels_last(y)  # grey images leave it undecided
-            return functional.relu(operations.batch_norm(y, scale, shift))
+            return functional.relu(batch_norm(y, scale, shift))
 
         if self.stem == "cifar":
             x = layer(images, 0, 1)
