@@ -41,8 +41,7 @@ def steps(net: Supernet, images: Tensor) -> dict[str, Callable[[], object]]:
     """Returns a training step of the supernet and of its twin, on the same numbers."""
     rng = generator(0, "benchmark")
     drawn = net.init(rng)
-    twin = Twin(net)
-    twin.load(drawn)
+    twin = Twin(net, drawn)
     alpha = net.space.init(rng)
     weights = {name: value.requires_grad_() for name, value in drawn.items()}
     labels = torch.arange(len(images)) % net.classes
@@ -86,7 +85,8 @@ def seconds(case: int) -> tuple[float, float, float]:
     images = torch.randn(shape, generator=generator(0, "images"))
     took = medians(steps(net, images), repeat)
     with FlopCounterMode(display=False) as counted:
-        Twin(net)(net.space.init(generator(0, "alpha")), images, 0)
+        rng = generator(0, "flops")
+        Twin(net, net.init(rng))(net.space.init(rng), images, 0)
     # a backward pass is twice a forward one (its count by torch leaves groups out of account)
     share = 3 * counted.get_total_flops() / took["fast"] / peak_flops()
     return took["twin"], took["fast"], share

@@ -49,7 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.problems": PROBLEMS,
     "zarts.tables": set(),
     "zarts.sections": {"zarts.optimizers"},  # of the optimizers, their names
-    "zarts.config": {"zarts.tables", "zarts.optimizers", "zarts.sections"},
+    # of the supernets, names of spaces and networks
+    "zarts.config": {"zarts.tables", "zarts.optimizers", "zarts.sections", "zarts.supernet"},
     "zarts.presets": SETTINGS,
     "zarts.parts": OBJECTS,
     "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
@@ -135,7 +136,8 @@ STARTS_WITHOUT_TORCH = (
     "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.guard", "zarts.optimizers",
     "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables", "zarts.sections",
     "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress", "zarts.sweep.results",
-    "zarts.sweep.settings", "zarts.text", "landscape", "landscape.asked", "landscape.catalogue",
+    "zarts.sweep.settings", "zarts.text", "zarts.supernet.protocol", "zarts.supernet.spaces",
+    "landscape", "landscape.asked", "landscape.catalogue",
     "landscape.compute", "landscape.figures", "landscape.levels", "landscape.measure",
     "landscape.merge", "landscape.record", "landscape.verify", "landscape.verify.__main__",
 )  # fmt: skip

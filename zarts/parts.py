@@ -16,8 +16,7 @@ from zarts.config import Config, ConfigError, DataConfig
 from zarts.data.dataset import DamagedData, Dataset, measure
 from zarts.data.loaders import SIZES, load
 from zarts.data.stream import draw_share, split, stratified
-from zarts.supernet.kernels import Kernels
-from zarts.supernet.network import Supernet
+from zarts.supernet.protocol import NETWORKS, Network
 from zarts.supernet.spaces import SPACES
 
 __all__ = [
@@ -43,20 +42,20 @@ _GPU_LANES, _GPU_BYTES = 8, 8 << 20
 _CPU_VECTOR = 32
 
 
-def network_of(config: Config, classes: int, image_channels: int) -> Supernet:
+def network_of(config: Config, classes: int, image_channels: int) -> Network:
     """The supernet of a config for images of a data set.
 
     Raises:
         ConfigError: If such a network cannot be built.
     """
     net = config.supernet
-    how = Kernels(net.stack_below, net.matmul_from)
+    record = NETWORKS[net.network]
+    settings = {name: getattr(net, name) for name in record.settings}
     try:
-        return Supernet(
-            SPACES[net.space], net.channels, net.cells, classes, image_channels, net.stem, how
-        )
+        network: Network = record.load().build(SPACES[net.space], classes, image_channels, settings)
     except ValueError as error:
         raise ConfigError(f"supernet: {error}") from error
+    return network
 
 
 def lanes_of(config: Config) -> int:
@@ -82,6 +81,13 @@ def lanes_for(config: Config, height: int, width: int) -> int:
     def apart(lanes: int) -> bool:
         return not on_cpu or lanes == 1 or lanes * width_of_stem * item % _CPU_VECTOR == 0
 
+    if not hasattr(NETWORKS[net.network].load(), "each"):
+        if net.lanes > 1:
+            raise ConfigError(
+                f"supernet.lanes is {net.lanes}, but the network {net.network!r} computes one "
+                "candidate at a time; use 0 or 1"
+            )
+        return 1
     if net.lanes:
         if not apart(net.lanes):
             fitting = [lanes for lanes in (1, 2, 4, 8, 16, 32, 64) if apart(lanes)]
@@ -138,7 +144,7 @@ def load_dataset(config: Config) -> Dataset:
     )
 
 
-def parts_of(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
+def parts_of(config: Config) -> tuple[Dataset, Network, tuple[Tensor, Tensor]]:
     """Data set, supernet, and the indices of D_train and D_val."""
     dataset = load_dataset(config)
     network = network_of(config, dataset.classes, dataset.images.shape[1])

@@ -22,7 +22,7 @@ from zarts.execute import default_workers
 from zarts.inner import single_thread
 from zarts.objective import Bilevel
 from zarts.parts import data_facts, gpus_of, lanes_for, load_dataset, network_of
-from zarts.supernet.network import Supernet
+from zarts.supernet.protocol import Network
 
 __all__ = [
     "SearchPlan",
@@ -194,7 +194,7 @@ def _need(
     size = sizes[largest]
     dtype: torch.dtype = getattr(torch, config.dtype)
     kept = _kept(network, (size, *image), dtype)
-    own = network.parameters * dtype.itemsize
+    own = sum(map(math.prod, network.shapes().values())) * dtype.itemsize
     # a second derivative keeps the first backward pass too
     steps = 3 if "darts-2" in (search.method, *(methods or ())) else 1
     # side by side there are inner steps only, and L_val without a backward pass; the peak there was
@@ -211,7 +211,7 @@ def _need(
     return _Need(beside, "search.inner_batch_size", inner_size, inner / inner_size)
 
 
-def _kept(network: Supernet, shape: tuple[int, ...], dtype: torch.dtype) -> int:
+def _kept(network: Network, shape: tuple[int, ...], dtype: torch.dtype) -> int:
     """Bytes that autograd keeps of a forward pass over images of a shape."""
     kept: dict[int, int] = {}
     alive: list[Tensor] = []

@@ -4,11 +4,14 @@ import pytest
 import torch
 from torch.nn import functional
 
+from zarts.alpha import Group, Space
 from zarts.rng import generator
 from zarts.supernet import kernels, operations
-from zarts.supernet.family import Edges, Source
+from zarts.supernet.family import Edges, Operation, Source
+from zarts.supernet.network import Supernet
 from zarts.supernet.normalization import batch_norm
 from zarts.supernet.operations import OPERATIONS
+from zarts.supernet.plain import PlainSupernet
 
 
 def nothing(place):
@@ -47,6 +50,32 @@ def test_dilated_convolution_is_torchs(size, stride, kernel, stack_below):
         y = functional.conv2d(y, weights["pointwise_0"][rows])
         expected = mixture[edge] * functional.batch_norm(y, None, None, training=True)
         torch.testing.assert_close(piece, expected, rtol=1e-10, atol=1e-10)
+
+
+class Cubes(Operation):
+    """An operation of one's own, as short as can be: x³ times a number per channel, and noise."""
+
+    def shapes(self, channels, stride):
+        return {"scale_0": (channels, 1, 1)}
+
+    def plain(self, x, weights, stride, rng):
+        y = x[:, :, ::stride, ::stride] ** 3 * weights["scale_0"]
+        return y + torch.randn(y.shape, generator=rng(), dtype=y.dtype)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_an_operation_of_ones_own_is_one_class_and_a_space_of_it_one_table(monkeypatch, lanes):
+    monkeypatch.setitem(OPERATIONS, "cubes", Cubes())
+    groups = tuple(Group(name, (("skip_connect", "cubes"),) * 14) for name in ("normal", "reduce"))
+    net, plain = (kind(Space("own", groups), 4, 3, 5, 2) for kind in (Supernet, PlainSupernet))
+    rng = generator(0, "own")
+    weights = [net.init(rng, torch.float64) for _ in range(lanes)]
+    alphas = torch.randn(lanes, net.space.dim, generator=rng, dtype=torch.float64)
+    images = torch.randn(3, 2, 7, 6, generator=rng, dtype=torch.float64)
+    stack = {name: torch.stack([one[name] for one in weights]) for name in weights[0]}
+    found = net.each(stack, alphas, images, 3)
+    expected = [plain(one, a, images, 3) for one, a in zip(weights, alphas, strict=True)]
+    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-12, atol=1e-12)
 
 
 def test_noise_ignores_its_input_and_is_strided():
