@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 
 from zarts.config import Config, ConfigError, DataConfig
 from zarts.data.dataset import DamagedData, Dataset, measure
-from zarts.data.loaders import SIZES, load
+from zarts.data.loaders import SIZES, load, side_lengths
 from zarts.data.stream import draw_share, split, stratified
 from zarts.supernet.protocol import NETWORKS, Network
 from zarts.supernet.spaces import SPACES
@@ -61,10 +61,17 @@ def network_of(config: Config, classes: int, image_channels: int) -> Network:
 def lanes_of(config: Config) -> int:
     """How many candidates with an ω of their own are computed side by side (``zarts.chunk``).
 
-    It follows from the config alone, so all processes of a run agree.
+    It follows from the config alone, so all processes of a run agree. No data set is loaded.
+
+    Raises:
+        ConfigError: If the data set is unknown, or values would depend on the lane.
     """
-    height, width = load_dataset(config).images.shape[2:]
-    return lanes_for(config, height, width)
+    data = config.data
+    try:
+        height, width = side_lengths(data.name, data.sides)
+    except ValueError as error:
+        raise ConfigError(f"data.name: {error}") from error
+    return lanes_for(config, max(1, height // data.downscale), max(1, width // data.downscale))
 
 
 def lanes_for(config: Config, height: int, width: int) -> int:

@@ -25,7 +25,7 @@ from zarts.data.loaders import MissingData
 from zarts.data.stream import Batch
 from zarts.inner import Weights
 from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
-from zarts.parts import lanes_for, load_dataset
+from zarts.parts import lanes_for, lanes_of, load_dataset
 from zarts.presets import preset
 from zarts.rng import generator
 
@@ -329,3 +329,30 @@ def test_lanes_that_would_not_give_equal_values_are_refused(
         lanes_for(config, 9, 9)
     chosen = replace(config, supernet=replace(config.supernet, lanes=0))
     assert lanes_for(chosen, 9, 9) in (1, 4)
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise AssertionError("a data set was loaded")
+
+
+@pytest.mark.parametrize(
+    ("data", "sides"),
+    [
+        ({"name": "packaged", "downscale": 3}, (9, 9)),
+        ({"name": "fashion-mnist", "downscale": 1}, (28, 28)),
+        ({"name": "svhn", "downscale": 2}, (16, 16)),
+        ({"name": "folder", "downscale": 1, "size": "8x12"}, (8, 12)),
+        ({"name": "folder", "downscale": 1}, (32, 32)),
+        ({"name": "imagenet", "downscale": 1}, (224, 224)),
+    ],
+)
+def test_asking_for_the_lanes_loads_no_data_set(
+    data: dict[str, Any], sides: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ZARTS_DATA", raising=False)
+    monkeypatch.setattr("zarts.parts.load", _refuse)
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr("zarts.parts.lanes_for", lambda config, *size: asked.append(size) or 3)
+    config = Config.from_table(merge(preset("quick", "zarts-mgs"), {"data": data}))
+    assert lanes_of(config) == 3
+    assert asked == [sides]

@@ -23,7 +23,7 @@ from zarts.data.dataset import DamagedData, Dataset, MissingData, Statistics, fr
 from zarts.data.folders import CURE, read_folder
 from zarts.data.make_packaged import IMAGES, LABELS
 
-__all__ = ["NAMES", "SIZES", "DamagedData", "Dataset", "MissingData", "load"]
+__all__ = ["NAMES", "SIZES", "DamagedData", "Dataset", "MissingData", "load", "side_lengths"]
 
 # Mean and standard deviation per channel of [0, 1] pixels. CIFAR-10, CIFAR-100 and SVHN: as in
 # quark0/darts and automl/RobustDARTS; Fashion-MNIST: of its 60,000 training images; ImageNet:
@@ -37,6 +37,7 @@ STATISTICS: dict[str, Statistics] = {
 }
 FASHION = (IMAGES, LABELS)  # of both files: name, SHA-256 of the content, length of the header
 SIZES = {"imagenet": 224, "folder": 32}  # default side in pixels of images that come in any size
+FIXED = {"packaged": 28, "cifar10": 32, "cifar100": 32, "svhn": 32, "fashion-mnist": 28}
 
 
 def load(
@@ -78,12 +79,7 @@ def load(
         DamagedData: If a file is not the published one, or not an image.
         ValueError: If the name is unknown, or what is for folders is asked of another data set.
     """
-    if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown data set {name!r}; {hint}choose one of {', '.join(NAMES)}")
-    side = SIZES.get(name, 0) if size is None else size
-    height, width = (side, side) if isinstance(side, int) else side
+    height, width = side_lengths(name, size)
     if name not in SIZES and (size is not None or channels is not None or stream):
         raise ValueError(
             f"got size={size}, channels={channels} and stream={stream} for {name}, which has one "
@@ -116,6 +112,24 @@ def load(
         stream=stream,
         statistics=STATISTICS.get(name) if channels != 1 else None,
     )
+
+
+def side_lengths(name: str, size: int | tuple[int, int] | None = None) -> tuple[int, int]:
+    """Height and width of the images of a data set, known without loading any.
+
+    Args:
+        name: One of ``NAMES``.
+        size: As in ``load``; it is for ``imagenet`` and ``folder``.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown data set {name!r}; {hint}choose one of {', '.join(NAMES)}")
+    side = FIXED.get(name) or (SIZES[name] if size is None else size)
+    return (side, side) if isinstance(side, int) else side
 
 
 def _packaged() -> Dataset:
