@@ -52,7 +52,7 @@ class Noise(Operation):
         drawn = torch.randn(
             (*x.shape[:2], height, width), generator=rng(), dtype=torch.float32, device="cpu"
         )
-        return drawn.to(x.device, x.dtype)
+        return drawn.to(x.device, x.dtype, non_blocking=True)  # a GPU need not be waited for
 
     def apply(self, source: Source, edges: Edges) -> Found:
         """Drawn once for all lanes."""
