@@ -12,9 +12,11 @@ from torch.nn import functional
 
 from zarts.data.stream import Batch, Stream
 from zarts.inner import SGD, Weights, single_thread
-from zarts.supernet.network import Supernet
+from zarts.supernet.protocol import Network
 
 __all__ = ["ImageFeed", "ImageLoss", "cosine"]
+
+Logits = Callable[[Weights, Tensor, Tensor, int], Tensor]  # of several α
 
 
 def cosine(start: float, end: float, position: float, length: float) -> float:
@@ -29,7 +31,7 @@ def cosine(start: float, end: float, position: float, length: float) -> float:
 class ImageLoss:
     """Cross-entropy of a supernet: both L_train and L_val, which differ by their batches alone."""
 
-    network: Supernet
+    network: Network
 
     def __call__(self, weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy (scalar, nats) over the batch, times the batch's weight.
@@ -39,24 +41,51 @@ class ImageLoss:
         logits = self.network(weights, alpha, batch.images, batch.key)
         return _weighed(functional.cross_entropy(logits, batch.labels), batch)
 
-    def many(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
-        """Losses (k,) at k rows of α (k, dim) and one ω; what they share is computed once."""
-        logits = self.network.many(weights, alphas, batch.images, batch.key)
-        losses = [functional.cross_entropy(each, batch.labels) for each in logits]
-        return _weighed(torch.stack(losses), batch)
+    @property
+    def many(self) -> Callable[[Weights, Tensor, Batch], Tensor]:
+        """Losses (k,) at k rows of α (k, dim) and one ω; what they share is computed once.
 
-    def each(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
-        """Losses (k,) at k rows of α (k, dim), each with its own row of ω (k, ...)."""
-        logits = self.network.each(weights, alphas, batch.images, batch.key)
-        labels = batch.labels.repeat(len(alphas))
-        losses = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
-        return _weighed(losses.view(len(alphas), -1).mean(1), batch)
+        Raises:
+            AttributeError: If the network does not know how; ``zarts.chunk`` asks one by one then.
+        """
+        logits_of: Logits = self.network.many  # type: ignore[attr-defined]  # by its presence
+
+        def losses(weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
+            logits = logits_of(weights, alphas, batch.images, batch.key)
+            found = [functional.cross_entropy(each, batch.labels) for each in logits]
+            return _weighed(torch.stack(found), batch)
+
+        return losses
+
+    @property
+    def each(self) -> Callable[[Weights, Tensor, Batch], Tensor]:
+        """Losses (k,) at k rows of α (k, dim), each with its own row of ω (k, ...).
+
+        Raises:
+            AttributeError: If the network does not know how; ``zarts.chunk`` asks one by one then.
+        """
+        logits_of: Logits = self.network.each  # type: ignore[attr-defined]  # by its presence
+
+        def losses(weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
+            logits = logits_of(weights, alphas, batch.images, batch.key)
+            labels = batch.labels.repeat(len(alphas))
+            found = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
+            return _weighed(found.view(len(alphas), -1).mean(1), batch)
+
+        return losses
 
     def apart(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k, images) of the single images, whose means are those of ``each``."""
-        logits = self.network.each(weights, alphas, batch.images, batch.key)
+        logits_of: Logits = getattr(self.network, "each", self._one_by_one)
+        logits = logits_of(weights, alphas, batch.images, batch.key)
         labels = batch.labels.expand(len(alphas), -1)
         return functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+
+    def _one_by_one(self, weights: Weights, alphas: Tensor, images: Tensor, key: int) -> Tensor:
+        rows = range(len(alphas))
+        own = ({name: weight[row] for name, weight in weights.items()} for row in rows)
+        each = [self.network(w, a, images, key) for w, a in zip(own, alphas, strict=True)]
+        return torch.stack(each)
 
     def measure(
         self, weights: Weights, alpha: Tensor, batches: Sequence[Batch]

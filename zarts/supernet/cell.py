@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from zarts.rng import generator
-from zarts.supernet import operations
-from zarts.supernet.kernels import (
-    Kernels,
-    factorized_reduce,
-    from_phases,
-    join,
-    pad_to_even,
-    pointwise,
-    to_phases,
-)
+from zarts.supernet.family import Edges, Source
+from zarts.supernet.kernels import Kernels, factorized_reduce, from_phases, join, pointwise
 from zarts.supernet.layout import NODES, Cell, Use
+from zarts.supernet.normalization import batch_norm
+from zarts.supernet.operations import OPERATIONS, names
 
 __all__ = ["Candidate", "CellPass", "Plan", "Scales", "places", "scales"]
 
@@ -137,8 +131,8 @@ class CellPass:
         """Brings input 0 or 1 (n, B, h, w), after ReLU, to the channels and size of this cell."""
         weight = self._stacked(self.weights[f"cells.{self.index}.input.{source}"], 1)
         if source == 0 and self.cell.after_reduction:
-            return operations.batch_norm(factorized_reduce(x, weight, 1, self.lanes))
-        return operations.batch_norm(pointwise(x, weight, self.lanes, self.kernels))
+            return batch_norm(factorized_reduce(x, weight, 1, self.lanes))
+        return batch_norm(pointwise(x, weight, self.lanes, self.kernels))
 
     def candidates(
         self, source: int, x: Tensor, scales: Mapping[str, Tensor] | None
@@ -151,52 +145,25 @@ class CellPass:
             scales: Mixture weights by operation; None leaves every candidate without its weight, so
                 that it does not depend on α.
         """
-        stride = self.cell.stride(source)
-        active = functional.relu(x)
-        thinned = crop = None
+        read = Source(x, self.cell.stride(source), self.kernels, self.lanes)
         for operation, uses in self.plan[source].items():
-            if operation == "noise":
-                for place, use in enumerate(uses):
-                    rng = generator(self.key, operation, self.index, use.edge)
-                    y = operations.noise(x, stride, rng, self.lanes)
-                    yield Candidate(use, place, operation, y, mixed=False, phased=False)
-                continue
-            if operations.is_shared(operation, stride):
-                y = operations.share(operation, x, stride, self.kernels, self.lanes)
-                for place, use in enumerate(uses):
-                    yield Candidate(use, place, operation, y, mixed=False, phased=False)
-                continue
-            dilated = operation.startswith("dil")
-            if dilated and thinned is None:
-                height, width = x.shape[2:]
-                crop = (height, width) if stride == 1 and (height % 2 or width % 2) else None
-                # a pool of one pixel picks the even ones; its gradient is faster than a slice's
-                thinned = (
-                    functional.avg_pool2d(active, 1, 2)
-                    if stride == 2
-                    else to_phases(pad_to_even(active))
-                )
-            pieces = operations.convolve(
-                operation,
-                thinned if dilated and thinned is not None else active,
+            edges = Edges(
+                len(uses),
                 self._tensors(source, operation, len(uses)),
-                stride=stride,
-                edges=len(uses),
-                mixture=scales[operation] if scales else None,
-                kernels=self.kernels,
-                crop=crop if dilated else None,
-                lanes=self.lanes,
+                scales[operation] if scales else None,
+                partial(self._rng, operation, uses),
             )
-            phased = dilated and stride == 1 and crop is None
-            for place, (use, piece) in enumerate(zip(uses, pieces, strict=True)):
-                yield Candidate(
-                    use, place, operation, piece, mixed=scales is not None, phased=phased
-                )
+            values, mixed, phased = OPERATIONS[operation].apply(read, edges)
+            for place, (use, value) in enumerate(zip(uses, values, strict=True)):
+                yield Candidate(use, place, operation, value, mixed, phased)
+
+    def _rng(self, operation: str, uses: list[Use], place: int) -> torch.Generator:
+        return generator(self.key, operation, self.index, uses[place].edge)
 
     def _tensors(self, source: int, operation: str, edges: int) -> dict[str, Tensor]:
-        names = operations.names(operation, self.cell.stride(source))
+        own = names(operation, self.cell.stride(source))
         prefix = f"cells.{self.index}.source.{source}.{operation}"
-        return {name: self._stacked(self.weights[f"{prefix}.{name}"], edges) for name in names}
+        return {name: self._stacked(self.weights[f"{prefix}.{name}"], edges) for name in own}
 
     def _stacked(self, weight: Tensor, edges: int) -> Tensor:
         """Weights with the lanes within the edges: (L, E·C, ...) -> (E·L·C, ...)."""
