@@ -144,7 +144,9 @@ MAY_IMPORT["landscape.merge"] = {
     "zarts.runfile",
 }
 MAY_IMPORT["landscape.verify"] = set(MAY_IMPORT)
-MAY_IMPORT["landscape.summary"] = {*DRAWING, "zarts.runfile", "zarts.cli", "zarts.text"}
+MAY_IMPORT["landscape.summary"] = {
+    *DRAWING, "zarts.runfile", "zarts.cli", "zarts.optimizers", "zarts.text",
+}  # fmt: skip
 SHOWING = {*DRAWING, "landscape.figures", "landscape.catalogue"}
 APP = {*SHOWING, *FILES, *SETTINGS, "zarts.presets", "zarts.text"}
 FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command line see everything
