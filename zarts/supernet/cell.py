@@ -19,7 +19,7 @@ from zarts.supernet.operations import OPERATIONS, names
 
 __all__ = ["Candidate", "CellPass", "Plan", "Scales", "places", "scales"]
 
-# per source: operation -> its mixture weights (E,), of each lane if there are several (E, lanes)
+# per source: operation -> its mixture weights (E, ...)
 Scales = list[dict[str, Tensor]]
 Plan = list[dict[str, list[Use]]]
 
@@ -38,7 +38,7 @@ def places(plan: Plan, columns: int) -> list[int]:
 
 
 def scales(mixture: Tensor, plan: Plan) -> Scales:
-    """Cuts mixture weights (n,) or (n, lanes), in the order of ``places``, by source, operation."""
+    """Cuts mixture weights (n, ...), in the order of ``places``, by source and operation."""
     pieces = iter(mixture.split([len(uses) for source in plan for uses in source.values()]))
     return [{operation: next(pieces) for operation in source} for source in plan]
 
@@ -91,7 +91,7 @@ class CellPass:
         self,
         before: Tensor,
         now: Tensor,
-        scales: Scales,
+        mixture: Tensor,
         known: Mapping[int, list[Candidate]],
     ) -> Tensor:
         """Maps the outputs of the last two cells, after ReLU, to this cell's (n, 4C, h', w').
@@ -99,9 +99,12 @@ class CellPass:
         Args:
             before: Output of the cell before the last (n, B, h, w).
             now: Output of the last cell.
-            scales: Mixture weights.
+            mixture: Mixture weights in the order of ``places``, (n,) or (n, lanes).
             known: Candidates of sources 0 and 1 that are already there, by source.
         """
+        # copies per channel: the gradient of batch_norm is wrong for an expanded scale
+        wide = mixture.unsqueeze(-1).expand(*mixture.shape, self.cell.channels).contiguous()
+        own, per_channel = scales(mixture, self.plan), scales(wide, self.plan)
         states: list[Tensor] = []
         sums, phases = _Sums(), _Sums()
         for source in range(NODES + 1):
@@ -109,10 +112,14 @@ class CellPass:
                 found: Iterator[Candidate] = iter(known[source])
             else:
                 x = self.read(source, (before, now)[source]) if source < 2 else states[source - 2]
-                found = self.candidates(source, x, scales[source])
+                found = self.candidates(source, x, per_channel[source])
             for candidate in found:
                 _, place, operation, value, mixed, phased = candidate
-                scale = None if mixed else self._per_channel(scales[source][operation][place])
+                scale = None
+                if not mixed and self.lanes == 1:
+                    scale = own[source][operation][place]
+                elif not mixed:  # of each lane for its channels
+                    scale = per_channel[source][operation][place].reshape(-1, 1, 1)
                 (phases if phased else sums).add(candidate.use.node, value, scale)
             if source > 0:  # node i reads the sources 0..i+1, so it is complete now
                 node = source - 1
@@ -120,12 +127,6 @@ class CellPass:
                     sums.add(node, from_phases(phases.pop(node)))
                 states.append(sums.pop(node))
         return join(states, self.kernels, self.lanes)
-
-    def _per_channel(self, scale: Tensor) -> Tensor:
-        """One mixture weight, of each lane for its channels."""
-        if self.lanes == 1:
-            return scale
-        return scale.unsqueeze(-1).expand(-1, self.cell.channels).reshape(-1, 1, 1)
 
     def read(self, source: int, x: Tensor) -> Tensor:
         """Brings input 0 or 1 (n, B, h, w), after ReLU, to the channels and size of this cell."""
@@ -142,8 +143,8 @@ class CellPass:
         Args:
             source: 0..4.
             x: Its image (n, C, h, w).
-            scales: Mixture weights by operation; None leaves every candidate without its weight, so
-                that it does not depend on α.
+            scales: Mixture weights by operation, per channel; None leaves every candidate without
+                its weight, so that it does not depend on α.
         """
         read = Source(x, self.cell.stride(source), self.kernels, self.lanes)
         for operation, uses in self.plan[source].items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,18 @@ from torch.nn import functional
 from zarts.supernet.kernels import Kernels, channels_last, pad_to_even, to_phases
 from zarts.supernet.normalization import batch_norm
 
-__all__ = ["Edges", "Found", "Operation", "Rng", "Shapes", "Source", "Weights", "convolved"]
+__all__ = [
+    "Edges",
+    "Found",
+    "Operation",
+    "Rng",
+    "Shapes",
+    "Source",
+    "Weights",
+    "beside",
+    "convolved",
+    "shared",
+]
 
 Shapes = dict[str, tuple[int, ...]]
 Weights = Mapping[str, Tensor]
@@ -61,8 +73,8 @@ class Edges(NamedTuple):
         number: E.
         weights: The tensors named by ``Operation.shapes``, along dimension 0 stacked over E edges
             and, within an edge, over L lanes.
-        mixture: Weight of the operation on each edge (E,), of each lane if there are several
-            (E, L), or None for results without it.
+        mixture: Weight of the operation on each edge, the same for all channels, (E, C), and for
+            those of each lane if there are several (E, L, C); or None for results without it.
         draw: Makes the generator of an edge, given its position.
     """
 
@@ -121,6 +133,24 @@ class Operation(ABC):
             yield channels_last(torch.cat(found, dim=1))
 
 
+def shared(value: Tensor, edges: Edges, kernels: Kernels) -> Found:
+    """One image for all edges; where calls cost much, times all their mixture weights in one."""
+    if edges.mixture is None or not kernels.few_calls(value):
+        return Found(repeat(value, edges.number))
+    factors = edges.mixture.flatten(1)[:, None, :, None, None]
+    return Found((value * factors).unbind(), mixed=True)
+
+
+def beside(x: Tensor, count: int, kernels: Kernels) -> Tensor:
+    """An image (n, C, h, w) as many times, as further channels (n, count·C, h, w)."""
+    if count == 1:
+        return x
+    if not kernels.few_calls(x):
+        return torch.cat([x] * count, dim=1)
+    rows = x.permute(0, 2, 3, 1).unsqueeze(3)  # its gradient is one sum, not one for each
+    return rows.expand(-1, -1, -1, count, -1).flatten(3).permute(0, 3, 1, 2)
+
+
 def convolved(
     convolve: Callable[[Weights, int], Tensor], x: Tensor, source: Source, edges: Edges
 ) -> Found:
@@ -135,14 +165,10 @@ def convolved(
         source: Where that is from.
         edges: The edges.
     """
-    kernels, lanes, channels = source.kernels, source.lanes, x.shape[1] // source.lanes
+    kernels, lanes = source.kernels, source.lanes
 
     def some(weights: Weights, count: int, mixture: Tensor | None) -> Sequence[Tensor]:
-        scale = None
-        if mixture is not None:
-            # copies per channel: the gradient of batch_norm is wrong for an expanded scale
-            scale = mixture.unsqueeze(-1).expand(*mixture.shape, channels).contiguous().flatten()
-        y = batch_norm(convolve(weights, count), scale)
+        y = batch_norm(convolve(weights, count), None if mixture is None else mixture.flatten())
         # An image that is convolved alone is no part, as the gradient of a part is a copy; but the
         # copy is what makes the gradient dense where `kernels.join` does not.
         return (y,) if count == 1 and kernels.joins_dense(y, lanes) else y.chunk(count, dim=1)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zarts.alpha import Space
-from zarts.supernet.cell import Candidate, CellPass, Scales, places, scales
+from zarts.supernet.cell import Candidate, CellPass, places
 from zarts.supernet.kernels import Kernels, channels_last, products
 from zarts.supernet.normalization import batch_norm
 from zarts.supernet.skeleton import Skeleton
@@ -144,14 +144,14 @@ class Supernet(Skeleton):
         apart = pooled.unflatten(1, (lanes, -1)).transpose(0, 1)
         return products(apart, head) + bias.unsqueeze(1)
 
-    def _mixture(self, alpha: Tensor) -> dict[str, Scales]:
+    def _mixture(self, alpha: Tensor) -> dict[str, Tensor]:
         """The mixture weights of each cell type at α (dim,), or at each row of α (lanes, dim)."""
         rows = alpha.unbind() if alpha.ndim == 2 else (alpha,)
         tables = [self.space.mixture(row) for row in rows]
         found = {}
-        for name, plan in self._plans.items():
-            chosen = [table[name].flatten()[self._places[name]] for table in tables]
-            found[name] = scales(torch.stack(chosen, 1) if alpha.ndim == 2 else chosen[0], plan)
+        for name, own in self._places.items():
+            chosen = [table[name].flatten()[own] for table in tables]
+            found[name] = torch.stack(chosen, 1) if alpha.ndim == 2 else chosen[0]
         return found
 
     def _stem(self, weights: Weights, images: Tensor, lanes: int = 1) -> tuple[Tensor, Tensor]:

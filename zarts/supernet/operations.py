@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -26,7 +25,9 @@ from zarts.supernet.family import (
     Shapes,
     Source,
     Weights,
+    beside,
     convolved,
+    shared,
 )
 from zarts.supernet.kernels import channels_last, factorized_reduce, from_phases, pointwise
 from zarts.supernet.normalization import batch_norm
@@ -76,7 +77,7 @@ class MaxPool(Operation):
     def apply(self, source: Source, edges: Edges) -> Found:
         """One result for all edges."""
         pooled = functional.max_pool2d(source.x, 3, source.stride, padding=1)
-        return Found(repeat(batch_norm(pooled), edges.number))
+        return shared(batch_norm(pooled), edges, source.kernels)
 
 
 class AveragePool(Operation):
@@ -90,7 +91,7 @@ class AveragePool(Operation):
     def apply(self, source: Source, edges: Edges) -> Found:
         """One result for all edges."""
         pooled = average_pool(source.x, source.stride, source.kernels, source.lanes)
-        return Found(repeat(batch_norm(pooled), edges.number))
+        return shared(batch_norm(pooled), edges, source.kernels)
 
 
 class Skip(Operation):
@@ -110,7 +111,7 @@ class Skip(Operation):
     def apply(self, source: Source, edges: Edges) -> Found:
         """The image for all edges, or one convolution of them."""
         if source.stride == 1:
-            return Found(repeat(source.x, edges.number))
+            return shared(source.x, edges, source.kernels)
 
         def reduce(weights: Weights, count: int) -> Tensor:
             return factorized_reduce(source.active, weights["pointwise_0"], count, source.lanes)
@@ -141,7 +142,7 @@ class Separable(Operation):
         kernels, lanes = source.kernels, source.lanes
 
         def convolve(weights: Weights, count: int) -> Tensor:
-            y = torch.cat([source.active] * count, dim=1) if count > 1 else source.active
+            y = beside(source.active, count, kernels)
             y = depthwise(y, weights["depthwise_0"], source.stride, kernels, lanes)
             y = pointwise(y, weights["pointwise_0"], count * lanes, kernels)
             y = depthwise(batch_norm(y), weights["depthwise_1"], 1, kernels, lanes, rectify=True)
@@ -173,8 +174,7 @@ class Dilated(Operation):
         kernels, lanes, crop, x = source.kernels, source.lanes, source.crop, source.thinned
 
         def convolve(weights: Weights, count: int) -> Tensor:
-            y = torch.cat([x] * count, dim=1) if count > 1 else x
-            y = depthwise(y, weights["depthwise_0"], 1, kernels, lanes)
+            y = depthwise(beside(x, count, kernels), weights["depthwise_0"], 1, kernels, lanes)
             if crop:
                 y = from_phases(y)[:, :, : crop[0], : crop[1]]
             return pointwise(y, weights["pointwise_0"], count * lanes, kernels)

@@ -6,9 +6,9 @@ the definition of the DARTS search network (Liu et al. 2019, §2 and appendix).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -98,7 +98,7 @@ class PlainSupernet(Skeleton):
                 own = {name: weights[f"{place}.{name}"] for name in names(operation, stride)}
                 rng = partial(generator, key, operation, index, edge)
                 found.append(weight * OPERATIONS[operation].plain(x, own, stride, rng))
-            return total(found)
+            return sum(found, start=x.new_zeros(()))
 
         for source, x in enumerate(inputs):
             weight = weights[f"cells.{index}.input.{source}"]
@@ -107,11 +107,6 @@ class PlainSupernet(Skeleton):
             else:
                 states.append(normal(functional.conv2d(functional.relu(x), weight)))
         for node in range(NODES):
-            edges = [edge for edge, (to, _) in enumerate(EDGES) if to == node]
-            states.append(total(map(mixed, edges)))
+            first, *others = (edge for edge, (to, _) in enumerate(EDGES) if to == node)
+            states.append(sum(map(mixed, others), start=mixed(first)))
         return torch.cat(states[2:], dim=1)
-
-
-def total(images: Iterable[Tensor]) -> Tensor:
-    """Their sum."""
-    return reduce(torch.add, images)

@@ -36,9 +36,10 @@ def test_dilated_convolution_is_torchs(size, stride, kernel, stack_below):
         "pointwise_0": torch.randn(8, 4, 1, 1, generator=rng, dtype=torch.float64),
     }
     mixture = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    per_channel = mixture.unsqueeze(1).repeat(1, 4)
     operation = OPERATIONS[f"dil_conv_{kernel}x{kernel}"]
     source = Source(x, stride, kernels.Kernels(stack_below=stack_below))
-    found = operation.apply(source, Edges(2, weights, mixture, nothing))
+    found = operation.apply(source, Edges(2, weights, per_channel, nothing))
     assert found.mixed
     for edge, piece in enumerate(found.values):
         if found.phased:
