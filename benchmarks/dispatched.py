@@ -11,6 +11,7 @@ from torch._ops import OpOverload
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from zarts.chance import Chance
 from zarts.inner import SGD, Weights, descend
 from zarts.supernet.network import Supernet
 
@@ -60,7 +61,7 @@ def outer_step(network: Supernet, shape: tuple[int, int, int, int]) -> int:
         labels = torch.empty(len(images), dtype=torch.long)
 
     def loss(weights: Weights, batch: Tensor) -> Tensor:
-        return functional.cross_entropy(network(weights, alpha, batch, 0), labels)
+        return functional.cross_entropy(network(weights, alpha, batch, Chance(0)), labels)
 
     with Dispatched() as seen:
         descend(loss, weights, [images], SGD(0.025), weights)

@@ -97,7 +97,7 @@ class TwinPoint:
             return sum(float(self._loss(alpha, batch)) for batch in self.val) / len(self.val)
 
     def _loss(self, alpha: Tensor, batch: Batch) -> Tensor:
-        return functional.cross_entropy(self.twin(alpha, batch.images, batch.key), batch.labels)
+        return functional.cross_entropy(self.twin(alpha, batch.images, batch.chance), batch.labels)
 
 
 # An item is the number of a chunk; what runs in a worker yields who did it, and from when to when.

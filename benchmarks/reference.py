@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from zarts.chance import Chance
 from zarts.inner import Weights
 from zarts.supernet.plain import PlainSupernet
 from zarts.supernet.skeleton import Skeleton
@@ -23,6 +24,6 @@ class Twin(nn.Module):
         for name, weight in self.apart.items():
             self.register_parameter(name.replace(".", "-"), weight)
 
-    def forward(self, alpha: Tensor, images: Tensor, key: int) -> Tensor:
+    def forward(self, alpha: Tensor, images: Tensor, chance: Chance) -> Tensor:
         """Returns the logits (n, classes)."""
-        return self.plain.run(self.apart, alpha, images, key)
+        return self.plain.run(self.apart, alpha, images, chance)

@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.dispatched import outer_step
 from benchmarks.reference import Twin
 from benchmarks.timing import medians, show
+from zarts.chance import Chance
 from zarts.rng import generator
 from zarts.supernet.kernels import Kernels
 from zarts.supernet.network import Supernet
@@ -52,11 +53,11 @@ def steps(net: Supernet, images: Tensor) -> dict[str, Callable[[], object]]:
     labels = torch.arange(len(images)) % net.classes
 
     def fast() -> object:
-        loss = functional.cross_entropy(net(weights, alpha, images, 0), labels)
+        loss = functional.cross_entropy(net(weights, alpha, images, Chance(0)), labels)
         return torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
 
     def slow() -> object:
-        loss = functional.cross_entropy(twin(alpha, images, 0), labels)
+        loss = functional.cross_entropy(twin(alpha, images, Chance(0)), labels)
         return torch.autograd.grad(loss, list(twin.parameters()), allow_unused=True)
 
     return {"twin": slow, "fast": fast}
@@ -91,7 +92,7 @@ def seconds(case: int) -> tuple[float, float, float]:
     took = medians(steps(net, images), repeat)
     with FlopCounterMode(display=False) as counted:
         rng = generator(0, "flops")
-        Twin(net, net.init(rng))(net.space.init(rng), images, 0)
+        Twin(net, net.init(rng))(net.space.init(rng), images, Chance(0))
     # a backward pass is twice a forward one (its count by torch leaves groups out of account)
     share = 3 * counted.get_total_flops() / took["fast"] / peak_flops()
     return took["twin"], took["fast"], share

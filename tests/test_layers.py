@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("zarts", "landscape", "app")
 
 # What a part may import besides itself. A part is a module (`zarts.search`) or a whole subpackage.
-MATHS = {"zarts.rng", "zarts.alpha", "zarts.inner"}
+MATHS = {"zarts.rng", "zarts.alpha", "zarts.chance", "zarts.inner"}
 PROBLEMS = {
     *MATHS, "zarts.feed", "zarts.chunk", "zarts.difference", "zarts.objective", "zarts.supernet",
     "zarts.data",
@@ -40,6 +40,7 @@ OBJECTS = {
 MAY_IMPORT: dict[str, set[str]] = {
     "zarts.facade": set(),
     "zarts.rng": set(),
+    "zarts.chance": set(),
     "zarts.alpha": {"zarts.rng"},
     "zarts.inner": {"zarts.rng"},
     "zarts.runfile": set(),
@@ -59,8 +60,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "zarts.objective",
         "zarts.search",
     },
-    "zarts.supernet": {"zarts.rng", "zarts.alpha"},
-    "zarts.data": {"zarts.rng"},
+    "zarts.supernet": {"zarts.rng", "zarts.alpha", "zarts.chance"},
+    "zarts.data": {"zarts.rng", "zarts.chance"},
     "zarts.problems": PROBLEMS,
     "zarts.tables": set(),
     "zarts.sections": {"zarts.optimizers"},  # of the optimizers, their records
@@ -160,8 +161,8 @@ OWNERS = {  # library -> the only places that may import it
     "torchvision": ("zarts.data",),
 }
 STARTS_WITHOUT_TORCH = (
-    "zarts.alpha", "zarts.supernet.spaces", "zarts.stored", "landscape.grid", "landscape.jobs",
-    "landscape.schema", "zarts.supernet.protocol",
+    "zarts.alpha", "zarts.chance", "zarts.supernet.spaces", "zarts.stored", "landscape.grid",
+    "landscape.jobs", "landscape.schema", "zarts.supernet.protocol",
     "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.facade", "zarts.guard",
     "zarts.optimizers", "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables",
     "zarts.sections", "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -54,14 +54,19 @@ class Problem:
     validation: Stream
     dataset: Dataset
 
-    def validate(self, weights: Weights, alpha: Tensor) -> tuple[float, float]:
+    def validate(self, weights: Weights, alpha: Tensor, epoch: int = 0) -> tuple[float, float]:
         """Loss (nats) and accuracy over D_val with the ω given, without fine-tuning.
 
-        Means over images. BatchNorm uses the statistics of each batch, so a smaller last one is
-        another network to its images; it counts by their number.
+        The network draws as in ``epoch`` (from 0), but drops nothing. Means are over images.
+        BatchNorm uses the statistics of each batch, so a smaller last one is another network to its
+        images; it counts by their number.
         """
         stream = self.validation
-        batches = [stream.batch(k) for k in range(stream.batches_per_epoch)]
+        strengths = self.feed.strengths(epoch).without_drops()
+        batches = [
+            replace(batch, chance=strengths.chance(batch.chance.key))
+            for batch in map(stream.batch, range(stream.batches_per_epoch))
+        ]
         return self.loss.measure(weights, alpha, batches)
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from zarts.assembly import Problem, build_optimizer, loaded, make_optimizer, make_problem
+from zarts.chance import Chance
 from zarts.config import Config, ConfigError
 from zarts.data.stream import Batch
 from zarts.execute import default_workers
@@ -245,7 +246,7 @@ def _kept(network: Network, shape: tuple[int, ...], dtype: torch.dtype) -> int:
         alpha = torch.empty(network.space.dim, dtype=dtype)
         images = torch.empty(shape, dtype=dtype)
     with single_thread(), torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        network(weights, alpha, images, 0)
+        network(weights, alpha, images, Chance(0))
     return sum(kept.values())
 
 

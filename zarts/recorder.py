@@ -226,7 +226,7 @@ def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> s
     """Writes the record, and maybe the snapshot, of the epoch that ended; a note for people."""
     weights, alpha = state.objective.weights, state.alpha
     epoch = state.iteration // problem.feed.iterations_per_epoch
-    loss, accuracy = problem.validate(weights, alpha)
+    loss, accuracy = problem.validate(weights, alpha, epoch - 1)
     if not math.isfinite(loss):  # ω can be finite and yet too large for a loss
         raise Diverged("the validation loss", epoch * problem.feed.train.batches_per_epoch)
     space = state.objective.space

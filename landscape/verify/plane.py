@@ -139,7 +139,7 @@ def check_accuracy(run: Run, config: Config, limit: float) -> Finding:
     problem = make_problem(config)
     like = next(iter(problem.objective.weights.values()))
     weights = {name: weight.to(like) for name, weight in snapshot.weights.items()}
-    loss, accuracy = problem.validate(weights, snapshot.alpha.to(like))
+    loss, accuracy = problem.validate(weights, snapshot.alpha.to(like), snapshot.epoch - 1)
     images = len(problem.validation.indices)
     wrong = []
     if not abs(loss - snapshot.val_loss) <= limit * abs(loss):

@@ -99,7 +99,7 @@ def test_the_change_of_a_path_is_paired_over_the_images(method: str, lanes: int)
     found = []
     for alpha in ground.plane.points(torch.from_numpy(path.xy[[0, -1]])):
         weights, (batch,) = problem.tuned(alpha), problem.val_batches()
-        logits = problem.val_loss.network(weights, alpha, batch.images, batch.key)  # type: ignore[attr-defined]
+        logits = problem.val_loss.network(weights, alpha, batch.images, batch.chance)  # type: ignore[attr-defined]
         found.append(-logits.log_softmax(1)[range(32), batch.labels].detach().numpy())
     first, last = found
     both = np.cov(first, last)

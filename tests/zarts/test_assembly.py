@@ -21,6 +21,7 @@ from zarts.assembly import (
     make_problem,
     sigma_schedule,
 )
+from zarts.chance import Chance, Strengths
 from zarts.config import METHOD_NAMES, Config, ConfigError, merge
 from zarts.data.arrays import register_dataset
 from zarts.data.dataset import from_tensors
@@ -31,6 +32,7 @@ from zarts.optimizers import DARTS, GLD, MGS, Implicit, RandomSearch, Unrolled
 from zarts.parts import lanes_for, lanes_of, load_dataset
 from zarts.presets import preset
 from zarts.rng import generator
+from zarts.supernet.network import Supernet
 
 
 def bits(tensors: Weights | None) -> dict[str, bytes]:
@@ -76,7 +78,7 @@ def test_candidates_share_batches_of_the_right_halves(method: str, lanes: int) -
 
     def spy(role: str) -> Any:
         def loss(weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
-            seen[role].append(batch.key)
+            seen[role].append(batch.chance.key)
             return problem.loss(weights, alpha, batch)
 
         return loss
@@ -86,13 +88,15 @@ def test_candidates_share_batches_of_the_right_halves(method: str, lanes: int) -
     optimizer.step(objective, problem.alpha, {}, generator(0, "step"))
     groups = -(-optimizer.evaluations // lanes)
     feed = problem.feed
-    inner = [batch.key for batch in feed.inner_batches(objective.iteration, 2)]
-    val = [batch.key for batch in feed.val_batches(objective.iteration)]
+    inner = [batch.chance.key for batch in feed.inner_batches(objective.iteration, 2)]
+    val = [batch.chance.key for batch in feed.val_batches(objective.iteration)]
     assert len(set(inner)) == 2
     assert seen["train"] == groups * [key for key in inner for _ in range(lanes)]
     assert seen["val"] == groups * [key for key in val for _ in range(lanes)]
     # the next iteration draws others
-    assert not set(inner) & {batch.key for batch in feed.inner_batches(objective.iteration + 1, 2)}
+    assert not set(inner) & {
+        batch.chance.key for batch in feed.inner_batches(objective.iteration + 1, 2)
+    }
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -119,7 +123,7 @@ def test_darts_2_takes_the_coming_training_batch() -> None:
     for iteration in (0, 3, 5):
         (coming,) = feed.train_batches(iteration)
         (inner,) = feed.inner_batches(iteration, 1)
-        assert coming.key == inner.key
+        assert coming.chance.key == inner.chance.key
         assert torch.equal(coming.images, inner.images)
     assert make_problem(tiny("darts-2")).objective.inherit_velocity
     assert feed.inner_sgd(0).clip is None
@@ -365,3 +369,19 @@ def test_asking_for_the_lanes_loads_no_data_set(
     config = Config.from_table(merge(preset("quick", "zarts-mgs"), {"data": data}))
     assert lanes_of(config) == 3
     assert asked == [sides]
+
+
+def test_validation_drops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = make_problem(tiny())
+    strong = Strengths(temperature=3, drop_path=0.5, drop_skip=0.5)
+    feed = replace(problem.feed, strengths=lambda epoch: strong if epoch == 4 else Strengths())
+    seen: list[Chance] = []
+    monkeypatch.setattr(
+        Supernet,
+        "__call__",
+        lambda *given: seen.append(given[-1]) or torch.zeros(len(given[3]), 10),
+    )
+    replace(problem, feed=feed).validate(problem.objective.weights, problem.alpha, 4)
+    keys = [problem.validation.batch(k).chance.key for k in range(len(seen))]
+    assert seen == [Chance(key, temperature=3) for key in keys]
+    assert len(seen) == problem.validation.batches_per_epoch

@@ -110,7 +110,7 @@ def asked(config: Config, batches: dict[str, list[int]]) -> ImageFeed:
 
     def spy(role: str) -> Any:
         def loss(weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
-            batches.setdefault(role, []).append(batch.key)
+            batches.setdefault(role, []).append(batch.chance.key)
             return start.loss(weights, alpha, batch)
 
         return loss
@@ -134,8 +134,8 @@ def test_a_landscape_tunes_on_one_half_and_scores_on_the_other(method: str) -> N
             picked = {int(index) for k in range(30) for index in stream.picked(k)}
             assert picked == set(range(first, first + 64))
         # what was asked for came from these streams, in this order
-        assert seen["train"] == [feed.inner.batch(k).key for k in range(steps)]
-        assert seen["val"] == [feed.val.batch(k).key for k in range(2)]
+        assert seen["train"] == [feed.inner.batch(k).chance.key for k in range(steps)]
+        assert seen["val"] == [feed.val.batch(k).chance.key for k in range(2)]
         tuned_on[steps] = seen["train"]
     assert tuned_on[10][:1] == tuned_on[1]
     assert len(set(tuned_on[10])) == 10
@@ -152,7 +152,7 @@ def test_surfaces_of_all_steps_are_paired() -> None:
         )
         assert objective.inner_steps == steps
         values[steps] = [float(objective.at(m)(alpha)) for m in (0, 1)]
-        keys = [batch.key for batch in objective.feed.inner_batches(0, 1)]
+        keys = [batch.chance.key for batch in objective.feed.inner_batches(0, 1)]
     assert values[0] == values[1] == values[2] == values[5]
     assert values[0][0] != values[0][1]
     assert len(keys) == 1
@@ -160,5 +160,5 @@ def test_surfaces_of_all_steps_are_paired() -> None:
 
 def test_fresh_batches_of_a_landscape_are_other_ones() -> None:
     feed = feed_of(tiny("darts-1", {"landscape": {"val_batches": 1}}))
-    inner = [{batch.key for batch in feed.inner_batches(t, 2)} for t in range(4)]
+    inner = [{batch.chance.key for batch in feed.inner_batches(t, 2)} for t in range(4)]
     assert len(set.union(*inner)) == 8

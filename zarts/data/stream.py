@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zarts import rng
+from zarts.chance import Chance
 from zarts.data.augment import NONE, SEARCH, Augmentation
 from zarts.data.dataset import Dataset
 
@@ -23,14 +24,14 @@ class Batch:
     Attributes:
         images: (n, c, h, w) floating point, normalised, on the device.
         labels: (n,) int64, on the device.
-        key: Seed of the operations that draw (S4's ``noise``, drop-path), below 2^63.
+        chance: What the network draws with.
         weight: Factor of this batch's loss in a mean over several: its images per those of a mean
             batch, so that every image counts the same; 1 where all have one size.
     """
 
     images: Tensor
     labels: Tensor
-    key: int
+    chance: Chance
     weight: float = 1.0
 
 
@@ -213,9 +214,9 @@ class Stream:
         generator = rng.generator(self.seed, self.purpose, "augment", k)
         mean, std = self._statistics
         images = augmentation(self.dataset.pick(picked), mean, std, generator)
-        key = rng.key(self.seed, self.purpose, "key", k)
+        chance = Chance(rng.key(self.seed, self.purpose, "key", k))
         labels = self.dataset.labels
-        return Batch(images, labels[picked.to(labels.device)], key)
+        return Batch(images, labels[picked.to(labels.device)], chance)
 
     def picked(self, k: int) -> Tensor:
         """Returns the indices of the images in batch k: (batch_size,) int64 on the CPU."""

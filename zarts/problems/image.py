@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zarts.chance import Chance, Strengths
 from zarts.data.stream import Batch, Stream
 from zarts.inner import SGD, Weights, single_thread
 from zarts.supernet.protocol import Network
 
 __all__ = ["ImageFeed", "ImageLoss", "cosine"]
 
-Logits = Callable[[Weights, Tensor, Tensor, int], Tensor]  # of several α
+Logits = Callable[[Weights, Tensor, Tensor, Chance], Tensor]  # of several α
 
 
 def cosine(start: float, end: float, position: float, length: float) -> float:
@@ -36,9 +37,9 @@ class ImageLoss:
     def __call__(self, weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy (scalar, nats) over the batch, times the batch's weight.
 
-        Its key drives operations that draw.
+        Its chance drives operations that draw.
         """
-        logits = self.network(weights, alpha, batch.images, batch.key)
+        logits = self.network(weights, alpha, batch.images, batch.chance)
         return _weighed(functional.cross_entropy(logits, batch.labels), batch)
 
     @property
@@ -51,7 +52,7 @@ class ImageLoss:
         logits_of: Logits = self.network.many  # type: ignore[attr-defined]  # by its presence
 
         def losses(weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
-            logits = logits_of(weights, alphas, batch.images, batch.key)
+            logits = logits_of(weights, alphas, batch.images, batch.chance)
             found = [functional.cross_entropy(each, batch.labels) for each in logits]
             return _weighed(torch.stack(found), batch)
 
@@ -67,7 +68,7 @@ class ImageLoss:
         logits_of: Logits = self.network.each  # type: ignore[attr-defined]  # by its presence
 
         def losses(weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
-            logits = logits_of(weights, alphas, batch.images, batch.key)
+            logits = logits_of(weights, alphas, batch.images, batch.chance)
             labels = batch.labels.repeat(len(alphas))
             found = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
             return _weighed(found.view(len(alphas), -1).mean(1), batch)
@@ -77,14 +78,16 @@ class ImageLoss:
     def apart(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k, images) of the single images, whose means are those of ``each``."""
         logits_of: Logits = getattr(self.network, "each", self._one_by_one)
-        logits = logits_of(weights, alphas, batch.images, batch.key)
+        logits = logits_of(weights, alphas, batch.images, batch.chance)
         labels = batch.labels.expand(len(alphas), -1)
         return functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
 
-    def _one_by_one(self, weights: Weights, alphas: Tensor, images: Tensor, key: int) -> Tensor:
+    def _one_by_one(
+        self, weights: Weights, alphas: Tensor, images: Tensor, chance: Chance
+    ) -> Tensor:
         rows = range(len(alphas))
         own = ({name: weight[row] for name, weight in weights.items()} for row in rows)
-        each = [self.network(w, a, images, key) for w, a in zip(own, alphas, strict=True)]
+        each = [self.network(w, a, images, chance) for w, a in zip(own, alphas, strict=True)]
         return torch.stack(each)
 
     def measure(
@@ -100,7 +103,7 @@ class ImageLoss:
         total, hits, count = 0.0, 0, 0
         with torch.inference_mode(), single_thread():
             for batch in batches:
-                logits = self.network(weights, point, batch.images, batch.key)
+                logits = self.network(weights, point, batch.images, batch.chance)
                 total += float(functional.cross_entropy(logits, batch.labels, reduction="sum"))
                 hits += int((logits.argmax(1) == batch.labels).sum())
                 count += len(batch.labels)
@@ -128,6 +131,7 @@ class ImageFeed:
         period: Outer steps per iteration.
         val_batches_per_iteration: Validation batches that a candidate is scored on.
         stride: Inner batches set aside per iteration; problems that differ in M share the first.
+        strengths: How strongly the network draws in epoch e, on all of these batches.
     """
 
     train: Stream
@@ -138,6 +142,7 @@ class ImageFeed:
     period: int = 1
     val_batches_per_iteration: int = 1
     stride: int = 10
+    strengths: Callable[[int], Strengths] = lambda epoch: Strengths()
     # init=False: what `dataclasses.replace` makes has other streams, so it keeps its own batches
     _kept: dict[tuple[str, int], Batch] = field(default_factory=dict, init=False, repr=False)
 
@@ -153,14 +158,15 @@ class ImageFeed:
     def train_batches(self, iteration: int) -> Sequence[Batch]:
         """The outer training batches: ``period`` of them, fewer at the end of an epoch."""
         first, last = self._window(iteration)
-        return [self.train.batch(index) for index in range(first, last)]
+        return self._drawing(iteration, [self.train.batch(index) for index in range(first, last)])
 
     def inner_batches(self, iteration: int, steps: int) -> Sequence[Batch]:
         """The M training batches all candidates of this iteration are fine-tuned on."""
         if self.inner is None:
             first, _ = self._window(iteration)
-            return self._keep("train", self.train, first, steps)
-        return self._keep("inner", self.inner, iteration * self.stride, steps)
+            return self._drawing(iteration, self._keep("train", self.train, first, steps))
+        first = iteration * self.stride
+        return self._drawing(iteration, self._keep("inner", self.inner, first, steps))
 
     def val_batches(self, iteration: int) -> Sequence[Batch]:
         """The validation batches all candidates of this iteration are scored on.
@@ -168,7 +174,8 @@ class ImageFeed:
         Where their sizes differ they are weighed, so that a mean over them is one over all images.
         """
         count = self.val_batches_per_iteration
-        batches = self._keep("val", self.val, iteration * count, count)
+        kept = self._keep("val", self.val, iteration * count, count)
+        batches = self._drawing(iteration, kept)
         sizes = [len(batch.labels) for batch in batches]
         if len(set(sizes)) == 1:
             return batches
@@ -190,6 +197,15 @@ class ImageFeed:
         size = self.train.batches_per_epoch
         start = position * self.period
         return epoch * size + start, epoch * size + min(start + self.period, size)
+
+    def _drawing(self, iteration: int, batches: Sequence[Batch]) -> list[Batch]:
+        """The batches, with the strengths of this epoch: one kept may be from the epoch before."""
+        strengths = self.strengths(self.epoch(iteration))
+        chances = [strengths.chance(batch.chance.key) for batch in batches]
+        return [
+            batch if batch.chance == chance else replace(batch, chance=chance)
+            for batch, chance in zip(batches, chances, strict=True)
+        ]
 
     def _keep(self, purpose: str, stream: Stream, first: int, count: int) -> list[Batch]:
         """Makes each batch once per iteration, however many candidates ask for it."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zarts.chance import Chance
 from zarts.rng import generator
 from zarts.supernet.family import Edges, Source
 from zarts.supernet.kernels import Kernels, factorized_reduce, from_phases, join, pointwise
@@ -72,7 +73,7 @@ class CellPass:
         index: Number of the cell.
         cell: Its channels and strides.
         plan: Its operations by source.
-        key: Seed of the operations that draw.
+        chance: What operations draw with.
         kernels: How convolutions are computed.
         lanes: How many candidates are computed side by side, as further channels: the outermost
             ones, but for those of an image of stacked edges. If more than one, each has its own row
@@ -83,7 +84,7 @@ class CellPass:
     index: int
     cell: Cell
     plan: Plan
-    key: int
+    chance: Chance
     kernels: Kernels
     lanes: int = 1
 
@@ -159,7 +160,7 @@ class CellPass:
                 yield Candidate(use, place, operation, value, mixed, phased)
 
     def _rng(self, operation: str, uses: list[Use], place: int) -> torch.Generator:
-        return generator(self.key, operation, self.index, uses[place].edge)
+        return generator(self.chance.key, operation, self.index, uses[place].edge)
 
     def _tensors(self, source: int, operation: str, edges: int) -> dict[str, Tensor]:
         own = names(operation, self.cell.stride(source))

@@ -1,4 +1,4 @@
-"""The fast supernet, a pure function of (ω, α, images, key); see ``zarts.supernet.protocol``."""
+"""The fast supernet, a pure function of (ω, α, images, chance); see ``zarts.supernet.protocol``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zarts.alpha import Space
+from zarts.chance import Chance
 from zarts.supernet.cell import Candidate, CellPass, places
 from zarts.supernet.kernels import Kernels, channels_last, products
 from zarts.supernet.normalization import batch_norm
@@ -50,14 +51,14 @@ class Supernet(Skeleton):
         """Of each cell type, which entries of its flat table of mixture weights it needs."""
         return {g.name: places(self._plans[g.name], g.width) for g in self.space.groups}
 
-    def __call__(self, weights: Weights, alpha: Tensor, images: Tensor, key: int) -> Tensor:
+    def __call__(self, weights: Weights, alpha: Tensor, images: Tensor, chance: Chance) -> Tensor:
         """Returns the logits.
 
         Args:
             weights: ω, named as in ``shapes``; never changed.
             alpha: Raw logits α (dim,), on the device and of the precision of ω.
             images: Normalised images (n, image_channels, h, w) of any size.
-            key: Seed of the operations that draw (``noise``).
+            chance: What the operations that draw (``noise``) draw with.
 
         Returns:
             Logits (n, classes).
@@ -66,9 +67,9 @@ class Supernet(Skeleton):
             ValueError: If α or the images have the wrong shape.
         """
         self._check(images)
-        return self._finish(weights, alpha, self._stem(weights, images), key, ({}, {}))
+        return self._finish(weights, alpha, self._stem(weights, images), chance, ({}, {}))
 
-    def each(self, weights: Weights, alphas: Tensor, images: Tensor, key: int) -> Tensor:
+    def each(self, weights: Weights, alphas: Tensor, images: Tensor, chance: Chance) -> Tensor:
         """Logits (k, n, classes) at k rows of α (k, dim), each with its own row of every weight.
 
         The candidates are further channels of one pass, so small images share the cost of its calls
@@ -78,19 +79,19 @@ class Supernet(Skeleton):
             weights: ω of each candidate, named as in ``shapes``, (k, ...).
             alphas: Raw logits, on the device and of the precision of ω.
             images: As in a call; the same for all.
-            key: As in a call.
+            chance: As in a call.
 
         Raises:
             ValueError: If α or the images have the wrong shape.
         """
         if len(alphas) == 1:
             alone = {name: weight[0] for name, weight in weights.items()}
-            return self(alone, alphas[0], images, key).unsqueeze(0)
+            return self(alone, alphas[0], images, chance).unsqueeze(0)
         self._check(images)
         stem = self._stem(weights, images, len(alphas))
-        return self._finish(weights, alphas, stem, key, ({}, {}))
+        return self._finish(weights, alphas, stem, chance, ({}, {}))
 
-    def many(self, weights: Weights, alphas: Tensor, images: Tensor, key: int) -> Tensor:
+    def many(self, weights: Weights, alphas: Tensor, images: Tensor, chance: Chance) -> Tensor:
         """Logits (k, n, classes) at k rows of α (k, dim), each as if it were the only one.
 
         What does not depend on α is computed once: the stem and all that reads it, which is most of
@@ -103,7 +104,7 @@ class Supernet(Skeleton):
         stem = self._stem(weights, images)
         known: list[dict[int, list[Candidate]]] = []
         for index, sources in enumerate(((0, 1), (0,))[: self.cells]):
-            run = self._pass(weights, index, key)
+            run = self._pass(weights, index, chance)
             known.append(
                 {
                     source: list(
@@ -112,18 +113,18 @@ class Supernet(Skeleton):
                     for source in sources
                 }
             )
-        return torch.stack([self._finish(weights, alpha, stem, key, known) for alpha in alphas])
+        return torch.stack([self._finish(weights, alpha, stem, chance, known) for alpha in alphas])
 
-    def _pass(self, weights: Weights, index: int, key: int, lanes: int = 1) -> CellPass:
+    def _pass(self, weights: Weights, index: int, chance: Chance, lanes: int = 1) -> CellPass:
         cell = self._layout[index]
-        return CellPass(weights, index, cell, self._plans[cell.kind], key, self.kernels, lanes)
+        return CellPass(weights, index, cell, self._plans[cell.kind], chance, self.kernels, lanes)
 
     def _finish(
         self,
         weights: Weights,
         alpha: Tensor,
         stem: tuple[Tensor, Tensor],
-        key: int,
+        chance: Chance,
         known: Sequence[Mapping[int, list[Candidate]]],
     ) -> Tensor:
         """From the stem's outputs, and candidates already known, to the logits."""
@@ -131,7 +132,7 @@ class Supernet(Skeleton):
         mixture = self._mixture(alpha)
         before, now = stem
         for index, cell in enumerate(self._layout):
-            run = self._pass(weights, index, key, lanes)
+            run = self._pass(weights, index, chance, lanes)
             ready = known[index] if index < len(known) else {}
             out = run(before, now, mixture[cell.kind], ready)
             # once for both cells that read it; the head reads the last one as it is

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zarts.chance import Chance
 from zarts.rng import generator
 from zarts.supernet.layout import EDGES, NODES
 from zarts.supernet.operations import OPERATIONS, names, normal, reduced
@@ -28,13 +29,13 @@ Weights = Mapping[str, Tensor]
 class PlainSupernet(Skeleton):
     """The network of cells, as its definition says. Weights have the names of the fast one."""
 
-    def __call__(self, weights: Weights, alpha: Tensor, images: Tensor, key: int) -> Tensor:
+    def __call__(self, weights: Weights, alpha: Tensor, images: Tensor, chance: Chance) -> Tensor:
         """Returns the logits (n, classes); see ``zarts.supernet.protocol.Network``.
 
         Raises:
             ValueError: If α or the images have the wrong shape.
         """
-        return self.run(self.apart(weights), alpha, images, key)
+        return self.run(self.apart(weights), alpha, images, chance)
 
     def apart(self, weights: Weights) -> dict[str, Tensor]:
         """Cuts ω into one tensor per edge, operation and parameter.
@@ -52,13 +53,13 @@ class PlainSupernet(Skeleton):
                             found[f"cells.{index}.edge.{use.edge}.{operation}.{name}"] = rows
         return found
 
-    def run(self, apart: Weights, alpha: Tensor, images: Tensor, key: int) -> Tensor:
+    def run(self, apart: Weights, alpha: Tensor, images: Tensor, chance: Chance) -> Tensor:
         """The network, given ω as ``apart`` cuts it."""
         self._check(images)
         mixture = self.space.mixture(alpha)
         before, now = self._stem(apart, images)
         for index, cell in enumerate(self._layout):
-            out = self._cell(apart, index, (before, now), mixture[cell.kind], key)
+            out = self._cell(apart, index, (before, now), mixture[cell.kind], chance)
             before, now = now, out
         return functional.linear(now.mean(dim=(2, 3)), apart["head.weight"], apart["head.bias"])
 
@@ -82,7 +83,7 @@ class PlainSupernet(Skeleton):
         index: int,
         inputs: tuple[Tensor, Tensor],
         mixture: Tensor,
-        key: int,
+        chance: Chance,
     ) -> Tensor:
         """Maps the outputs of the last two cells to this one's, given its table (14, K)."""
         cell = self._layout[index]
@@ -96,7 +97,7 @@ class PlainSupernet(Skeleton):
             for weight, operation in zip(mixture[edge], tables[cell.kind][edge], strict=True):
                 place = f"cells.{index}.edge.{edge}.{operation}"
                 own = {name: weights[f"{place}.{name}"] for name in names(operation, stride)}
-                rng = partial(generator, key, operation, index, edge)
+                rng = partial(generator, chance.key, operation, index, edge)
                 found.append(weight * OPERATIONS[operation].plain(x, own, stride, rng))
             return sum(found, start=x.new_zeros(()))
 

@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from zarts.alpha import Space
+    from zarts.chance import Chance
 
 __all__ = ["NETWORKS", "Network", "NetworkRecord"]
 
 
 class Network(Protocol):
-    """A network as a pure function of (ω, α, images, key).
+    """A network as a pure function of (ω, α, images, chance).
 
     It may have two more methods, which are found by their presence. Both take k rows of α (k, d)
     and give logits (k, n, classes):
 
-    - ``many(weights, alphas, images, key)``: all rows at one ω, what they share computed once;
-    - ``each(weights, alphas, images, key)``: each row with its own row of every weight (k, ...).
+    - ``many(weights, alphas, images, chance)``: all rows at one ω, what they share computed once;
+    - ``each(weights, alphas, images, chance)``: each row with its own row of every weight (k, ...).
       No row may depend on another, not even in its last bit.
     """
 
@@ -38,12 +39,12 @@ class Network(Protocol):
         """Draws ω, on the CPU."""
 
     def __call__(
-        self, weights: Mapping[str, Tensor], alpha: Tensor, images: Tensor, key: int
+        self, weights: Mapping[str, Tensor], alpha: Tensor, images: Tensor, chance: Chance
     ) -> Tensor:
         """Logits (n, classes) of images (n, c, h, w); twice differentiable by ω and by α (d,).
 
         BatchNorm uses the statistics of the batch: ω is the whole state, and is never changed.
-        ``key`` is the seed of whatever is drawn. α and the images have ω's device and precision.
+        All that is drawn depends on ``chance`` alone. α and images have ω's device and precision.
         """
 
 

@@ -34,7 +34,7 @@ def same(one: Batch, other: Batch) -> bool:
     return (
         torch.equal(one.images, other.images)
         and torch.equal(one.labels, other.labels)
-        and one.key == other.key
+        and one.chance.key == other.chance.key
     )
 
 
@@ -125,7 +125,7 @@ def test_augmentation_differs_between_samples_and_between_visits_of_one_image() 
 def test_the_key_follows_seed_purpose_and_number() -> None:
     data, indices = numbered(10), torch.arange(10)
     keys = {
-        Stream(data, indices, 5, seed, purpose).batch(k).key
+        Stream(data, indices, 5, seed, purpose).batch(k).chance.key
         for seed in (0, 1)
         for purpose in ("train", "inner")
         for k in range(6)
@@ -180,7 +180,7 @@ def test_the_device_does_not_change_the_batch() -> None:
     for k in range(4):
         assert on_gpu.batch(k).images.device.type == "cuda"
         torch.testing.assert_close(on_gpu.batch(k).images.cpu(), on_cpu.batch(k).images)
-        assert on_gpu.batch(k).key == on_cpu.batch(k).key
+        assert on_gpu.batch(k).chance.key == on_cpu.batch(k).chance.key
 
 
 def test_streams_share_the_images_of_one_data_set() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zarts.alpha import flat_space
+from zarts.chance import Strengths
 from zarts.data.dataset import Dataset, from_tensors
 from zarts.data.stream import Batch, Stream, split
 from zarts.difference import through_step
@@ -61,7 +62,7 @@ def make_feed(
 
 def keys(batches: Sequence[Batch]) -> list[int]:
     """The key of a batch names its stream and its number."""
-    return [batch.key for batch in batches]
+    return [batch.chance.key for batch in batches]
 
 
 def seen(batches: Sequence[Batch]) -> list[int]:
@@ -206,12 +207,25 @@ def test_a_replaced_stream_is_not_answered_from_what_was_kept() -> None:
     assert set(keys(other.inner_batches(0, 2))).isdisjoint(keys(feed.inner_batches(0, 2)))
 
 
+def test_all_batches_of_an_epoch_draw_with_its_strengths() -> None:
+    """Also one that was made in the epoch before, as DARTS-2nd does with the coming batches."""
+    strengths = [Strengths(temperature=10), Strengths(temperature=5, drop_path=0.1)]
+    feed = replace(make_feed(upcoming=True), strengths=strengths.__getitem__)
+    size = feed.iterations_per_epoch
+    feed.inner_batches(size - 1, 3)
+    for iteration, drawn in ((size - 1, strengths[0]), (size, strengths[1])):
+        batches = [*feed.train_batches(iteration), *feed.inner_batches(iteration, 3)]
+        batches += feed.val_batches(iteration)
+        chances = [batch.chance for batch in batches]
+        assert chances == [drawn.chance(chance.key) for chance in chances]
+
+
 def test_all_candidates_of_an_iteration_share_their_batches() -> None:
     used: dict[str, list[int]] = {"train": [], "val": []}
 
     def spy(purpose: str):
         def loss(weights: Mapping[str, Tensor], alpha: Tensor, batch: Batch) -> Tensor:
-            used[purpose].append(batch.key)
+            used[purpose].append(batch.chance.key)
             return (weights["w"] * alpha).sum() ** 2
 
         return loss
@@ -385,7 +399,7 @@ def test_measure_counts_every_image_once() -> None:
     batches = feed.val_batches(1)
     assert [len(batch.labels) for batch in batches] == [4, 4, 4, 2]
     alpha = points(problem)[0]
-    logits = [loss.network(problem.weights, alpha, b.images, b.key) for b in batches]
+    logits = [loss.network(problem.weights, alpha, b.images, b.chance) for b in batches]
     joined, labels = torch.cat(logits), torch.cat([batch.labels for batch in batches])
     mean, accuracy = loss.measure(problem.weights, alpha.float(), batches)
     # α arrives in the precision of the search and is brought to that of ω

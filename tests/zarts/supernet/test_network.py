@@ -8,6 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from zarts.chance import Chance
 from zarts.rng import generator
 from zarts.supernet.kernels import Kernels
 from zarts.supernet.network import Supernet
@@ -53,8 +54,8 @@ def distances(net, size, dtype, draw):
     """How far the logits and the gradients by α and ω are from those of the plain network."""
     weights, alpha, images = sample(net, size, dtype, draw)
     leaves = [*(value.requires_grad_() for value in weights.values()), alpha.requires_grad_()]
-    plain = PlainSupernet.like(net)(weights, alpha, images, 7)
-    fast = net(weights, alpha, images, 7)
+    plain = PlainSupernet.like(net)(weights, alpha, images, Chance(7))
+    fast = net(weights, alpha, images, Chance(7))
     direction = torch.randn(plain.shape, generator=generator(draw, "direction"), dtype=dtype)
     *slow, slow_alpha = torch.autograd.grad(plain, leaves, direction)
     *found, fast_alpha = torch.autograd.grad(fast, leaves, direction)
@@ -100,10 +101,10 @@ def test_many_are_each_as_if_alone(name, cells):
     net = Supernet(SPACES[name], 4, cells, 5, 2, kernels=Kernels(1 << 11))
     weights, alpha, images = sample(net, (9, 6), torch.float32)
     alphas = torch.stack([alpha, -alpha, 0 * alpha])
-    logits = net.many(weights, alphas, images, 7)
+    logits = net.many(weights, alphas, images, Chance(7))
     for each, row in zip(logits, alphas, strict=True):
-        assert torch.equal(each, net.many(weights, row[None], images, 7)[0])  # bit for bit
-        torch.testing.assert_close(each, net(weights, row, images, 7), rtol=1e-4, atol=1e-4)
+        assert torch.equal(each, net.many(weights, row[None], images, Chance(7))[0])  # bit for bit
+        torch.testing.assert_close(each, net(weights, row, images, Chance(7)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("how", KERNELS)
@@ -118,8 +119,8 @@ def test_candidates_side_by_side_equal_single_ones(name, stem, size, how):
     leaves = [{n: value.requires_grad_() for n, value in one.items()} for one in leaves]
     stack = {n: torch.stack([one[n] for one in leaves]).detach() for n in leaves[0]}
     stack = {n: value.requires_grad_() for n, value in stack.items()}
-    together = net.each(stack, stack["alpha"], images, 7)
-    single = torch.stack([net(one, one["alpha"], images, 7) for one in leaves])
+    together = net.each(stack, stack["alpha"], images, Chance(7))
+    single = torch.stack([net(one, one["alpha"], images, Chance(7)) for one in leaves])
     assert distance(together, single) < 1e-10
 
     direction = torch.randn(single.shape, generator=generator(0, "direction"), dtype=single.dtype)
@@ -143,7 +144,7 @@ def test_a_lane_is_like_any_other(name, channels):
             weights, alphas, _ = zip(*(alone[lane] for lane in order), strict=True)
             stack = {n: torch.stack([one[n] for one in weights]) for n in weights[0]}
             stack = {n: value.requires_grad_() for n, value in stack.items()}
-            logits = net.each(stack, torch.stack(alphas), images, 0)
+            logits = net.each(stack, torch.stack(alphas), images, Chance(0))
             return [logits, *torch.autograd.grad(logits.square().sum(), list(stack.values()))]
 
         for straight, rolled in zip(found([0, 1, 2, 3]), found([1, 2, 3, 0]), strict=True):
@@ -154,8 +155,8 @@ def test_one_candidate_side_by_side_is_one_alone():
     net = Supernet(SPACES["s3"], 4, 3, 5, 2)
     weights, alpha, images = sample(net, (9, 6))
     stack = {name: weight.unsqueeze(0) for name, weight in weights.items()}
-    expected = net(weights, alpha, images, 7)
-    assert torch.equal(net.each(stack, alpha.unsqueeze(0), images, 7)[0], expected)
+    expected = net(weights, alpha, images, Chance(7))
+    assert torch.equal(net.each(stack, alpha.unsqueeze(0), images, Chance(7))[0], expected)
 
 
 def test_is_pure():
@@ -163,9 +164,11 @@ def test_is_pure():
     weights, alpha, images = sample(net, (8, 8), torch.float32)
     before = {name: value.clone() for name, value in weights.items()}
     inputs = alpha.clone(), images.clone()
-    first = net(weights, alpha, images, 1)
+    first = net(weights, alpha, images, Chance(1))
     torch.manual_seed(0)
-    second = net(weights, alpha, images, 2)  # no operation of s5 draws, so the key does not matter
+    second = net(
+        weights, alpha, images, Chance(2)
+    )  # no operation of s5 draws, so the key does not matter
     assert torch.equal(first, second)
     assert all(torch.equal(value, weights[name]) for name, value in before.items())
     assert torch.equal(inputs[0], alpha)
@@ -175,7 +178,7 @@ def test_is_pure():
 def test_noise_is_a_function_of_the_key():
     net = Supernet(SPACES["s4"], 4, 3, 5, 1)
     weights, alpha, images = sample(net, (8, 8))
-    first, again, other = (net(weights, alpha, images, key) for key in (1, 1, 2))
+    first, again, other = (net(weights, alpha, images, Chance(key)) for key in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -186,7 +189,9 @@ def test_softmax_of_one_operation_picks_it():
     weights, _, images = sample(net, (8, 8))
     alpha = torch.tensor([-60.0, 60.0, -60.0]).repeat(28).double()
     changed = {name: value + 1 if "sep_conv" in name else value for name, value in weights.items()}
-    torch.testing.assert_close(net(weights, alpha, images, 0), net(changed, alpha, images, 0))
+    torch.testing.assert_close(
+        net(weights, alpha, images, Chance(0)), net(changed, alpha, images, Chance(0))
+    )
 
 
 @pytest.mark.parametrize("kind", [Supernet, PlainSupernet])
@@ -202,7 +207,7 @@ def test_differentiates_twice(name, kind):
     def loss(shift):
         moved = {n: (v + shift * step[n]).requires_grad_() for n, v in weights.items()}
         point = alpha.clone().requires_grad_()
-        logits = net(moved, point, images, 0)
+        logits = net(moved, point, images, Chance(0))
         return torch.nn.functional.cross_entropy(logits, labels), point, moved
 
     value, point, moved = loss(0.0)
@@ -225,7 +230,7 @@ def test_stays_on_the_device(name):
     }
     alpha = torch.empty(net.space.dim, device="meta", requires_grad=True)
     with Devices("meta") as seen:
-        logits = net(weights, alpha, torch.empty(2, 1, 9, 8, device="meta"), 0)
+        logits = net(weights, alpha, torch.empty(2, 1, 9, 8, device="meta"), Chance(0))
         forward = seen.calls
         grads = torch.autograd.grad(logits.sum(), [alpha, *weights.values()])
     assert seen.calls > forward > 0
@@ -240,10 +245,10 @@ def test_stays_on_the_device(name):
 def test_the_gpu_agrees():
     net = Supernet(SPACES["s1"], 4, 3, 5, 1)
     inputs = sample(net, (9, 8))
-    expected = net(*inputs, 0)
+    expected = net(*inputs, Chance(0))
     weights, alpha, images = inputs
     moved = {name: value.cuda() for name, value in weights.items()}
-    got = net(moved, alpha.cuda(), images.cuda(), 0)
+    got = net(moved, alpha.cuda(), images.cuda(), Chance(0))
     assert distance(got.cpu(), expected) < 1e-8
 
 
@@ -288,7 +293,7 @@ def test_tiny_depths(count):
     net = Supernet(SPACES["s2"], 2, count, 3, 1)
     weights, alpha, images = sample(net, (8, 8))
     alpha.requires_grad_()
-    logits = net(weights, alpha, images, 0)
+    logits = net(weights, alpha, images, Chance(0))
     assert logits.shape == (4, 3)
     (gradient,) = torch.autograd.grad(logits.square().sum(), alpha)
     parts = net.space.split(gradient)
@@ -314,9 +319,9 @@ def test_refuses_wrong_shapes():
     net = Supernet(SPACES["s2"], 4, 3, 5, 1)
     weights, alpha, images = sample(net, (8, 8))
     with pytest.raises(ValueError, match=r"images of shape \(4, 1, 8\), expected \(n, 1, h, w\)"):
-        net(weights, alpha, images[..., 0], 0)
+        net(weights, alpha, images[..., 0], Chance(0))
     with pytest.raises(ValueError, match="alpha has shape"):
-        net(weights, alpha[1:], images, 0)
+        net(weights, alpha[1:], images, Chance(0))
 
 
 def test_the_package_imports_no_torch():

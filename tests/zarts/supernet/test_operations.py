@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from zarts.alpha import Group, Space
+from zarts.chance import Chance
 from zarts.rng import generator
 from zarts.supernet import kernels, operations
 from zarts.supernet.family import Edges, Operation, Source
@@ -74,8 +75,8 @@ def test_an_operation_of_ones_own_is_one_class_and_a_space_of_it_one_table(monke
     alphas = torch.randn(lanes, net.space.dim, generator=rng, dtype=torch.float64)
     images = torch.randn(3, 2, 7, 6, generator=rng, dtype=torch.float64)
     stack = {name: torch.stack([one[name] for one in weights]) for name in weights[0]}
-    found = net.each(stack, alphas, images, 3)
-    expected = [plain(one, a, images, 3) for one, a in zip(weights, alphas, strict=True)]
+    found = net.each(stack, alphas, images, Chance(3))
+    expected = [plain(one, a, images, Chance(3)) for one, a in zip(weights, alphas, strict=True)]
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-12, atol=1e-12)
 
 
