@@ -215,7 +215,7 @@ class Stream:
         images = augmentation(self.dataset.pick(picked), mean, std, generator)
         key = rng.key(self.seed, self.purpose, "key", k)
         labels = self.dataset.labels
-        return Batch(images, labels[picked.to(labels.device)], key)
+        return Batch(images, labels[picked.to(labels.device, non_blocking=True)], key)
 
     def picked(self, k: int) -> Tensor:
         """Returns the indices of the images in batch k: (batch_size,) int64 on the CPU."""
