@@ -359,6 +359,14 @@ def test_weights_move_in_one_place() -> None:
     assert not callers(r"sgd\.update|\w*sgd\w*\.update", ("zarts.inner",))
 
 
+def test_computing_needs_five_packages() -> None:
+    known = {"numpy", "torch", "torchvision", "h5py", "tqdm", "zarts", "landscape"}
+    modules_needed = needs_at_start("landscape.pipeline") | needs_at_start("landscape.verify.run")
+    foreign = {name.partition(".")[0] for name in modules_needed} - set(sys.stdlib_module_names)
+    assert "torch" in foreign
+    assert foreign <= known
+
+
 @pytest.mark.parametrize("module", STARTS_WITHOUT_TORCH)
 def test_starts_without_torch(module: str) -> None:
     assert module in modules()

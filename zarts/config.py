@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import tomli_w
-
 from zarts.optimizers import METHODS, OwnName, name_of
 from zarts.sections import (
     METHOD_NAMES,
@@ -119,6 +117,8 @@ class Config:
 
     def to_toml(self, *, whole: bool = False) -> str:
         """The config as TOML text that ``read_toml`` reads back to the same tables."""
+        import tomli_w  # here, as nothing that computes needs it
+
         return tomli_w.dumps(self.to_table(whole=whole))
 
     def hash(self) -> str:

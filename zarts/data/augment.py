@@ -109,7 +109,8 @@ def crop(images: Tensor, draws: Draws, padding: int) -> Tensor:
     """
     count, _, height, width = images.shape
     device = images.device
-    shift, mirrored = draws.shift.to(device), draws.mirrored.to(device)
+    # a GPU need not be waited for
+    shift, mirrored = (x.to(device, non_blocking=True) for x in (draws.shift, draws.mirrored))
     rows = shift[:, :1] + torch.arange(height, device=device)
     columns = torch.arange(width, device=device).expand(count, width)
     # The flip comes after the crop: it reverses the columns of the crop, not of the padded image.
@@ -146,7 +147,7 @@ def cutout(images: Tensor, centre: Tensor, side: int) -> Tensor:
         (n, c, h, w).
     """
     height, width = images.shape[2:]
-    first = centre.to(images.device) - side // 2
+    first = centre.to(images.device, non_blocking=True) - side // 2
     rows = torch.arange(height, device=images.device) - first[:, :1]
     columns = torch.arange(width, device=images.device) - first[:, 1:]
     inside_rows = (rows >= 0) & (rows < side)

@@ -54,7 +54,7 @@ class Dataset:
 
     def pick(self, indices: Tensor) -> Tensor:
         """Images (n, c, h, w) uint8 at indices (n,) on the CPU, on the device of the labels."""
-        return self.images[indices.to(self.images.device)]
+        return self.images[indices.to(self.images.device, non_blocking=True)]
 
     def to(self, device: torch.device | str) -> Dataset:
         """Returns the data set with its tensors on ``device``; no copy if they are there."""

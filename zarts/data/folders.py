@@ -111,7 +111,7 @@ class Streamed(Dataset):
         """Decodes the images (n, c, h, w) uint8 at indices (n,), to where the labels are."""
         assert self.pictures is not None
         found = self.pictures.read_all(indices.tolist())
-        return torch.stack([image for image, _ in found]).to(self.labels.device)
+        return torch.stack([image for image, _ in found]).to(self.labels.device, non_blocking=True)
 
     def to(self, device: torch.device | str) -> Dataset:
         """Moves the labels; batches follow them."""

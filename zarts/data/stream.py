@@ -216,7 +216,7 @@ class Stream:
         images = augmentation(self.dataset.pick(picked), mean, std, generator)
         chance = Chance(rng.key(self.seed, self.purpose, "key", k))
         labels = self.dataset.labels
-        return Batch(images, labels[picked.to(labels.device)], chance)
+        return Batch(images, labels[picked.to(labels.device, non_blocking=True)], chance)
 
     def picked(self, k: int) -> Tensor:
         """Returns the indices of the images in batch k: (batch_size,) int64 on the CPU."""

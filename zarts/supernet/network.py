@@ -47,9 +47,21 @@ class Supernet(Skeleton):
         return cls(space, **sizes, classes=classes, image_channels=image_channels, kernels=how)
 
     @cached_property
-    def _places(self) -> dict[str, list[int]]:
-        """Of each cell type, which entries of its flat table of mixture weights it needs."""
-        return {g.name: places(self._plans[g.name], g.width) for g in self.space.groups}
+    def _places(self) -> dict[str, dict[torch.device, Tensor]]:
+        """Of each cell type, which entries of its flat table of mixture weights it needs.
+
+        By the devices that asked so far: a GPU would wait for a list each time.
+        """
+        return {group.name: {} for group in self.space.groups}
+
+    def _chosen(self, name: str, table: Tensor) -> Tensor:
+        """The entries that a cell type needs of its table."""
+        known = self._places[name]
+        if table.device not in known:
+            with torch.inference_mode(mode=False):  # a gradient may be asked for later
+                found = places(self._plans[name], table.shape[1])
+                known[table.device] = torch.tensor(found, device=table.device)
+        return table.flatten()[known[table.device]]
 
     def __call__(self, weights: Weights, alpha: Tensor, images: Tensor, chance: Chance) -> Tensor:
         """Returns the logits.
@@ -150,8 +162,8 @@ class Supernet(Skeleton):
         rows = alpha.unbind() if alpha.ndim == 2 else (alpha,)
         tables = [self.space.mixture(row) for row in rows]
         found = {}
-        for name, own in self._places.items():
-            chosen = [table[name].flatten()[own] for table in tables]
+        for name in self._plans:
+            chosen = [self._chosen(name, table[name]) for table in tables]
             found[name] = torch.stack(chosen, 1) if alpha.ndim == 2 else chosen[0]
         return found
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from zarts import rng
 from zarts.data.augment import NONE, Augmentation
@@ -168,19 +169,32 @@ def test_dtypes(dtype: torch.dtype) -> None:
     assert batch.labels.dtype == torch.int64
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_device_does_not_change_the_batch() -> None:
+class Copies(TorchDispatchMode):
+    """Sees what is copied from the CPU to a device, and whether that is waited for."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+        self.blocking: list[bool] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if str(func) == "aten._to_copy.default" and args[0].device.type == "cpu":
+            assert str(kwargs["device"]) == self.device
+            self.blocking.append(not kwargs.get("non_blocking"))
+        return func(*args, **kwargs)
+
+
+def test_a_device_is_not_waited_for_to_make_a_batch() -> None:
     augmentation = Augmentation(cutout=2)
-    data = numbered(30)
-    on_cpu, on_gpu = (
-        Stream(data, torch.arange(30), 10, 0, "train", augmentation=augmentation, device=device)
-        for device in ("cpu", "cuda")
+    stream = Stream(
+        numbered(30), torch.arange(30), 10, 0, "train", augmentation=augmentation, device="meta"
     )
-    for k in range(4):
-        assert on_gpu.batch(k).images.device.type == "cuda"
-        torch.testing.assert_close(on_gpu.batch(k).images.cpu(), on_cpu.batch(k).images)
-        assert on_gpu.batch(k).chance.key == on_cpu.batch(k).chance.key
+    stream.batch(0)  # mean and deviation are sent once
+    with Copies("meta") as seen:
+        assert stream.batch(1).images.device.type == "meta"
+    assert len(seen.blocking) == 5  # of images and labels which, corner, mirrored, hole
+    assert not any(seen.blocking)
 
 
 def test_streams_share_the_images_of_one_data_set() -> None:

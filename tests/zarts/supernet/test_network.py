@@ -240,18 +240,6 @@ def test_stays_on_the_device(name):
     assert {grad.device.type for grad in grads} == {"meta"}
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_the_gpu_agrees():
-    net = Supernet(SPACES["s1"], 4, 3, 5, 1)
-    inputs = sample(net, (9, 8))
-    expected = net(*inputs, Chance(0))
-    weights, alpha, images = inputs
-    moved = {name: value.cuda() for name, value in weights.items()}
-    got = net(moved, alpha.cuda(), images.cuda(), Chance(0))
-    assert distance(got.cpu(), expected) < 1e-8
-
-
 @pytest.mark.parametrize(
     ("name", "ten", "hundred"),
     [
