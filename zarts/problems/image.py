@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zarts.data.stream import Batch, Stream
+from zarts.feed import Scores
 from zarts.inner import SGD, Weights, single_thread
 from zarts.supernet.network import Supernet
 
@@ -41,22 +42,21 @@ class ImageLoss:
 
     def many(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k,) at k rows of α (k, dim) and one ω; what they share is computed once."""
-        logits = self.network.many(weights, alphas, batch.images, batch.key)
-        losses = [functional.cross_entropy(each, batch.labels) for each in logits]
-        return _weighed(torch.stack(losses), batch)
+        return _of_many(self.network.many(weights, alphas, batch.images, batch.key), batch)
 
     def each(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k,) at k rows of α (k, dim), each with its own row of ω (k, ...)."""
-        logits = self.network.each(weights, alphas, batch.images, batch.key)
-        labels = batch.labels.repeat(len(alphas))
-        losses = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
-        return _weighed(losses.view(len(alphas), -1).mean(1), batch)
+        return _of_each(self.network.each(weights, alphas, batch.images, batch.key), batch)
+
+    def scores(self, weights: Weights, alphas: Tensor, batch: Batch, *, shared: bool) -> Scores:
+        """What ``many`` gives (``shared``: one ω) or ``each``, and what the images say, at once."""
+        take, mean = (self.network.many, _of_many) if shared else (self.network.each, _of_each)
+        logits = take(weights, alphas, batch.images, batch.key)
+        return Scores(mean(logits, batch), _apart(logits, batch), logits.argmax(2) == batch.labels)
 
     def apart(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k, images) of the single images, whose means are those of ``each``."""
-        logits = self.network.each(weights, alphas, batch.images, batch.key)
-        labels = batch.labels.expand(len(alphas), -1)
-        return functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+        return _apart(self.network.each(weights, alphas, batch.images, batch.key), batch)
 
     def measure(
         self, weights: Weights, alpha: Tensor, batches: Sequence[Batch]
@@ -76,6 +76,25 @@ class ImageLoss:
                 hits += int((logits.argmax(1) == batch.labels).sum())
                 count += len(batch.labels)
         return total / count, hits / count
+
+
+def _of_many(logits: Tensor, batch: Batch) -> Tensor:
+    """Losses (k,) of logits (k, n, classes), each by itself, as a call gives it."""
+    losses = [functional.cross_entropy(each, batch.labels) for each in logits]
+    return _weighed(torch.stack(losses), batch)
+
+
+def _of_each(logits: Tensor, batch: Batch) -> Tensor:
+    """Losses (k,) of logits (k, n, classes), all at once."""
+    labels = batch.labels.repeat(len(logits))
+    losses = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
+    return _weighed(losses.view(len(logits), -1).mean(1), batch)
+
+
+def _apart(logits: Tensor, batch: Batch) -> Tensor:
+    """Losses (k, n) of the single images."""
+    labels = batch.labels.expand(len(logits), -1)
+    return functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
 
 
 def _weighed(losses: Tensor, batch: Batch) -> Tensor:
