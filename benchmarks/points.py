@@ -33,6 +33,7 @@ from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
 from zarts.presets import preset
 from zarts.problems.image import ImageLoss
 from zarts.rng import generator
+from zarts.supernet.skeleton import Skeleton
 
 Sections = Mapping[str, Mapping[str, object]]
 
@@ -68,8 +69,9 @@ class TwinPoint:
 
     def __init__(self, problem: Bilevel[Batch]) -> None:
         assert isinstance(problem.val_loss, ImageLoss)
-        self.twin = Twin(problem.val_loss.network)
-        self.twin.load(problem.weights)
+        network = problem.val_loss.network
+        assert isinstance(network, Skeleton)
+        self.twin = Twin(network, problem.weights)
         self.state = {name: value.clone() for name, value in self.twin.state_dict().items()}
         steps = problem.inner_steps
         self.inner = problem.feed.inner_batches(0, steps) if steps else ()

@@ -3,7 +3,8 @@
 Run as ``python -m benchmarks.supernet_step``. Prints ``name value target`` per line. Both networks
 take their steps in turn in one process on one thread; the ratio is the median of several processes.
 A step is the forward pass and the gradient of the loss by ω. Memory is that of the tensors of one
-step, counted in a process for each.
+step, counted in a process for each. Operations are those that an outer
+step asks of a GPU, the update included.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from typing import TypeVar
 
@@ -21,9 +23,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.dispatched import outer_step
 from benchmarks.reference import Twin
 from benchmarks.timing import medians, show
 from zarts.rng import generator
+from zarts.supernet.kernels import Kernels
 from zarts.supernet.network import Supernet
 from zarts.supernet.spaces import SPACES
 
@@ -34,6 +38,7 @@ CASES = (
     ("s6_16x8", Supernet(SPACES["s6"]), (64, 3, 32, 32), 1, 5, 4.0),
 )
 Found = TypeVar("Found")
+MOST_OPERATIONS = 5_000
 LEAST_SHARE_OF_PEAK = 0.1  # the field's reference network reaches 0.02 to 0.1
 
 
@@ -41,8 +46,7 @@ def steps(net: Supernet, images: Tensor) -> dict[str, Callable[[], object]]:
     """Returns a training step of the supernet and of its twin, on the same numbers."""
     rng = generator(0, "benchmark")
     drawn = net.init(rng)
-    twin = Twin(net)
-    twin.load(drawn)
+    twin = Twin(net, drawn)
     alpha = net.space.init(rng)
     weights = {name: value.requires_grad_() for name, value in drawn.items()}
     labels = torch.arange(len(images)) % net.classes
@@ -86,7 +90,8 @@ def seconds(case: int) -> tuple[float, float, float]:
     images = torch.randn(shape, generator=generator(0, "images"))
     took = medians(steps(net, images), repeat)
     with FlopCounterMode(display=False) as counted:
-        Twin(net)(net.space.init(generator(0, "alpha")), images, 0)
+        rng = generator(0, "flops")
+        Twin(net, net.init(rng))(net.space.init(rng), images, 0)
     # a backward pass is twice a forward one (its count by torch leaves groups out of account)
     share = 3 * counted.get_total_flops() / took["fast"] / peak_flops()
     return took["twin"], took["fast"], share
@@ -100,6 +105,8 @@ def main() -> None:
     for case, (name, _, _, processes, _, target) in enumerate(CASES):
         if only not in (None, name):
             continue
+        if name == "s6_16x8":
+            operations()
         found = [in_a_process(seconds, case) for _ in range(processes)]
         show(f"step_{name}_ms", 1e3 * median(fast for _, fast, _ in found))
         show(f"step_{name}_ratio", median(twin / fast for twin, fast, _ in found), target)
@@ -109,6 +116,16 @@ def main() -> None:
         if min(twin, fast):  # a small step fits into what the imports once took
             show(f"step_{name}_memory_mib", fast / 2**20)
             show(f"step_{name}_memory_ratio", twin / fast, 1.0)
+
+
+def operations() -> None:
+    """Prints how many operations an outer step of the paper's network asks of a GPU."""
+    _, net, shape, *_ = CASES[1]
+    show("operations_s6_16x8_edge_by_edge", outer_step(net, shape))
+    # launches cost a GPU more than a cache that is missed
+    stacked = outer_step(replace(net, kernels=Kernels(stack_below=1 << 40)), shape)
+    show("operations_s6_16x8", stacked)
+    show("operations_s6_16x8_allowed", MOST_OPERATIONS / stacked, 1.0)
 
 
 def in_a_process(measure: Callable[..., Found], *arguments: object) -> Found:

@@ -13,6 +13,7 @@ from pathlib import Path
 from landscape.measure import compare, endings, on_border
 from landscape.record import Figure1, load
 from zarts import cli
+from zarts.optimizers import method_of
 from zarts.runfile import Run, RunError, differences
 from zarts.text import printable
 
@@ -32,18 +33,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=EPILOG,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
+    parser.add_argument(
+        "--paths",
+        action="store_true",
+        help="one row per optimizer instead: what its path gained and what it spent",
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="show a traceback on errors")
     args = parser.parse_args(arguments)
-    return cli.guarded(partial(_print, args.runs), verbose=args.verbose)
+    return cli.guarded(partial(_print, args.runs, paths=args.paths), verbose=args.verbose)
 
 
-def _print(folders: list[Path]) -> int:
-    paths = [folder.resolve() for folder in folders]
+def _print(folders: list[Path], *, paths: bool) -> int:
+    places = [folder.resolve() for folder in folders]
     if twice := [
-        folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1
+        folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1
     ]:
         raise RunError(f"{twice[0]}: is named twice, which would count it twice; name it once")
     records = [load(Run.open(folder)) for folder in folders]
+    if paths:
+        cli.tell(*budgets(records).split("\n"))
+        return 0
     names = [printable(record.config.get("seed", record.name)) for record in records]
     unlike = _unlike(records)
     rows = table(list(zip(names, map(row, records), strict=True)), spread=not unlike)
@@ -82,6 +91,39 @@ def row(record: Figure1) -> Row:
         end.path.method: math.nan if end.path.note else end.target_loss for end in endings(record)
     }
     return numbers | start | ends
+
+
+def budgets(records: Sequence[Figure1]) -> str:
+    """A Markdown table: a row per optimizer, mean ± standard deviation over the runs.
+
+    ``change`` is the loss at the end of the path minus that at its start, with the M of the exact
+    surface; what is spent includes pilots, and a path that ended early counts up to there.
+
+    Raises:
+        RunError: If a run is not finished.
+    """
+    for record in records:
+        _check_finished(record)
+    methods = dict.fromkeys(path.method for record in records for path in record.paths)
+    spent = ("evaluations", "gradients", "SGD steps of ω", "seconds")
+    lines = [["optimizer", "change", *spent], ["---"] * 6]
+    for method in methods:
+        paths = [path for record in records for path in record.paths if path.method == method]
+        changes = [float(path.target_loss[-1] - path.target_loss[0]) for path in paths]
+        columns: list[list[float]] = [
+            [path.evaluations for path in paths],
+            [path.gradients for path in paths],
+            [path.weight_steps for path in paths],
+            [path.seconds for path in paths],
+        ]
+        lines.append(
+            [
+                printable(method_of(method).style.label),
+                _spread("", changes),
+                *(f"{statistics.mean(column):.4g}" for column in columns),
+            ]
+        )
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _unlike(records: Sequence[Figure1]) -> str:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from benchmarks.dispatched import Dispatched, outer_step
 from benchmarks.points import share_of_work
+from zarts.inner import SGD
+from zarts.supernet.network import Supernet
+from zarts.supernet.spaces import SPACES
 
 
 def test_time_between_chunks_is_overhead_and_the_wait_at_the_end_is_not() -> None:
@@ -13,3 +18,20 @@ def test_time_between_chunks_is_overhead_and_the_wait_at_the_end_is_not() -> Non
     assert share_of_work(spans, 10.0) == pytest.approx((1 + 3 + 5 + 4) / (4 + 10))
     whole = [(worker, float(at), at + 1.0) for worker in (1, 2) for at in range(20)]
     assert share_of_work(whole, 3.5) == pytest.approx(1.0)
+
+
+def operations_of_an_update(tensors: int) -> int:
+    with torch.device("meta"):
+        weights = {str(name): torch.empty(4, 3) for name in range(tensors)}
+    with Dispatched() as seen, torch.no_grad():
+        SGD(0.1).update(weights, weights, weights)
+    return seen.count
+
+
+def test_operations_are_counted_without_views_and_do_not_grow_with_the_tensors() -> None:
+    with Dispatched() as seen:
+        x = torch.empty(2, 3, device="meta")
+        _ = (x.T + 1).T.view(6).sum()
+    assert seen.count == 2
+    assert operations_of_an_update(3) == operations_of_an_update(50) <= 12
+    assert outer_step(Supernet(SPACES["s2"], 2, 1, 3, 1), (4, 1, 8, 8)) > 100

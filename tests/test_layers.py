@@ -64,7 +64,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.problems": PROBLEMS,
     "zarts.tables": set(),
     "zarts.sections": {"zarts.optimizers"},  # of the optimizers, their records
-    "zarts.config": {"zarts.tables", "zarts.optimizers", "zarts.sections"},
+    # of the supernets, names of spaces and networks
+    "zarts.config": {"zarts.tables", "zarts.optimizers", "zarts.sections", "zarts.supernet"},
     "zarts.presets": {*SETTINGS, "zarts.optimizers"},
     "zarts.parts": OBJECTS,
     "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
@@ -143,7 +144,9 @@ MAY_IMPORT["landscape.merge"] = {
     "zarts.runfile",
 }
 MAY_IMPORT["landscape.verify"] = set(MAY_IMPORT)
-MAY_IMPORT["landscape.summary"] = {*DRAWING, "zarts.runfile", "zarts.cli", "zarts.text"}
+MAY_IMPORT["landscape.summary"] = {
+    *DRAWING, "zarts.runfile", "zarts.cli", "zarts.optimizers", "zarts.text",
+}  # fmt: skip
 SHOWING = {*DRAWING, "landscape.figures", "landscape.catalogue"}
 APP = {*SHOWING, *FILES, *SETTINGS, "zarts.presets", "zarts.text"}
 FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command line see everything
@@ -157,6 +160,8 @@ OWNERS = {  # library -> the only places that may import it
     "torchvision": ("zarts.data",),
 }
 STARTS_WITHOUT_TORCH = (
+    "zarts.alpha", "zarts.supernet.spaces", "zarts.stored", "landscape.grid", "landscape.jobs",
+    "landscape.schema", "zarts.supernet.protocol",
     "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.facade", "zarts.guard",
     "zarts.optimizers", "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables",
     "zarts.sections", "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress",

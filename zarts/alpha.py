@@ -1,4 +1,7 @@
-"""What the numbers in the architecture parameters α mean, and the only softmax over them."""
+"""What the numbers in the architecture parameters α mean, and the only softmax over them.
+
+Torch is imported where numbers are made, so that what spaces there are can be read without it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import functools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import add
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = ["Group", "LooksLikeWeights", "Space", "along", "flat_space"]
 
@@ -110,6 +115,8 @@ class Space:
             LooksLikeWeights: If the rows of all tables are non-negative and sum to one, as they do
                 after a softmax. α are the numbers before it.
         """
+        import torch
+
         tables = {name: torch.as_tensor(part) for name, part in parts.items()}
         expected = {group.name: (group.edges, group.width) for group in self.groups}
         got = {name: tuple(table.shape) for name, table in tables.items()}
@@ -137,9 +144,11 @@ class Space:
         """
         return {name: logits.softmax(dim=-1) for name, logits in self.split(alpha).items()}
 
-    def init(self, rng: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draws the initial α (dim,) ~ 1e-3 · N(0, 1), as DARTS does."""
-        return 1e-3 * torch.randn(self.dim, generator=rng, dtype=dtype)
+    def init(self, rng: torch.Generator, dtype: torch.dtype | None = None) -> Tensor:
+        """Draws the initial α (dim,) ~ 1e-3 · N(0, 1), as DARTS does; in float32 if not told."""
+        import torch
+
+        return 1e-3 * torch.randn(self.dim, generator=rng, dtype=dtype or torch.float32)
 
 
 def _like_weights(table: Tensor) -> bool:
@@ -169,4 +178,4 @@ def along(points: Tensor, basis: Tensor) -> Tensor:
     Not a matrix product, whose last digits depend on how many points are asked for together.
     """
     steps = [points[:, [axis]] * basis[:, axis] for axis in range(basis.shape[1])]
-    return functools.reduce(torch.add, steps)
+    return functools.reduce(add, steps)

@@ -25,6 +25,8 @@ from zarts.sections import (
     setting,
     without_later_defaults,
 )
+from zarts.supernet.protocol import NETWORKS
+from zarts.supernet.spaces import TABLES
 from zarts.tables import (
     ConfigError,
     Table,
@@ -211,6 +213,13 @@ def _check_choices(config: Config) -> None:
         _ = config.data.sides
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    net = config.supernet
+    for key, name, known in (
+        ("supernet.space", net.space, TABLES),
+        ("supernet.network", net.network, NETWORKS),
+    ):
+        if name not in known:
+            raise ConfigError(f"{key} is {name!r}; expected one of: {', '.join(known)}")
     named = [("search.method", config.search.method)]
     named += [(f"paths.methods[{n}]", method) for n, method in enumerate(paths.methods)]
     for key, method in named:

@@ -70,7 +70,9 @@ class SGD:
         *,
         stacked: bool = False,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Returns new (weights, velocity); differentiable in every input and never in place.
+        """Returns new (weights, velocity); differentiable in every input, of which none is changed.
+
+        A few calls for all tensors, not a few for each: what a GPU is asked for, it is asked once.
 
         Args:
             weights: ω.
@@ -78,34 +80,37 @@ class SGD:
             velocity: Momentum buffers; None: at rest.
             stacked: Whether all are those of n candidates (n, ...), each clipped on its own.
         """
-        scale = None
+        names, now = list(weights), list(weights.values())
+        slope = [gradients[name] for name in names]
         if self.clip is not None:
-            scale = _clip_scale(gradients.values(), self.clip, stacked=stacked)
-        moved, speed = {}, {}
-        for name, weight in weights.items():
-            gradient = gradients[name]
-            if scale is not None:
-                each = scale.view(-1, *[1] * (gradient.ndim - 1)) if stacked else scale
-                gradient = gradient * each
-            if self.weight_decay:
-                gradient = gradient.add(weight, alpha=self.weight_decay)
-            if self.momentum:
-                if velocity is not None:
-                    gradient = (velocity[name] * self.momentum).add(gradient)
-                speed[name] = gradient
-            moved[name] = weight.add(gradient, alpha=-self.learning_rate)
-        return moved, speed
+            slope = _clipped(slope, self.clip, stacked=stacked)
+        if self.weight_decay and self.clip is not None:  # ours by now: in place is half the memory
+            torch._foreach_add_(slope, now, alpha=self.weight_decay)
+        elif self.weight_decay:
+            slope = list(torch._foreach_add(slope, now, alpha=self.weight_decay))
+        if self.momentum and velocity is not None:
+            speed = list(torch._foreach_mul([velocity[name] for name in names], self.momentum))
+            torch._foreach_add_(speed, slope)
+            slope = speed
+        moved = torch._foreach_add(now, slope, alpha=-self.learning_rate)
+        speeds = dict(zip(names, slope, strict=True)) if self.momentum else {}
+        return dict(zip(names, moved, strict=True)), speeds
 
 
-def _clip_scale(gradients: Iterable[Tensor], limit: float, *, stacked: bool) -> Tensor:
-    """Factor of ``torch.nn.utils.clip_grad_norm_``, here differentiable; of each row if stacked."""
+def _clipped(gradients: list[Tensor], limit: float, *, stacked: bool) -> list[Tensor]:
+    """As ``torch.nn.utils.clip_grad_norm_`` does, here differentiable; each row if stacked."""
     norm = torch.linalg.vector_norm
     if stacked:
         total = norm(torch.stack([norm(g.flatten(1), dim=1) for g in gradients]), dim=0)
     else:
-        total = norm(torch.stack([norm(gradient) for gradient in gradients]))
+        total = norm(torch.stack(torch._foreach_norm(gradients)))
     # 1e-6 as in clip_grad_norm_, so that both agree to the last bit.
-    return torch.clamp(limit / (total + 1e-6), max=1.0)
+    scale = torch.clamp(limit / (total + 1e-6), max=1.0)
+    if stacked:
+        return [g * scale.view(-1, *[1] * (g.ndim - 1)) for g in gradients]
+    if scale.requires_grad:  # torch cannot differentiate _foreach_mul by a factor of all
+        return [gradient * scale for gradient in gradients]
+    return list(torch._foreach_mul(gradients, scale))
 
 
 def descend(
@@ -133,9 +138,10 @@ def descend(
         without momentum).
 
     Raises:
-        Diverged: If a training loss or the final ω is not finite. No further step is made.
+        Diverged: If a training loss or the final ω is not finite. On a CPU no further step is made.
+            Any other device is asked once, after the last step: to ask it is to wait for it.
     """
-    steps = 0
+    losses: list[Tensor] = []
     for step, batch in enumerate(batches):
         names = list(weights)
         leaves = [
@@ -148,7 +154,8 @@ def descend(
         current = dict(zip(names, leaves, strict=True))
         with torch.enable_grad():
             value = loss(current, batch)
-        if not math.isfinite(float(value.detach())):
+        losses.append(value.detach())
+        if value.device.type == "cpu" and not math.isfinite(float(losses[-1])):
             raise Diverged("the training loss", step)
         gradients = torch.autograd.grad(
             value, leaves, create_graph=differentiable, materialize_grads=True
@@ -157,13 +164,26 @@ def descend(
             moved, speed = sgd.update(
                 current, dict(zip(names, gradients, strict=True)), velocity or None
             )
-        weights, velocity, steps = moved, speed or None, step + 1
-    # The loss catches what earlier steps broke; the last step has no loss after it.
-    if steps and not math.isfinite(
-        float(torch.stack([w.detach().sum() for w in weights.values()]).sum())
-    ):
-        raise Diverged("ω", steps)
+        weights, velocity = moved, speed or None
+    if losses:
+        _check(losses, weights)
     return weights, velocity
+
+
+def _check(losses: list[Tensor], weights: Weights) -> None:
+    """Looks for the first loss that is not finite, and at ω.
+
+    A loss catches what earlier steps broke; the last step has no loss after it.
+
+    Raises:
+        Diverged: If there is one, or ω is not finite.
+    """
+    largest = torch._foreach_norm([weight.detach() for weight in weights.values()], math.inf)
+    whole = torch.stack(largest).isfinite().all()
+    found = torch.cat([torch.stack(losses).isfinite(), whole.view(1)]).tolist()  # the one read
+    if not all(found):
+        step = found.index(False)
+        raise Diverged("ω" if step == len(losses) else "the training loss", step)
 
 
 def descend_stacked(

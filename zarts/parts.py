@@ -15,10 +15,9 @@ from torch.nn.functional import avg_pool2d
 from zarts.config import Config, ConfigError, DataConfig
 from zarts.data.arrays import version
 from zarts.data.dataset import DamagedData, Dataset, measure
-from zarts.data.loaders import NAMES, SIZES, load_images
+from zarts.data.loaders import NAMES, SIZES, load_images, side_lengths
 from zarts.data.stream import draw_share, split, stratified
-from zarts.supernet.kernels import Kernels
-from zarts.supernet.network import Supernet
+from zarts.supernet.protocol import NETWORKS, Network
 from zarts.supernet.spaces import SPACES
 
 __all__ = [
@@ -44,29 +43,38 @@ _GPU_LANES, _GPU_BYTES = 8, 8 << 20
 _CPU_VECTOR = 32
 
 
-def network_of(config: Config, classes: int, image_channels: int) -> Supernet:
+def network_of(config: Config, classes: int, image_channels: int) -> Network:
     """The supernet of a config for images of a data set.
 
     Raises:
         ConfigError: If such a network cannot be built.
     """
     net = config.supernet
-    how = Kernels(net.stack_below, net.matmul_from)
+    record = NETWORKS[net.network]
+    settings = {name: getattr(net, name) for name in record.settings}
     try:
-        return Supernet(
-            SPACES[net.space], net.channels, net.cells, classes, image_channels, net.stem, how
-        )
+        network: Network = record.load().build(SPACES[net.space], classes, image_channels, settings)
     except ValueError as error:
         raise ConfigError(f"supernet: {error}") from error
+    return network
 
 
 def lanes_of(config: Config) -> int:
     """How many candidates with an ω of their own are computed side by side (``zarts.chunk``).
 
-    It follows from the config alone, so all processes of a run agree.
+    It follows from the config alone, so all processes of a run agree. No data set is loaded.
+
+    Raises:
+        ConfigError: If the data set is unknown, or values would depend on the lane.
     """
-    height, width = load_dataset(config).images.shape[2:]
-    return lanes_for(config, height, width)
+    data = config.data
+    try:
+        height, width = side_lengths(data.name, data.sides)
+    except DamagedData as error:  # it names the file
+        raise ConfigError(str(error)) from error
+    except ValueError as error:
+        raise ConfigError(f"data.name: {error}") from error
+    return lanes_for(config, max(1, height // data.downscale), max(1, width // data.downscale))
 
 
 def lanes_for(config: Config, height: int, width: int) -> int:
@@ -83,6 +91,13 @@ def lanes_for(config: Config, height: int, width: int) -> int:
     def apart(lanes: int) -> bool:
         return not on_cpu or lanes == 1 or lanes * width_of_stem * item % _CPU_VECTOR == 0
 
+    if not hasattr(NETWORKS[net.network].load(), "each"):
+        if net.lanes > 1:
+            raise ConfigError(
+                f"supernet.lanes is {net.lanes}, but the network {net.network!r} computes one "
+                "candidate at a time; use 0 or 1"
+            )
+        return 1
     if net.lanes:
         if not apart(net.lanes):
             fitting = [lanes for lanes in (1, 2, 4, 8, 16, 32, 64) if apart(lanes)]
@@ -140,7 +155,7 @@ def load_dataset(config: Config) -> Dataset:
     )
 
 
-def parts_of(config: Config) -> tuple[Dataset, Supernet, tuple[Tensor, Tensor]]:
+def parts_of(config: Config) -> tuple[Dataset, Network, tuple[Tensor, Tensor]]:
     """Data set, supernet, and the indices of D_train and D_val."""
     dataset = load_dataset(config)
     network = network_of(config, dataset.classes, dataset.images.shape[1])

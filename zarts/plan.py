@@ -23,7 +23,7 @@ from zarts.inner import single_thread
 from zarts.objective import Bilevel
 from zarts.optimizers import GradientCost, gradient_cost
 from zarts.parts import data_facts, gpus_of, lanes_for, load_dataset, network_of
-from zarts.supernet.network import Supernet
+from zarts.supernet.protocol import Network
 
 __all__ = [
     "SearchPlan",
@@ -199,7 +199,7 @@ def _need(
     size = sizes[largest]
     dtype: torch.dtype = getattr(torch, config.dtype)
     kept = _kept(network, (size, *image), dtype)
-    own = network.parameters * dtype.itemsize
+    own = sum(map(math.prod, network.shapes().values())) * dtype.itemsize
     steps = max([1, *(cost.passes for cost in _gradients(config, methods))])
     # side by side there are inner steps only, and L_val without a backward pass; the peak there was
     # 1.4 to 2 times what is kept, for the copies that lay lanes side by side and by what is freed
@@ -225,7 +225,7 @@ def _gradients(config: Config, methods: Sequence[str] | None) -> Iterator[Gradie
     yield from (gradient_cost(each, steps) for each, steps in moving if each.gradients)
 
 
-def _kept(network: Supernet, shape: tuple[int, ...], dtype: torch.dtype) -> int:
+def _kept(network: Network, shape: tuple[int, ...], dtype: torch.dtype) -> int:
     """Bytes that autograd keeps of a forward pass over images of a shape."""
     kept: dict[int, int] = {}
     alive: list[Tensor] = []

@@ -144,7 +144,8 @@ class SupernetConfig:
     """The network that contains all architectures.
 
     Attributes:
-        space: ``s1`` to ``s4``, ``s5`` (DARTS) or ``s6`` (DARTS without ``none``).
+        space: A name in ``zarts.supernet.spaces``: ``s1`` to ``s4``, ``s5`` (DARTS) or ``s6``
+            (DARTS without ``none``).
         channels: C of the first cells, 16 in the paper.
         cells: L, 8 in the paper; cells L//3 and 2L//3 reduce.
         stem: ``cifar`` or ``imagenet`` (two more halvings).
@@ -157,15 +158,19 @@ class SupernetConfig:
             four on a CPU where images are small, else one; up to eight on a GPU, by size. On a
             CPU their channels must fill whole vectors, or lanes would differ in last digits. A run
             keeps the number it began with.
+        network: How it is computed, a name in ``zarts.supernet.protocol``: ``fast``, or ``plain``:
+            edge by edge as it is usually written, to compare with and to start a variant from.
+            Their values differ in the last digits; both can read each other's ω.
     """
 
-    space: Literal["s1", "s2", "s3", "s4", "s5", "s6"] = "s6"
+    space: str = "s6"
     channels: int = setting(16, least=1)
     cells: int = setting(8, least=1, most=1000)
     stem: Literal["cifar", "imagenet"] = "cifar"
     stack_below: int = setting(1 << 19, least=0)
     matmul_from: int = setting(16, least=1)
     lanes: int = setting(0, least=0, most=MOST_LANES)
+    network: str = later("fast")
 
 
 @dataclass(frozen=True)

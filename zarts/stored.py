@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from zarts.config import Config, ConfigError
 from zarts.optimizers import digests
-from zarts.parts import load_dataset
 from zarts.runfile import Record, Run
 from zarts.sections import MOST_LANES
 
@@ -30,6 +29,8 @@ def check_data(run: Run, config: Config) -> None:
         ConfigError: If it is another one.
         MissingData: If it is not here.
     """
+    from zarts.parts import load_dataset
+
     said = run.provenance.get("data_fingerprint")
     found = load_dataset(config).fingerprint
     if said and said != found:

@@ -47,6 +47,12 @@ def test_row_has_the_measures_of_the_run() -> None:
     assert numbers["zarts-mgs"] == 1.25
 
 
+def test_what_paths_gained_and_spent_is_a_row_per_optimizer() -> None:
+    lines = summary.budgets([record(1.0), record(2.0)]).splitlines()
+    assert lines[0] == "| optimizer | change | evaluations | gradients | SGD steps of ω | seconds |"
+    assert lines[2] == "| ZARTS-MGS | 0.000 ± 0.707 | 4 | 0 | 40 | 1 |"
+
+
 def test_table_ends_with_mean_and_sample_deviation() -> None:
     lines = summary.table([("0", summary.row(record(1.0))), ("1", summary.row(record(2.0)))])
     assert lines.splitlines()[0].startswith("| seed | accuracy |")

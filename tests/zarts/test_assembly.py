@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -20,12 +22,13 @@ from zarts.assembly import (
     sigma_schedule,
 )
 from zarts.config import METHOD_NAMES, Config, ConfigError, merge
+from zarts.data.arrays import register_dataset
 from zarts.data.dataset import from_tensors
 from zarts.data.loaders import MissingData
 from zarts.data.stream import Batch
 from zarts.inner import Weights
-from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
-from zarts.parts import lanes_for, load_dataset
+from zarts.optimizers import DARTS, GLD, MGS, Implicit, RandomSearch, Unrolled
+from zarts.parts import lanes_for, lanes_of, load_dataset
 from zarts.presets import preset
 from zarts.rng import generator
 
@@ -192,7 +195,8 @@ def test_sigma_follows_the_released_schedule() -> None:
 
 def test_every_method_gets_its_optimizer() -> None:
     kinds = {method: make_optimizer(tiny(method)) for method in METHOD_NAMES}
-    assert [type(kind) for kind in kinds.values()] == [DARTS, DARTS, RandomSearch, MGS, GLD]
+    expected = [DARTS, DARTS, Unrolled, Implicit, RandomSearch, MGS, GLD]
+    assert [type(kind) for kind in kinds.values()] == expected
     assert [getattr(kinds[f"darts-{order}"], "order") for order in (1, 2)] == [1, 2]  # noqa: B009
     assert kinds["zarts-mgs"] == MGS(samples=4, sigma=0.2, temperature=0.01)
 
@@ -329,3 +333,35 @@ def test_lanes_that_would_not_give_equal_values_are_refused(
         lanes_for(config, 9, 9)
     chosen = replace(config, supernet=replace(config.supernet, lanes=0))
     assert lanes_for(chosen, 9, 9) in (1, 4)
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise AssertionError("a data set was loaded")
+
+
+@pytest.mark.parametrize(
+    ("data", "sides"),
+    [
+        ({"name": "packaged", "downscale": 3}, (9, 9)),
+        ({"name": "fashion-mnist", "downscale": 1}, (28, 28)),
+        ({"name": "svhn", "downscale": 2}, (16, 16)),
+        ({"name": "folder", "downscale": 1, "size": "8x12"}, (8, 12)),
+        ({"name": "folder", "downscale": 1}, (32, 32)),
+        ({"name": "imagenet", "downscale": 1}, (224, 224)),
+        ({"name": "mine.npz", "downscale": 1}, (5, 7)),
+        ({"name": "mine", "downscale": 1}, (5, 7)),
+    ],
+)
+def test_asking_for_the_lanes_loads_no_data_set(
+    data: dict[str, Any], sides: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZARTS_DATA", str(tmp_path))
+    x, y = np.arange(280, dtype=np.uint8).reshape(4, 2, 5, 7), np.arange(4) % 2
+    np.savez_compressed(tmp_path / "mine.npz", x=x, y=y)
+    register_dataset("mine", x, y)
+    monkeypatch.setattr("zarts.parts.load_images", _refuse)
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr("zarts.parts.lanes_for", lambda config, *size: asked.append(size) or 3)
+    config = Config.from_table(merge(preset("quick", "zarts-mgs"), {"data": data}))
+    assert lanes_of(config) == 3
+    assert asked == [sides]

@@ -9,13 +9,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.tiny import tiny
 from tests.zarts.smooth import MOVING, POINT, TensorFeed, smooth
 from zarts.assembly import landscape_objective, make_problem
-from zarts.inner import SGD, descend_stacked
+from zarts.data.stream import Batch
+from zarts.inner import SGD, Weights, descend_stacked
 from zarts.problems.toy import Quadratic
 from zarts.rng import generator
 
@@ -195,3 +197,22 @@ def test_nothing_stands_beside_a_loss_that_is_not_finite_or_has_no_images(lanes:
     alphas[1] = math.nan
     found = problem.measure(alphas)
     assert [column.isnan().tolist() for column in found] == [[False, True, False]] * 3
+
+
+@pytest.mark.parametrize(("network", "lanes"), [("fast", 1), ("fast", 4), ("plain", 1)])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_counting_images_changes_no_bit_of_a_loss(steps: int, lanes: int, network: str) -> None:
+    config = tiny("zarts-rs", {"supernet": {"lanes": lanes, "network": network}})
+    problem = make_problem(config).objective.at(steps)
+    loss, alphas = problem.val_loss, torch.randn(3, problem.space.dim, generator=generator(4, "a"))
+
+    def plainly(weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
+        return loss(weights, alpha, batch)
+
+    for name in ("many", "each"):
+        if hasattr(loss, name):
+            setattr(plainly, name, getattr(loss, name))
+    bare = replace(problem, val_loss=plainly).measure(alphas)
+    assert bare.accuracy.isnan().all()
+    assert torch.equal(problem.measure(alphas).loss, bare.loss)
+    assert not problem.measure(alphas).accuracy.isnan().any()

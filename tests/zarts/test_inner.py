@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from zarts.inner import SGD, Diverged, descend, single_thread
 from zarts.rng import generator
+from zarts.supernet.network import Supernet
+from zarts.supernet.spaces import SPACES
 
 Weights = dict[str, Tensor]
 # The last tensor has more entries than one block of a reduction, where orders of summation differ.
@@ -52,6 +55,72 @@ def reference(
         norms.append(float(nn.utils.clip_grad_norm_(moving.values(), sgd.clip or math.inf)))
         optimizer.step()
     return {name: parameter.detach() for name, parameter in moving.items()}, norms
+
+
+def step_by_step(
+    sgd: SGD, weights: Weights, slopes: Weights, velocity: Weights | None
+) -> tuple[Weights, Weights]:
+    """The rule as it reads, tensor by tensor; the clip is by the norm of the tensors' norms."""
+    norms = torch.stack([torch.linalg.vector_norm(slope) for slope in slopes.values()])
+    scale = (sgd.clip or 0) / (torch.linalg.vector_norm(norms) + 1e-6)
+    moved, speed = {}, {}
+    for name, weight in weights.items():
+        slope = slopes[name] * scale.clamp(max=1) if sgd.clip else slopes[name]
+        slope = slope.add(weight, alpha=sgd.weight_decay) if sgd.weight_decay else slope
+        slope = slope if velocity is None else (velocity[name] * sgd.momentum).add(slope)
+        moved[name], speed[name] = weight.add(slope, alpha=-sgd.learning_rate), slope
+    return moved, speed
+
+
+@pytest.mark.parametrize("moving", [False, True], ids=["at rest", "moving"])
+@pytest.mark.parametrize("weight_decay", [0.0, 3e-2])
+@pytest.mark.parametrize("clip", [None, 0.05, 1e6])
+def test_all_tensors_at_once_give_the_bits_of_one_by_one(
+    clip: float | None, weight_decay: float, moving: bool
+) -> None:
+    """On the weights of a network, with gradients as autograd gives them: expanded, permuted."""
+    net = Supernet(SPACES["s6"], 8, 3)
+    sgd = SGD(0.1, weight_decay=weight_decay, clip=clip)
+    weights, slopes, velocity = (net.init(generator(0, purpose)) for purpose in "wgv")
+    slopes["head.weight"] = slopes["head.bias"].unsqueeze(1).expand(weights["head.weight"].shape)
+    turned = slopes["cells.0.input.0"].transpose(0, 1).contiguous()
+    slopes["cells.0.input.0"] = turned.transpose(0, 1)
+    before = {name: slope.clone() for name, slope in slopes.items()}
+    found = sgd.update(weights, slopes, velocity if moving else None)
+    expected = step_by_step(sgd, weights, before, velocity if moving else None)
+    for got, wanted in zip(found, expected, strict=True):
+        assert got.keys() == wanted.keys()
+        assert all(torch.equal(got[name], wanted[name]) for name in wanted)
+    assert all(torch.equal(slopes[name], before[name]) for name in before)
+
+
+class Device(TorchDispatchMode):
+    """Lets tensors on meta be read, as ones, and counts how often something waits for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.waits = 0, list[int]()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.calls += 1
+        if func is torch.ops.aten._local_scalar_dense.default:
+            self.waits.append(self.calls)
+            return 1
+        if func is torch.ops.aten._to_copy.default and str((kwargs or {}).get("device")) == "cpu":
+            self.waits.append(self.calls)
+            return torch.ones(args[0].shape, dtype=args[0].dtype)
+        return func(*args, **(kwargs or {}))
+
+
+def test_steps_do_not_wait_for_the_device() -> None:
+    """It is asked once, when all is said: a GPU computes on while Python runs ahead."""
+    with torch.device("meta"):
+        weights = {name: torch.empty(shape) for name, shape in SHAPES.items()}
+        batches = [torch.empty(6, 5) for _ in range(5)]
+    with Device() as seen:
+        descend(network_loss, weights, batches, SGD(0.1))
+    assert len(seen.waits) == 1
+    assert seen.waits[0] > seen.calls - 5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -151,7 +220,9 @@ def test_differentiable_mode_has_the_right_derivatives(clip: float | None) -> No
         assert last is not None
         return moved["omega"] * moved["bias"].unsqueeze(1), last["omega"]
 
-    assert torch.autograd.gradcheck(steps, (draw(2), draw(3, 2), draw(3), draw(3, 2)))
+    inputs = draw(2), draw(3, 2), draw(3), draw(3, 2)
+    assert torch.autograd.gradcheck(steps, inputs)
+    assert torch.autograd.gradgradcheck(steps, inputs)
 
 
 def test_derivatives_stay_finite_where_the_gradient_is_zero() -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "Sent",
     "is_own",
     "own_dataset",
+    "own_sides",
     "receive",
     "register_dataset",
     "registered",
@@ -100,14 +101,9 @@ def own_dataset(name: str, root: str | Path | None = None) -> Dataset:
         MissingData: If the file is not there.
         DamagedData: If it is no such file, or its arrays cannot be used.
     """
-    path = _file(name, root)
-    if path is None and name in _registered:
+    if name in _registered and _file(name, root) is None:
         return _registered[name]
-    if path is None:
-        raise MissingData(
-            f"got no file {name}, expected one with arrays x and y in the current folder or in "
-            "that of ZARTS_DATA; write it with numpy.savez(FILE, x=images, y=labels)"
-        )
+    path = _found(name, root)
     try:
         with zipfile.ZipFile(path):  # else numpy takes it for a single array, or for a pickle
             pass
@@ -124,6 +120,28 @@ def own_dataset(name: str, root: str | Path | None = None) -> Dataset:
         return _dataset(path.name, x, y)
     except ValueError as error:
         raise DamagedData(f"{path}: {str(error).removeprefix(f'{path.name}: ')}") from error
+
+
+def own_sides(name: str) -> tuple[int, int]:
+    """Height and width of the images of a name; of a file its head alone is read.
+
+    Raises:
+        MissingData: If the file is not there.
+        DamagedData: If it is no file of such arrays.
+    """
+    if name in _registered and _file(name) is None:
+        height, width = _registered[name].images.shape[2:]
+        return height, width
+    path = _found(name)
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
+            head = np.lib.format
+            read = {(1, 0): head.read_array_header_1_0, (2, 0): head.read_array_header_2_0}
+            shape, _, _ = read[head.read_magic(file)](file)
+        _, _, *_ = shape
+        return shape[-2], shape[-1]
+    except (OSError, EOFError, ValueError, LookupError, NotImplementedError, *BROKEN) as error:
+        raise DamagedData(f"{path} is no file of arrays x and y ({error})") from error
 
 
 def sent(names: Iterable[str]) -> Sent:
@@ -147,6 +165,17 @@ def _file(name: str, root: str | Path | None = None) -> Path | None:
     path = Path(name).expanduser()
     places = [path, *([Path(root).expanduser() / path] if root else [])]
     return next((place for place in places if place.is_file()), None)
+
+
+def _found(name: str, root: str | Path | None = None) -> Path:
+    """The file of a name; raises MissingData if it is not there."""
+    path = _file(name, root)
+    if path is None:
+        raise MissingData(
+            f"got no file {name}, expected one with arrays x and y in the current folder or in "
+            "that of ZARTS_DATA; write it with numpy.savez(FILE, x=images, y=labels)"
+        )
+    return path
 
 
 def _array(values: ArrayLike | Tensor) -> NDArray[Any]:

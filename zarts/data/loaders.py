@@ -19,12 +19,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zarts.data.arrays import is_own, own_dataset, registered
+from zarts.data.arrays import is_own, own_dataset, own_sides, registered
 from zarts.data.dataset import DamagedData, Dataset, MissingData, Statistics, from_tensors
 from zarts.data.folders import CURE, read_folder
 from zarts.data.make_packaged import IMAGES, LABELS
 
-__all__ = ["NAMES", "SIZES", "DamagedData", "Dataset", "MissingData", "load_images"]
+__all__ = [
+    "NAMES",
+    "SIZES",
+    "DamagedData",
+    "Dataset",
+    "MissingData",
+    "load_images",
+    "side_lengths",
+]
 
 # Mean and standard deviation per channel of [0, 1] pixels. CIFAR-10, CIFAR-100 and SVHN: as in
 # quark0/darts and automl/RobustDARTS; Fashion-MNIST: of its 60,000 training images; ImageNet:
@@ -38,6 +46,7 @@ STATISTICS: dict[str, Statistics] = {
 }
 FASHION = (IMAGES, LABELS)  # of both files: name, SHA-256 of the content, length of the header
 SIZES = {"imagenet": 224, "folder": 32}  # default side in pixels of images that come in any size
+FIXED = {"packaged": 28, "cifar10": 32, "cifar100": 32, "svhn": 32, "fashion-mnist": 28}
 
 
 def load_images(
@@ -80,16 +89,7 @@ def load_images(
         DamagedData: If a file is not the published one, or not an image.
         ValueError: If the name is unknown, or what is for folders is asked of another data set.
     """
-    if name not in NAMES and not is_own(name):
-        known = (*NAMES, *registered())
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(
-            f"unknown data set {name!r}; {hint}choose one of {', '.join(known)}, or FILE.npz, or "
-            "give arrays this name with zarts.register_dataset"
-        )
-    side = SIZES.get(name, 0) if size is None else size
-    height, width = (side, side) if isinstance(side, int) else side
+    height, width = (0, 0) if is_own(name) else side_lengths(name, size)
     if name not in SIZES and (size is not None or channels is not None or stream):
         raise ValueError(
             f"got size={size}, channels={channels} and stream={stream} for {name}, which has one "
@@ -124,6 +124,32 @@ def load_images(
         stream=stream,
         statistics=STATISTICS.get(name) if channels != 1 else None,
     )
+
+
+def side_lengths(name: str, size: int | tuple[int, int] | None = None) -> tuple[int, int]:
+    """Height and width of the images of a data set, known without loading any.
+
+    Args:
+        name: As in ``load_images``; of a file of arrays the head is read.
+        size: As in ``load_images``; it is for ``imagenet`` and ``folder``.
+
+    Raises:
+        MissingData: If it is a file of arrays that is not there.
+        DamagedData: If it is no such file.
+        ValueError: If the name is unknown.
+    """
+    if is_own(name):
+        return own_sides(name)
+    if name not in NAMES:
+        known = (*NAMES, *registered())
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(
+            f"unknown data set {name!r}; {hint}choose one of {', '.join(known)}, or FILE.npz, or "
+            "give arrays this name with zarts.register_dataset"
+        )
+    side = FIXED.get(name) or (SIZES[name] if size is None else size)
+    return (side, side) if isinstance(side, int) else side
 
 
 def _packaged() -> Dataset:

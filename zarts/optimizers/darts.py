@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zarts.optimizers.descent import check_rule, reach, step_along
-from zarts.optimizers.method import GradientCost, Method, Style
+from zarts.optimizers.method import SECOND, GradientCost, Method, Style
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +70,7 @@ class DARTS:
     def gradient_cost(self, inner_steps: int) -> GradientCost:
         """That of L_0 or L_1, whatever M is."""
         del inner_steps
-        return GradientCost(3 * (self.order - 1), 2 * self.order - 1)
+        return GradientCost(SECOND * (self.order - 1), 2 * self.order - 1)
 
     def step(
         self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zarts.optimizers.darts import ALPHA_RATE
 from zarts.optimizers.descent import check_rule, reach, step_along
-from zarts.optimizers.method import GradientCost, Method, Style, zarts_loop
+from zarts.optimizers.method import SECOND, GradientCost, Method, Style, zarts_loop
 from zarts.optimizers.sampling import check_positive
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from zarts.search import Memory, Step
 
 __all__ = ["METHODS", "Implicit"]
-
-PRODUCT = 2  # a product with the Hessian takes about the time of so many SGD steps
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Implicit:
 
     def gradient_cost(self, inner_steps: int) -> GradientCost:
         """M steps, and a product with the Hessian per term; one backward pass is kept."""
-        return GradientCost(inner_steps + PRODUCT * (self.terms + 1), 3)
+        return GradientCost(inner_steps + SECOND * (self.terms + 1), 3)
 
     def step(
         self, objective: Objective, alpha: Tensor, memory: Memory, rng: torch.Generator
@@ -102,7 +100,7 @@ class _Response:
     @property
     def steps(self) -> int:
         """The time it takes, in SGD steps of ω."""
-        return PRODUCT * (self.settings.terms + 1)
+        return SECOND * (self.settings.terms + 1)
 
     def __call__(
         self, problem: Problem[Any], tuned: Weights, alpha: Tensor, slope: Weights

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["GradientCost", "Method", "Style", "Walk", "gradient_cost", "zarts_loop"]
+__all__ = ["SECOND", "GradientCost", "Method", "Style", "Walk", "gradient_cost", "zarts_loop"]
 
 Table = dict[str, Any]
 
@@ -90,6 +90,11 @@ def zarts_loop(base: str) -> Table:
     return {"search": {"inner_steps": 10, "period": 10, "warmup": _WARMUP[base]}}
 
 
+# SGD steps that a second derivative through one takes, and a product with the Hessian: measured by
+# benchmarks/updates.py (DARTS-2nd 6 with L_val, DARTS-M 57, implicit gradients 67).
+SECOND = 5
+
+
 @dataclass(frozen=True)
 class GradientCost:
     """What one gradient costs.
@@ -110,6 +115,6 @@ def gradient_cost(optimizer: object, inner_steps: int) -> GradientCost:
     """
     own = getattr(optimizer, "gradient_cost", None)
     if own is None:
-        return GradientCost(3 * inner_steps, 1 + 2 * inner_steps)
+        return GradientCost(SECOND * inner_steps, 1 + 2 * inner_steps)
     found: GradientCost = own(inner_steps)
     return found

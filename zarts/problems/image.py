@@ -13,9 +13,11 @@ from torch.nn import functional
 from zarts.data.stream import Batch, Stream
 from zarts.feed import Scores
 from zarts.inner import SGD, Weights, single_thread
-from zarts.supernet.network import Supernet
+from zarts.supernet.protocol import Network
 
 __all__ = ["ImageFeed", "ImageLoss", "cosine"]
+
+Logits = Callable[[Weights, Tensor, Tensor, int], Tensor]  # of several α
 
 
 def cosine(start: float, end: float, position: float, length: float) -> float:
@@ -30,7 +32,7 @@ def cosine(start: float, end: float, position: float, length: float) -> float:
 class ImageLoss:
     """Cross-entropy of a supernet: both L_train and L_val, which differ by their batches alone."""
 
-    network: Supernet
+    network: Network
 
     def __call__(self, weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy (scalar, nats) over the batch, times the batch's weight.
@@ -40,23 +42,49 @@ class ImageLoss:
         logits = self.network(weights, alpha, batch.images, batch.key)
         return _weighed(functional.cross_entropy(logits, batch.labels), batch)
 
-    def many(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
-        """Losses (k,) at k rows of α (k, dim) and one ω; what they share is computed once."""
-        return _of_many(self.network.many(weights, alphas, batch.images, batch.key), batch)
+    @property
+    def many(self) -> Callable[[Weights, Tensor, Batch], Tensor]:
+        """Losses (k,) at k rows of α (k, dim) and one ω; what they share is computed once.
 
-    def each(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
-        """Losses (k,) at k rows of α (k, dim), each with its own row of ω (k, ...)."""
-        return _of_each(self.network.each(weights, alphas, batch.images, batch.key), batch)
+        Raises:
+            AttributeError: If the network does not know how; ``zarts.chunk`` asks one by one then.
+        """
+        logits_of: Logits = self.network.many  # type: ignore[attr-defined]  # by its presence
+        return lambda weights, alphas, batch: _of_many(
+            logits_of(weights, alphas, batch.images, batch.key), batch
+        )
+
+    @property
+    def each(self) -> Callable[[Weights, Tensor, Batch], Tensor]:
+        """Losses (k,) at k rows of α (k, dim), each with its own row of ω (k, ...).
+
+        Raises:
+            AttributeError: If the network does not know how; ``zarts.chunk`` asks one by one then.
+        """
+        logits_of: Logits = self.network.each  # type: ignore[attr-defined]  # by its presence
+        return lambda weights, alphas, batch: _of_each(
+            logits_of(weights, alphas, batch.images, batch.key), batch
+        )
 
     def scores(self, weights: Weights, alphas: Tensor, batch: Batch, *, shared: bool) -> Scores:
         """What ``many`` gives (``shared``: one ω) or ``each``, and what the images say, at once."""
-        take, mean = (self.network.many, _of_many) if shared else (self.network.each, _of_each)
-        logits = take(weights, alphas, batch.images, batch.key)
+        known: Logits | None = getattr(self.network, "many" if shared else "each", None)
+        if known is None and shared:
+            weights = {name: one.expand(len(alphas), *one.shape) for name, one in weights.items()}
+        logits = (known or self._one_by_one)(weights, alphas, batch.images, batch.key)
+        mean = _of_many if shared or known is None else _of_each
         return Scores(mean(logits, batch), _apart(logits, batch), logits.argmax(2) == batch.labels)
 
     def apart(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k, images) of the single images, whose means are those of ``each``."""
-        return _apart(self.network.each(weights, alphas, batch.images, batch.key), batch)
+        logits_of: Logits = getattr(self.network, "each", self._one_by_one)
+        return _apart(logits_of(weights, alphas, batch.images, batch.key), batch)
+
+    def _one_by_one(self, weights: Weights, alphas: Tensor, images: Tensor, key: int) -> Tensor:
+        rows = range(len(alphas))
+        own = ({name: weight[row] for name, weight in weights.items()} for row in rows)
+        each = [self.network(w, a, images, key) for w, a in zip(own, alphas, strict=True)]
+        return torch.stack(each)
 
     def measure(
         self, weights: Weights, alpha: Tensor, batches: Sequence[Batch]

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from zarts.rng import generator
-from zarts.supernet import operations
-from zarts.supernet.kernels import (
-    Kernels,
-    factorized_reduce,
-    from_phases,
-    join,
-    pad_to_even,
-    pointwise,
-    to_phases,
-)
+from zarts.supernet.family import Edges, Source
+from zarts.supernet.kernels import Kernels, factorized_reduce, from_phases, join, pointwise
 from zarts.supernet.layout import NODES, Cell, Use
+from zarts.supernet.normalization import batch_norm
+from zarts.supernet.operations import OPERATIONS, names
 
 __all__ = ["Candidate", "CellPass", "Plan", "Scales", "places", "scales"]
 
-# per source: operation -> its mixture weights (E,), of each lane if there are several (E, lanes)
+# per source: operation -> its mixture weights (E, ...)
 Scales = list[dict[str, Tensor]]
 Plan = list[dict[str, list[Use]]]
 
@@ -44,7 +38,7 @@ def places(plan: Plan, columns: int) -> list[int]:
 
 
 def scales(mixture: Tensor, plan: Plan) -> Scales:
-    """Cuts mixture weights (n,) or (n, lanes), in the order of ``places``, by source, operation."""
+    """Cuts mixture weights (n, ...), in the order of ``places``, by source and operation."""
     pieces = iter(mixture.split([len(uses) for source in plan for uses in source.values()]))
     return [{operation: next(pieces) for operation in source} for source in plan]
 
@@ -97,7 +91,7 @@ class CellPass:
         self,
         before: Tensor,
         now: Tensor,
-        scales: Scales,
+        mixture: Tensor,
         known: Mapping[int, list[Candidate]],
     ) -> Tensor:
         """Maps the outputs of the last two cells, after ReLU, to this cell's (n, 4C, h', w').
@@ -105,9 +99,12 @@ class CellPass:
         Args:
             before: Output of the cell before the last (n, B, h, w).
             now: Output of the last cell.
-            scales: Mixture weights.
+            mixture: Mixture weights in the order of ``places``, (n,) or (n, lanes).
             known: Candidates of sources 0 and 1 that are already there, by source.
         """
+        # copies per channel: the gradient of batch_norm is wrong for an expanded scale
+        wide = mixture.unsqueeze(-1).expand(*mixture.shape, self.cell.channels).contiguous()
+        own, per_channel = scales(mixture, self.plan), scales(wide, self.plan)
         states: list[Tensor] = []
         sums, phases = _Sums(), _Sums()
         for source in range(NODES + 1):
@@ -115,10 +112,14 @@ class CellPass:
                 found: Iterator[Candidate] = iter(known[source])
             else:
                 x = self.read(source, (before, now)[source]) if source < 2 else states[source - 2]
-                found = self.candidates(source, x, scales[source])
+                found = self.candidates(source, x, per_channel[source])
             for candidate in found:
                 _, place, operation, value, mixed, phased = candidate
-                scale = None if mixed else self._per_channel(scales[source][operation][place])
+                scale = None
+                if not mixed and self.lanes == 1:
+                    scale = own[source][operation][place]
+                elif not mixed:  # of each lane for its channels
+                    scale = per_channel[source][operation][place].reshape(-1, 1, 1)
                 (phases if phased else sums).add(candidate.use.node, value, scale)
             if source > 0:  # node i reads the sources 0..i+1, so it is complete now
                 node = source - 1
@@ -127,18 +128,12 @@ class CellPass:
                 states.append(sums.pop(node))
         return join(states, self.kernels, self.lanes)
 
-    def _per_channel(self, scale: Tensor) -> Tensor:
-        """One mixture weight, of each lane for its channels."""
-        if self.lanes == 1:
-            return scale
-        return scale.unsqueeze(-1).expand(-1, self.cell.channels).reshape(-1, 1, 1)
-
     def read(self, source: int, x: Tensor) -> Tensor:
         """Brings input 0 or 1 (n, B, h, w), after ReLU, to the channels and size of this cell."""
         weight = self._stacked(self.weights[f"cells.{self.index}.input.{source}"], 1)
         if source == 0 and self.cell.after_reduction:
-            return operations.batch_norm(factorized_reduce(x, weight, 1, self.lanes))
-        return operations.batch_norm(pointwise(x, weight, self.lanes, self.kernels))
+            return batch_norm(factorized_reduce(x, weight, 1, self.lanes))
+        return batch_norm(pointwise(x, weight, self.lanes, self.kernels))
 
     def candidates(
         self, source: int, x: Tensor, scales: Mapping[str, Tensor] | None
@@ -148,55 +143,28 @@ class CellPass:
         Args:
             source: 0..4.
             x: Its image (n, C, h, w).
-            scales: Mixture weights by operation; None leaves every candidate without its weight, so
-                that it does not depend on α.
+            scales: Mixture weights by operation, per channel; None leaves every candidate without
+                its weight, so that it does not depend on α.
         """
-        stride = self.cell.stride(source)
-        active = functional.relu(x)
-        thinned = crop = None
+        read = Source(x, self.cell.stride(source), self.kernels, self.lanes)
         for operation, uses in self.plan[source].items():
-            if operation == "noise":
-                for place, use in enumerate(uses):
-                    rng = generator(self.key, operation, self.index, use.edge)
-                    y = operations.noise(x, stride, rng, self.lanes)
-                    yield Candidate(use, place, operation, y, mixed=False, phased=False)
-                continue
-            if operations.is_shared(operation, stride):
-                y = operations.share(operation, x, stride, self.kernels, self.lanes)
-                for place, use in enumerate(uses):
-                    yield Candidate(use, place, operation, y, mixed=False, phased=False)
-                continue
-            dilated = operation.startswith("dil")
-            if dilated and thinned is None:
-                height, width = x.shape[2:]
-                crop = (height, width) if stride == 1 and (height % 2 or width % 2) else None
-                # a pool of one pixel picks the even ones; its gradient is faster than a slice's
-                thinned = (
-                    functional.avg_pool2d(active, 1, 2)
-                    if stride == 2
-                    else to_phases(pad_to_even(active))
-                )
-            pieces = operations.convolve(
-                operation,
-                thinned if dilated and thinned is not None else active,
+            edges = Edges(
+                len(uses),
                 self._tensors(source, operation, len(uses)),
-                stride=stride,
-                edges=len(uses),
-                mixture=scales[operation] if scales else None,
-                kernels=self.kernels,
-                crop=crop if dilated else None,
-                lanes=self.lanes,
+                scales[operation] if scales else None,
+                partial(self._rng, operation, uses),
             )
-            phased = dilated and stride == 1 and crop is None
-            for place, (use, piece) in enumerate(zip(uses, pieces, strict=True)):
-                yield Candidate(
-                    use, place, operation, piece, mixed=scales is not None, phased=phased
-                )
+            values, mixed, phased = OPERATIONS[operation].apply(read, edges)
+            for place, (use, value) in enumerate(zip(uses, values, strict=True)):
+                yield Candidate(use, place, operation, value, mixed, phased)
+
+    def _rng(self, operation: str, uses: list[Use], place: int) -> torch.Generator:
+        return generator(self.key, operation, self.index, uses[place].edge)
 
     def _tensors(self, source: int, operation: str, edges: int) -> dict[str, Tensor]:
-        names = operations.names(operation, self.cell.stride(source))
+        own = names(operation, self.cell.stride(source))
         prefix = f"cells.{self.index}.source.{source}.{operation}"
-        return {name: self._stacked(self.weights[f"{prefix}.{name}"], edges) for name in names}
+        return {name: self._stacked(self.weights[f"{prefix}.{name}"], edges) for name in own}
 
     def _stacked(self, weight: Tensor, edges: int) -> Tensor:
         """Weights with the lanes within the edges: (L, E·C, ...) -> (E·L·C, ...)."""

@@ -50,6 +50,10 @@ class Kernels:
         """Tells whether the edges that read ``x`` (n, lanes·C, h, w) are convolved in one call."""
         return x.numel() * x.element_size() <= self.stack_below * lanes
 
+    def few_calls(self, x: Tensor) -> bool:
+        """Tells whether a call costs more than another pass over images: on GPUs."""
+        return x.device.type != "cpu"
+
     def joins_dense(self, x: Tensor, lanes: int = 1) -> bool:
         """Tells whether images like ``x`` are joined so that the gradient of each is dense.
 

@@ -1,21 +1,21 @@
-"""The supernet as a pure function of (ω, α, images, key)."""
+"""The fast supernet, a pure function of (ω, α, images, key); see ``zarts.supernet.protocol``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from zarts.alpha import Space
-from zarts.supernet import operations
-from zarts.supernet.cell import Candidate, CellPass, Plan, Scales, places, scales
+from zarts.supernet.cell import Candidate, CellPass, places
 from zarts.supernet.kernels import Kernels, channels_last, products
-from zarts.supernet.layout import EDGES, NODES, Cell, cells, outgoing, stem_shapes
+from zarts.supernet.normalization import batch_norm
+from zarts.supernet.skeleton import Skeleton
 
 __all__ = ["Supernet"]
 
@@ -23,108 +23,32 @@ Weights = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Supernet:
-    """A network of cells whose edges are mixtures of operations.
+class Supernet(Skeleton):
+    """The network of cells, by the fast kernels.
 
     Each source of a cell is read once for all the edges that leave it: one ReLU, one pooling, and
     convolutions as ``zarts.supernet.kernels`` does them. Images are kept channels-last, which is
     what makes pooling, BatchNorm and depthwise convolutions fast on a CPU.
 
     Attributes:
-        space: The operations of each edge; groups ``normal`` and ``reduce``.
-        channels: Initial channels C, even.
-        cells: Number of cells; those at ``cells // 3`` and ``2 * cells // 3`` reduce.
-        classes: Number of classes.
-        image_channels: Channels of the images.
-        stem: ``"cifar"`` (a 3x3 convolution to 3C) or ``"imagenet"`` (C/2, C, C of stride 2).
         kernels: How convolutions are computed; numbers differ in the last digits only.
-
-    Source: DARTS §2; ZARTS §4 searches with 16 channels and 8 cells.
     """
 
-    space: Space
-    channels: int = 16
-    cells: int = 8
-    classes: int = 10
-    image_channels: int = 3
-    stem: str = "cifar"
     kernels: Kernels = field(default_factory=Kernels)
 
-    def __post_init__(self) -> None:
-        names = [group.name for group in self.space.groups]
-        if names != ["normal", "reduce"]:
-            raise ValueError(
-                f"space {self.space.name!r} has groups {names}, expected normal and reduce; "
-                "use one of zarts.supernet.spaces.SPACES"
-            )
-        if self.classes < 1 or self.image_channels < 1:
-            raise ValueError(
-                f"got {self.classes} classes and {self.image_channels} image channels, "
-                "expected at least 1 of each"
-            )
-        for group in self.space.groups:
-            if len(group.operations) != len(EDGES) or any(
-                set(e) == {"none"} for e in group.operations
-            ):
-                raise ValueError(
-                    f"group {group.name!r} of space {self.space.name!r} has {group.edges} edges, "
-                    f"expected {len(EDGES)}, each with an operation besides none"
-                )
-        _ = self._layout
-
-    @cached_property
-    def _layout(self) -> list[Cell]:
-        return list(cells(self.channels, self.cells, self.stem))
-
-    @cached_property
-    def _plans(self) -> dict[str, Plan]:
-        return {group.name: outgoing(group) for group in self.space.groups}
+    @classmethod
+    def build(
+        cls, space: Space, classes: int, image_channels: int, settings: Mapping[str, Any]
+    ) -> Self:
+        """Makes the network of some settings, by name; two of them are its ``Kernels``."""
+        sizes = dict(settings)
+        how = Kernels(sizes.pop("stack_below"), sizes.pop("matmul_from"))
+        return cls(space, **sizes, classes=classes, image_channels=image_channels, kernels=how)
 
     @cached_property
     def _places(self) -> dict[str, list[int]]:
         """Of each cell type, which entries of its flat table of mixture weights it needs."""
         return {g.name: places(self._plans[g.name], g.width) for g in self.space.groups}
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Returns the shape of every weight, in the order in which ``init`` draws them."""
-        found = stem_shapes(self.stem, self.channels, self.image_channels)
-        plans = self._plans
-        width = 0
-        for index, cell in enumerate(self._layout):
-            for source, before in enumerate(cell.inputs):
-                found[f"cells.{index}.input.{source}"] = (cell.channels, before, 1, 1)
-            for source, plan in enumerate(plans[cell.kind]):
-                for operation, uses in plan.items():
-                    one = operations.shapes(operation, cell.channels, cell.stride(source))
-                    for name, (first, *rest) in one.items():
-                        key = f"cells.{index}.source.{source}.{operation}.{name}"
-                        found[key] = (len(uses) * first, *rest)
-            width = NODES * cell.channels
-        return found | {"head.weight": (self.classes, width), "head.bias": (self.classes,)}
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        return sum(prod(shape) for shape in self.shapes().values())
-
-    def init(self, rng: torch.Generator, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """Draws ω as PyTorch's layers do: uniform within 1/sqrt(fan-in), BatchNorm 1 and 0.
-
-        Args:
-            rng: A CPU generator; the weights are on the CPU.
-            dtype: Precision of the weights.
-        """
-        weights: dict[str, Tensor] = {}
-        bound = 0.0
-        for name, shape in self.shapes().items():
-            if name.endswith((".scale", ".shift")):
-                weights[name] = torch.full(shape, float(name.endswith(".scale")), dtype=dtype)
-                continue
-            if len(shape) > 1:  # a bias has the bound of the weight before it
-                bound = prod(shape[1:]) ** -0.5
-            draw = torch.rand(shape, generator=rng, dtype=dtype)
-            weights[name] = bound * (2 * draw - 1)
-        return weights
 
     def __call__(self, weights: Weights, alpha: Tensor, images: Tensor, key: int) -> Tensor:
         """Returns the logits.
@@ -190,13 +114,6 @@ class Supernet:
             )
         return torch.stack([self._finish(weights, alpha, stem, key, known) for alpha in alphas])
 
-    def _check(self, images: Tensor) -> None:
-        if images.ndim != 4 or images.shape[1] != self.image_channels:
-            raise ValueError(
-                f"got images of shape {tuple(images.shape)}, "
-                f"expected (n, {self.image_channels}, h, w)"
-            )
-
     def _pass(self, weights: Weights, index: int, key: int, lanes: int = 1) -> CellPass:
         cell = self._layout[index]
         return CellPass(weights, index, cell, self._plans[cell.kind], key, self.kernels, lanes)
@@ -227,14 +144,14 @@ class Supernet:
         apart = pooled.unflatten(1, (lanes, -1)).transpose(0, 1)
         return products(apart, head) + bias.unsqueeze(1)
 
-    def _mixture(self, alpha: Tensor) -> dict[str, Scales]:
+    def _mixture(self, alpha: Tensor) -> dict[str, Tensor]:
         """The mixture weights of each cell type at α (dim,), or at each row of α (lanes, dim)."""
         rows = alpha.unbind() if alpha.ndim == 2 else (alpha,)
         tables = [self.space.mixture(row) for row in rows]
         found = {}
-        for name, plan in self._plans.items():
-            chosen = [table[name].flatten()[self._places[name]] for table in tables]
-            found[name] = scales(torch.stack(chosen, 1) if alpha.ndim == 2 else chosen[0], plan)
+        for name, own in self._places.items():
+            chosen = [table[name].flatten()[own] for table in tables]
+            found[name] = torch.stack(chosen, 1) if alpha.ndim == 2 else chosen[0]
         return found
 
     def _stem(self, weights: Weights, images: Tensor, lanes: int = 1) -> tuple[Tensor, Tensor]:
@@ -248,7 +165,7 @@ class Supernet:
             groups = 1 if index == 0 else lanes  # all lanes see the same images
             y = functional.conv2d(x, kernel, None, stride, padding=1, groups=groups)
             y = channels_last(y)  # grey images leave it undecided
-            return functional.relu(operations.batch_norm(y, scale, shift))
+            return functional.relu(batch_norm(y, scale, shift))
 
         if self.stem == "cifar":
             x = layer(images, 0, 1)

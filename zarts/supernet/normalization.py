@@ -54,6 +54,7 @@ def batch_norm(x: Tensor, scale: Tensor | None = None, shift: Tensor | None = No
 class _Context(torch.autograd.function.FunctionCtx):
     """What autograd keeps of a call, for the type checker."""
 
+    scale: Tensor | None
     saved_tensors: tuple[Tensor, Tensor | None, Tensor, Tensor]
     needs_input_grad: tuple[bool, bool, bool]
 

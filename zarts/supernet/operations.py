@@ -1,55 +1,199 @@
-"""The candidate operations: the shapes of their parameters and how they act on an image.
+"""The candidate operations, one class per family: parameters, definition, and the fast way.
 
-The weights of the E edges that leave one source are stacked along the first dimension. Small images
-are convolved for all edges at once, which saves calls; large ones edge by edge, which keeps each
-edge in the cache. All BatchNorms use the statistics of the batch. Everything can be differentiated
-twice. Source of the definitions: DARTS, ``operations.py``; ``noise``: RobustDARTS, space S4.
+Their weights are stacked along the first dimension: small images are convolved for all edges at
+once, which saves calls; large ones edge by edge, which keeps each edge in the cache. All BatchNorms
+use the statistics of the batch. Everything can be differentiated twice. Source of the definitions:
+DARTS, ``operations.py``; ``noise``: RobustDARTS, space S4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from zarts.supernet.depthwise import average_pool, depthwise
-from zarts.supernet.kernels import (
-    Kernels,
-    channels_last,
-    factorized_reduce,
-    from_phases,
-    pointwise,
+from zarts.supernet.family import (
+    Edges,
+    Found,
+    Operation,
+    Rng,
+    Shapes,
+    Source,
+    Weights,
+    beside,
+    convolved,
+    shared,
 )
+from zarts.supernet.kernels import channels_last, factorized_reduce, from_phases, pointwise
 from zarts.supernet.normalization import batch_norm
 
-__all__ = [
-    "OPERATIONS",
-    "batch_norm",
-    "convolve",
-    "is_shared",
-    "names",
-    "noise",
-    "shapes",
-    "share",
-]
+__all__ = ["OPERATIONS", "names", "normal", "reduced", "shapes"]
 
-Shapes = dict[str, tuple[int, ...]]
 
-OPERATIONS = (
-    "none",
-    "noise",
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-)
-_POOLS = ("max_pool_3x3", "avg_pool_3x3")
+class Zero(Operation):
+    """Nothing. The fast network leaves it out."""
+
+    def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
+        """Zeros."""
+        return x[:, :, ::stride, ::stride] * 0
+
+
+class Noise(Operation):
+    """N(0, 1), whatever it reads; the same for all lanes."""
+
+    def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
+        """Drawn in single precision on the CPU: every device and precision sees the same."""
+        height, width = (-(-side // stride) for side in x.shape[2:])
+        # named, as torch's defaults are the caller's: its global precision, a `with` of a device
+        drawn = torch.randn(
+            (*x.shape[:2], height, width), generator=rng(), dtype=torch.float32, device="cpu"
+        )
+        return drawn.to(x.device, x.dtype, non_blocking=True)  # a GPU need not be waited for
+
+    def apply(self, source: Source, edges: Edges) -> Found:
+        """Drawn once for all lanes."""
+        one = source.x[:, : source.x.shape[1] // source.lanes]
+
+        def each() -> Iterator[Tensor]:
+            for edge in range(edges.number):
+                drawn = self.plain(one, {}, source.stride, partial(edges.draw, edge))
+                yield channels_last(drawn.repeat(1, source.lanes, 1, 1))
+
+        return Found(each())
+
+
+class MaxPool(Operation):
+    """The largest of 3x3, normalised."""
+
+    def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
+        """A pool and a BatchNorm."""
+        return normal(functional.max_pool2d(x, 3, stride, padding=1))
+
+    def apply(self, source: Source, edges: Edges) -> Found:
+        """One result for all edges."""
+        pooled = functional.max_pool2d(source.x, 3, source.stride, padding=1)
+        return shared(batch_norm(pooled), edges, source.kernels)
+
+
+class AveragePool(Operation):
+    """The mean over the pixels that exist of 3x3, normalised."""
+
+    def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
+        """A pool and a BatchNorm."""
+        pooled = functional.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
+        return normal(pooled)
+
+    def apply(self, source: Source, edges: Edges) -> Found:
+        """One result for all edges."""
+        pooled = average_pool(source.x, source.stride, source.kernels, source.lanes)
+        return shared(batch_norm(pooled), edges, source.kernels)
+
+
+class Skip(Operation):
+    """The image itself; at stride 2 a factorized reduction.
+
+    Half of its output channels read the even pixels, half the odd ones; an odd size is padded.
+    """
+
+    def shapes(self, channels: int, stride: int) -> Shapes:
+        """The 1x1 kernels of the reduction."""
+        return {"pointwise_0": (channels, channels, 1, 1)} if stride == 2 else {}
+
+    def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
+        """Two strided convolutions, the second of the image shifted by one pixel."""
+        return x if stride == 1 else reduced(x, weights["pointwise_0"])
+
+    def apply(self, source: Source, edges: Edges) -> Found:
+        """The image for all edges, or one convolution of them."""
+        if source.stride == 1:
+            return shared(source.x, edges, source.kernels)
+
+        def reduce(weights: Weights, count: int) -> Tensor:
+            return factorized_reduce(source.active, weights["pointwise_0"], count, source.lanes)
+
+        return convolved(reduce, source.active, source, edges)
+
+
+@dataclass(frozen=True)
+class Separable(Operation):
+    """Twice ReLU, a depthwise and a pointwise convolution, and BatchNorm.
+
+    Attributes:
+        size: Of the depthwise kernels.
+    """
+
+    size: int
+
+    def shapes(self, channels: int, stride: int) -> Shapes:
+        """The kernels of both layers."""
+        return _layer_shapes(channels, self.size, 0) | _layer_shapes(channels, self.size, 1)
+
+    def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
+        """The first layer has the stride."""
+        return _layer(_layer(x, weights, 0, stride), weights, 1, 1)
+
+    def apply(self, source: Source, edges: Edges) -> Found:
+        """All edges as further channels, or one by one."""
+        kernels, lanes = source.kernels, source.lanes
+
+        def convolve(weights: Weights, count: int) -> Tensor:
+            y = beside(source.active, count, kernels)
+            y = depthwise(y, weights["depthwise_0"], source.stride, kernels, lanes)
+            y = pointwise(y, weights["pointwise_0"], count * lanes, kernels)
+            y = depthwise(batch_norm(y), weights["depthwise_1"], 1, kernels, lanes, rectify=True)
+            return pointwise(y, weights["pointwise_1"], count * lanes, kernels)
+
+        return convolved(convolve, source.active, source, edges)
+
+
+@dataclass(frozen=True)
+class Dilated(Operation):
+    """ReLU, a depthwise convolution of every other pixel, a pointwise one, and BatchNorm.
+
+    Attributes:
+        size: Of the depthwise kernels.
+    """
+
+    size: int
+
+    def shapes(self, channels: int, stride: int) -> Shapes:
+        """The kernels of its layer."""
+        return _layer_shapes(channels, self.size, 0)
+
+    def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
+        """One layer of dilation 2."""
+        return _layer(x, weights, 0, stride, dilation=2)
+
+    def apply(self, source: Source, edges: Edges) -> Found:
+        """As plain convolutions of the phases, or at stride 2 of the even pixels."""
+        kernels, lanes, crop, x = source.kernels, source.lanes, source.crop, source.thinned
+
+        def convolve(weights: Weights, count: int) -> Tensor:
+            y = depthwise(beside(x, count, kernels), weights["depthwise_0"], 1, kernels, lanes)
+            if crop:
+                y = from_phases(y)[:, :, : crop[0], : crop[1]]
+            return pointwise(y, weights["pointwise_0"], count * lanes, kernels)
+
+        found = convolved(convolve, x, source, edges)
+        return found._replace(phased=source.stride == 1 and crop is None)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "none": Zero(),
+    "noise": Noise(),
+    "max_pool_3x3": MaxPool(),
+    "avg_pool_3x3": AveragePool(),
+    "skip_connect": Skip(),
+    "sep_conv_3x3": Separable(3),
+    "sep_conv_5x5": Separable(5),
+    "dil_conv_3x3": Dilated(3),
+    "dil_conv_5x5": Dilated(5),
+}
 
 
 def shapes(operation: str, channels: int, stride: int, *, affine: bool = False) -> Shapes:
@@ -66,15 +210,7 @@ def shapes(operation: str, channels: int, stride: int, *, affine: bool = False) 
     """
     if operation not in OPERATIONS:
         raise ValueError(f"got operation {operation!r}, expected one of {', '.join(OPERATIONS)}")
-    point = (channels, channels, 1, 1)
-    found: Shapes = {}
-    if operation.startswith(("sep_conv", "dil_conv")):
-        kernel = int(operation[-1])
-        for layer in range(2 if operation.startswith("sep_conv") else 1):
-            found[f"depthwise_{layer}"] = (channels, 1, kernel, kernel)
-            found[f"pointwise_{layer}"] = point
-    elif operation == "skip_connect" and stride == 2:
-        found["pointwise_0"] = point
+    found = OPERATIONS[operation].shapes(channels, stride)
     if affine:
         for name in [name for name in found if name.startswith("pointwise")]:
             layer_norm = name.removeprefix("pointwise")
@@ -88,109 +224,30 @@ def names(operation: str, stride: int) -> tuple[str, ...]:
     return tuple(shapes(operation, 1, stride))
 
 
-def _pool(operation: str, x: Tensor, stride: int, kernels: Kernels, lanes: int) -> Tensor:
-    if operation == "max_pool_3x3":
-        pooled = functional.max_pool2d(x, 3, stride, padding=1)
-    else:
-        pooled = average_pool(x, stride, kernels, lanes)
-    return batch_norm(pooled)
+def reduced(x: Tensor, weight: Tensor) -> Tensor:
+    """A factorized reduction by its definition: (n, B, h, w) -> (n, C, h/2, w/2), rounded up."""
+    x = functional.pad(functional.relu(x), (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+    even, odd = weight.chunk(2)
+    halves = functional.conv2d(x, even, stride=2), functional.conv2d(x[:, :, 1:, 1:], odd, stride=2)
+    return normal(torch.cat(halves, dim=1))
 
 
-def is_shared(operation: str, stride: int) -> bool:
-    """Tells whether an operation gives every edge that leaves a source the same tensor."""
-    return operation in _POOLS or (operation == "skip_connect" and stride == 1)
+def normal(x: Tensor) -> Tensor:
+    """A BatchNorm without scale and shift, by its definition."""
+    return functional.batch_norm(x, None, None, training=True)
 
 
-def share(operation: str, x: Tensor, stride: int, kernels: Kernels, lanes: int = 1) -> Tensor:
-    """Applies a shared operation: (n, C, h, w) -> (n, C, h/stride, w/stride), rounded up."""
-    return x if operation == "skip_connect" else _pool(operation, x, stride, kernels, lanes)
+def _layer_shapes(channels: int, size: int, layer: int) -> Shapes:
+    return {
+        f"depthwise_{layer}": (channels, 1, size, size),
+        f"pointwise_{layer}": (channels, channels, 1, 1),
+    }
 
 
-def noise(x: Tensor, stride: int, rng: torch.Generator, lanes: int = 1) -> Tensor:
-    """Draws N(0, 1) of the strided shape of ``x``, the same for all lanes; only its shape matters.
-
-    Drawn in single precision on the CPU, so every device and precision sees the same numbers.
-    """
-    images, channels, height, width = x.shape
-    shape = (images, channels // lanes, -(-height // stride), -(-width // stride))
-    # named, as the defaults of torch are the caller's: its global precision, a `with` of a device
-    drawn = torch.randn(shape, generator=rng, dtype=torch.float32, device="cpu")
-    return channels_last(drawn.to(x.device, x.dtype).repeat(1, lanes, 1, 1))
-
-
-def convolve(
-    operation: str,
-    x: Tensor,
-    weights: Mapping[str, Tensor],
-    *,
-    stride: int,
-    edges: int,
-    mixture: Tensor | None,
-    kernels: Kernels,
-    crop: tuple[int, int] | None = None,
-    lanes: int = 1,
-) -> Sequence[Tensor]:
-    """Applies one convolutional operation for all edges that leave one source.
-
-    Args:
-        operation: A separable or dilated convolution, or ``skip_connect`` at stride 2.
-        x: What it reads (n, L·C, h, w): the source after ReLU; for a dilated convolution sorted by
-            ``to_phases`` (stride 1), or its even pixels (stride 2).
-        weights: The tensors named by ``shapes``, along dimension 0 stacked over E edges and, within
-            an edge, over L lanes.
-        stride: 1 or 2.
-        edges: E.
-        mixture: Weight of the operation on each edge (E,), of each lane if there are several
-            (E, L), or None for outputs without it.
-        kernels: How the edges are convolved.
-        crop: Height and width of the source if these are odd and its phases are padded: the result
-            is in the order of the source then.
-        lanes: L, the candidates that are computed side by side.
-
-    Returns:
-        The output times its mixture weight of each edge (n, L·C, h/stride, w/stride), in the order
-        of pixels of ``x``. The product costs nothing: it is the scale of the last BatchNorm.
-    """
-    if edges > 1 and not kernels.stacks(x, lanes):
-        pieces = {name: weight.chunk(edges) for name, weight in weights.items()}
-        return [
-            convolve(
-                operation,
-                x,
-                {name: piece[edge] for name, piece in pieces.items()},
-                stride=stride,
-                edges=1,
-                mixture=None if mixture is None else mixture[edge : edge + 1],
-                kernels=kernels,
-                crop=crop,
-                lanes=lanes,
-            )[0]
-            for edge in range(edges)
-        ]
-    # A contiguous copy per channel: the gradient of batch_norm is wrong for an expanded scale.
-    channels = x.shape[1] // lanes
-    scale = None
-    if mixture is not None:
-        scale = mixture.unsqueeze(-1).expand(*mixture.shape, channels).contiguous().flatten()
-    if operation == "skip_connect":
-        y = factorized_reduce(x, weights["pointwise_0"], edges, lanes)
-        return _apart(batch_norm(y, scale), edges, kernels, lanes)
-    y = torch.cat([x] * edges, dim=1) if edges > 1 else x
-    first = 1 if operation.startswith("dil") else stride
-    y = depthwise(y, weights["depthwise_0"], first, kernels, lanes)
-    if crop:
-        y = from_phases(y)[:, :, : crop[0], : crop[1]]
-    y = pointwise(y, weights["pointwise_0"], edges * lanes, kernels)
-    if "depthwise_1" in weights:
-        y = depthwise(batch_norm(y), weights["depthwise_1"], 1, kernels, lanes, rectify=True)
-        y = pointwise(y, weights["pointwise_1"], edges * lanes, kernels)
-    return _apart(batch_norm(y, scale), edges, kernels, lanes)
-
-
-def _apart(y: Tensor, edges: int, kernels: Kernels, lanes: int) -> Sequence[Tensor]:
-    """The image of each edge.
-
-    Of an edge that is convolved alone it is no part, as the gradient of a part is a copy; but the
-    copy is what makes the gradient dense where ``kernels.join`` does not.
-    """
-    return (y,) if edges == 1 and kernels.joins_dense(y, lanes) else y.chunk(edges, dim=1)
+def _layer(x: Tensor, weights: Weights, layer: int, stride: int, dilation: int = 1) -> Tensor:
+    """ReLU, depthwise convolution, pointwise convolution, BatchNorm."""
+    kernel = weights[f"depthwise_{layer}"]
+    padding = dilation * (kernel.shape[-1] // 2)
+    y = functional.relu(x)
+    y = functional.conv2d(y, kernel, None, stride, padding, dilation, groups=x.shape[1])
+    return normal(functional.conv2d(y, weights[f"pointwise_{layer}"]))

@@ -6,9 +6,12 @@ for ``s1`` to ``s4`` (its ``src/spaces.py``; ZARTS uses the same tables).
 
 from __future__ import annotations
 
-from zarts.alpha import Group, Space
+from typing import TYPE_CHECKING
 
-__all__ = ["SPACES"]
+if TYPE_CHECKING:
+    from zarts.alpha import Space
+
+__all__ = ["SPACES", "TABLES"]
 
 _DARTS = (
     "none",
@@ -45,25 +48,45 @@ _S1_REDUCE = """
 """
 
 
-def _uniform(name: str, *operations: str) -> Space:
-    """Returns the space whose edges all offer the same ``operations``."""
+Edges = tuple[tuple[str, ...], ...]  # the operations of each of the 14 edges
+
+
+def _uniform(*operations: str) -> tuple[Edges, Edges]:
+    """All edges offer the same ``operations``."""
     edges = (operations,) * _EDGES
-    return Space(name, (Group("normal", edges), Group("reduce", edges)))
+    return edges, edges
 
 
-def _parse(table: str) -> tuple[tuple[str, ...], ...]:
+def _parse(table: str) -> Edges:
     """Expands a table of abbreviations to the operations of each edge."""
     return tuple(tuple(_SHORT[word] for word in edge.split("/")) for edge in table.split())
 
 
-SPACES: dict[str, Space] = {
-    space.name: space
-    for space in (
-        Space("s1", (Group("normal", _parse(_S1_NORMAL)), Group("reduce", _parse(_S1_REDUCE)))),
-        _uniform("s2", "skip_connect", "sep_conv_3x3"),
-        _uniform("s3", "none", "skip_connect", "sep_conv_3x3"),
-        _uniform("s4", "noise", "sep_conv_3x3"),
-        _uniform("s5", *_DARTS),
-        _uniform("s6", *_DARTS[1:]),
-    )
+# The operations of the normal and of the reduction cell of every space.
+TABLES: dict[str, tuple[Edges, Edges]] = {
+    "s1": (_parse(_S1_NORMAL), _parse(_S1_REDUCE)),
+    "s2": _uniform("skip_connect", "sep_conv_3x3"),
+    "s3": _uniform("none", "skip_connect", "sep_conv_3x3"),
+    "s4": _uniform("noise", "sep_conv_3x3"),
+    "s5": _uniform(*_DARTS),
+    "s6": _uniform(*_DARTS[1:]),
 }
+SPACES: dict[str, Space]
+
+
+def __getattr__(name: str) -> dict[str, Space]:
+    """Makes ``SPACES`` when it is first used: the tables can be read without torch (PEP 562).
+
+    Raises:
+        AttributeError: For any other name.
+    """
+    if name != "SPACES":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from zarts.alpha import Group, Space
+
+    made = {
+        space: Space(space, (Group("normal", normal), Group("reduce", reduce)))
+        for space, (normal, reduce) in TABLES.items()
+    }
+    globals()[name] = made
+    return made

@@ -20,7 +20,14 @@ from PIL import Image
 from torchvision import datasets
 
 from zarts.data.dataset import from_tensors, measure
-from zarts.data.loaders import NAMES, STATISTICS, DamagedData, MissingData, load_images
+from zarts.data.loaders import (
+    NAMES,
+    STATISTICS,
+    DamagedData,
+    MissingData,
+    load_images,
+    side_lengths,
+)
 
 IDX = ("images-idx3", "labels-idx1")
 
@@ -97,6 +104,7 @@ def test_cifar(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert torch.equal(data.images, torch.from_numpy(images))
     assert data.labels.tolist() == labels
     assert data.classes == (10 if name == "cifar10" else 100)
+    assert data.images.shape[2:] == side_lengths(name)
     assert (data.mean, data.std) == STATISTICS[name]
 
 
@@ -147,6 +155,7 @@ def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = load_images("svhn", tmp_path)
     assert torch.equal(data.images, torch.from_numpy(images))
     assert data.labels.tolist() == [1, 0, 9, 0, 2]
+    assert data.images.shape[2:] == side_lengths("svhn")
     assert (data.mean, data.std) == STATISTICS["svhn"]
 
 
@@ -181,6 +190,7 @@ def test_fashion_mnist(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert torch.equal(data.images, torch.from_numpy(images)[:, None])
     assert data.labels.tolist() == labels.tolist()
     assert (data.mean, data.std) == ((0.2860,), (0.3530,))
+    assert data.images.shape[2:] == side_lengths("fashion-mnist")
     (there,) = files[1].parent.glob("*labels*")
     whole = there.read_bytes()
     for content in (b"", whole[:-1], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], b"<html>"):
@@ -209,6 +219,9 @@ def test_imagenet_is_a_folder_with_its_own_statistics_and_size(tmp_path: Path) -
     assert data.images.shape == (4, 3, 224, 224)
     assert data.mean == (0.485, 0.456, 0.406)
     assert load_images("imagenet", tmp_path, size=16).images.shape == (4, 3, 16, 16)
+    assert side_lengths("imagenet") == (224, 224)
+    assert side_lengths("imagenet", (16, 24)) == (16, 24)
+    assert side_lengths("packaged") == load_images("packaged").images.shape[2:]
 
 
 def test_an_image_folder_with_a_broken_picture_or_none(tmp_path: Path) -> None:

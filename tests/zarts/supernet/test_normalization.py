@@ -7,7 +7,7 @@ from torch.nn import functional
 from tests.zarts.supernet.agree import agree, tensors
 from zarts.rng import generator
 from zarts.supernet.kernels import channels_last
-from zarts.supernet.operations import batch_norm
+from zarts.supernet.normalization import batch_norm
 
 SHAPES = [(64, 16, 32, 32), (256, 16, 16, 16), (64, 64, 5, 5), (64, 128, 3, 3), (1, 8, 1, 9973)]
 

@@ -1,0 +1,75 @@
+"""What a network is, and which there are. Nothing here needs torch until a network is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from zarts.alpha import Space
+
+__all__ = ["NETWORKS", "Network", "NetworkRecord"]
+
+
+class Network(Protocol):
+    """A network as a pure function of (ω, α, images, key).
+
+    It may have two more methods, which are found by their presence. Both take k rows of α (k, d)
+    and give logits (k, n, classes):
+
+    - ``many(weights, alphas, images, key)``: all rows at one ω, what they share computed once;
+    - ``each(weights, alphas, images, key)``: each row with its own row of every weight (k, ...).
+      No row may depend on another, not even in its last bit.
+    """
+
+    @property
+    def space(self) -> Space:
+        """What the entries of α mean."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every weight, by name."""
+
+    def init(self, rng: torch.Generator, dtype: torch.dtype = ...) -> dict[str, Tensor]:
+        """Draws ω, on the CPU."""
+
+    def __call__(
+        self, weights: Mapping[str, Tensor], alpha: Tensor, images: Tensor, key: int
+    ) -> Tensor:
+        """Logits (n, classes) of images (n, c, h, w); twice differentiable by ω and by α (d,).
+
+        BatchNorm uses the statistics of the batch: ω is the whole state, and is never changed.
+        ``key`` is the seed of whatever is drawn. α and the images have ω's device and precision.
+        """
+
+
+@dataclass(frozen=True)
+class NetworkRecord:
+    """How a network is made of settings.
+
+    Attributes:
+        home: Module and class, ``module:Class``. The class has ``build(space, classes,
+            image_channels, settings)``.
+        settings: The settings of the section ``supernet`` that it takes, by name.
+    """
+
+    home: str
+    settings: tuple[str, ...]
+
+    def load(self) -> Any:  # noqa: ANN401 - a class of whatever base
+        """The class."""
+        module, _, name = self.home.partition(":")
+        return getattr(import_module(module), name)
+
+
+_SIZES = ("channels", "cells", "stem")
+NETWORKS: dict[str, NetworkRecord] = {
+    "fast": NetworkRecord(
+        "zarts.supernet.network:Supernet", (*_SIZES, "stack_below", "matmul_from")
+    ),
+    "plain": NetworkRecord("zarts.supernet.plain:PlainSupernet", _SIZES),
+}
