@@ -82,9 +82,9 @@ class Board:
         Raises:
             ChildProcessError: If so many points failed that going on would only burn time.
         """
-        for point, (loss, status) in zip(points, value.of_points, strict=True):
+        for point, (found, status) in zip(points, value.of_points, strict=True):
             seconds = value.seconds / len(points)
-            put_point(self._surfaces[steps], *point, loss, seconds=seconds, status=status)
+            put_point(self._surfaces[steps], *point, found, seconds=seconds, status=status)
             if status not in _BAD or (steps, *point) not in self._failed_before:
                 self._tally[status in _BAD] += 1
         self._reason = value.reason or self._reason

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,21 @@ if TYPE_CHECKING:
     from landscape.plane import Plane
     from zarts.objective import Objective
 
-__all__ = ["copy_of", "empty_surface", "evaluate_at", "fill", "pending", "put_point"]
+__all__ = ["Point", "copy_of", "empty_surface", "evaluate_at", "fill", "pending", "put_point"]
+
+
+class Point(NamedTuple):
+    """What was found at a grid point; NaN where there is nothing.
+
+    Attributes:
+        loss: L_M.
+        error: Its standard error over the images of L_val.
+        accuracy: Share of these images that are classified correctly.
+    """
+
+    loss: float
+    error: float = math.nan
+    accuracy: float = math.nan
 
 
 def empty_surface(inner_steps: int, rows: int, cols: int, extent: float = 1.0) -> Surface:
@@ -51,34 +66,42 @@ def pending(surface: Surface) -> list[list[tuple[int, int]]]:
 
 def evaluate_at(
     objective: Objective, plane: Plane, surface: Surface, points: Sequence[tuple[int, int]]
-) -> list[float]:
-    """L_M at grid points (row, col), asked for in one call.
+) -> list[Point]:
+    """L_M and what stands beside it at grid points (row, col), asked for in one call.
 
     A loss depends on (objective, plane, x, y) alone: not on the order of the points, nor on what
     was done before, so a surface finished in two sittings equals one finished in one.
     """
     import torch
 
+    from zarts.objective import Bilevel
+
     places = torch.tensor(
         [[surface.x[col], surface.y[row]] for row, col in points], dtype=torch.float64
     )
-    found: list[float] = objective.at(surface.inner_steps).evaluate(plane.points(places)).tolist()
-    return found
+    problem, alphas = objective.at(surface.inner_steps), plane.points(places)
+    if not isinstance(problem, Bilevel):  # other objectives have a loss and nothing else
+        return [Point(loss) for loss in problem.evaluate(alphas).tolist()]
+    found = problem.measure(alphas)
+    return [Point(*row) for row in torch.stack(found, dim=1).tolist()]
 
 
 def put_point(
     surface: Surface,
     row: int,
     col: int,
-    loss: float,
+    found: Point,
     *,
     seconds: float,
     status: Status | None = None,
 ) -> None:
     """Enters one point in place; the status follows from the loss unless it is given."""
     if status is None:
-        status = Status.OK if np.isfinite(loss) else Status.DIVERGED
-    surface.loss[row, col] = loss if status == Status.OK else np.nan
+        status = Status.OK if math.isfinite(found.loss) else Status.DIVERGED
+    known = found if status == Status.OK else Point(math.nan)
+    surface.loss[row, col] = known.loss
+    surface.error[row, col] = known.error
+    surface.accuracy[row, col] = known.accuracy
     surface.status[row, col] = status
     surface.seconds[row, col] = seconds
 
@@ -90,6 +113,8 @@ def copy_of(surface: Surface) -> Surface:
         loss=surface.loss.copy(),
         status=surface.status.copy(),
         seconds=surface.seconds.copy(),
+        error=surface.error.copy(),
+        accuracy=surface.accuracy.copy(),
     )
 
 
@@ -107,7 +132,7 @@ def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surfa
     for level in pending(surface):
         for point in level:
             start = time.monotonic()
-            (loss,) = evaluate_at(objective, plane, surface, [point])
+            (found,) = evaluate_at(objective, plane, surface, [point])
             surface = copy_of(surface)
-            put_point(surface, *point, loss, seconds=time.monotonic() - start)
+            put_point(surface, *point, found, seconds=time.monotonic() - start)
             yield surface

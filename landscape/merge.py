@@ -7,13 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from landscape.record import Status, Surface, save_surface, surface_from
+from landscape.record import BESIDE, Status, Surface, save_surface, surface_from
 from zarts import cli
 from zarts.config import Config, ConfigError
 from zarts.optimizers import record_name
@@ -190,14 +191,11 @@ def _surface(shards: Iterable[Run], name: str) -> Surface:
                 f"another shard {whole.loss[row, col]!r}; values of different devices do not mix"
             )
         better = (has & ~had) | (~had & (whole.status == Status.PENDING))
-        whole = Surface(
-            whole.inner_steps,
-            whole.x,
-            whole.y,
-            np.where(better, part.loss, whole.loss),
-            np.where(better, part.status, whole.status),
-            np.where(better, part.seconds, whole.seconds),
-        )
+        taken = {
+            key: np.where(better, getattr(part, key), getattr(whole, key))
+            for key in ("loss", "status", "seconds", *BESIDE)
+        }
+        whole = replace(whole, **taken)
     assert whole is not None
     return whole
 

@@ -187,10 +187,8 @@ def _known(run: Run, record: Figure1, objective: Objective, plane: Plane) -> Fig
     surfaces = tuple(there.get(each.inner_steps, each) for each in record.surfaces)
     for surface in surfaces:
         for row, col in np.argwhere(surface.status == Status.OK)[:1].tolist():
-            (now,), then = (
-                evaluate_at(objective, plane, surface, [(row, col)]),
-                surface.loss[row, col],
-            )
+            ((now, *_),) = evaluate_at(objective, plane, surface, [(row, col)])
+            then = surface.loss[row, col]
             if not np.isclose(now, then, rtol=SAME, atol=1e-12):
                 found = f"loss at [{row}, {col}], M = {surface.inner_steps}: stored {then:.6g}"
                 raise ConfigMismatch(run.path, [f"{found}, this objective gives {now:.6g}"])

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from zarts.feed import Feed, Loss
+from zarts.feed import Feed, Loss, Scores
 from zarts.inner import Diverged, Weights, descend_stacked
 
-__all__ = ["Problem", "losses_at", "samples_at"]
+__all__ = ["Measured", "Problem", "measured_at", "samples_at"]
 
 BatchT = TypeVar("BatchT")
 
@@ -53,11 +53,28 @@ class Problem(Protocol[BatchT]):
         """The batches of L_val."""
 
 
-def losses_at(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
-    """L_M at each row of ``alphas`` (n, d), NaN where it is not finite."""
+class Measured(NamedTuple):
+    """What was found at n rows of α; each (n,), float64, on the CPU.
+
+    Attributes:
+        loss: L_M; NaN where it is not finite.
+        error: Standard error of L_M over the images of L_val: the standard deviation of their
+            losses over the root of their number. NaN without a loss, and of a loss that does not
+            tell its images apart.
+        accuracy: Share of these images that are classified correctly; NaN likewise.
+    """
+
+    loss: Tensor
+    error: Tensor
+    accuracy: Tensor
+
+
+def measured_at(problem: Problem[BatchT], alphas: Tensor) -> Measured:
+    """L_M at each row of ``alphas`` (n, d), and what the images of L_val say beside it."""
     # without ω of their own, candidates on a CPU do better to share what does not depend on α
     alike = problem.inner_steps == 0 and alphas.device.type == "cpu"
-    return (_one_by_one if problem.lanes == 1 or alike else _side_by_side)(problem, alphas)
+    parts = (_one_by_one if problem.lanes == 1 or alike else _side_by_side)(problem, alphas)
+    return Measured(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def samples_at(problem: Problem[BatchT], alphas: Tensor) -> Tensor:
@@ -80,7 +97,7 @@ def samples_at(problem: Problem[BatchT], alphas: Tensor) -> Tensor:
 
 
 def _tuned(problem: Problem[BatchT], alphas: Tensor) -> tuple[Weights, Tensor]:
-    """ω*_M (n, ...) of each row, by the same calls as in ``losses_at``, and which are finite."""
+    """ω*_M (n, ...) of each row, by the same calls as in ``measured_at``, and which are finite."""
     if problem.lanes > 1:
         return _tuned_stack(problem, alphas)
     try:
@@ -90,28 +107,54 @@ def _tuned(problem: Problem[BatchT], alphas: Tensor) -> tuple[Weights, Tensor]:
     return _repeat(weights, 1), torch.tensor([alive], device=alphas.device)
 
 
-def _one_by_one(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
-    """L_M at each row of ``alphas``.
+def _one_by_one(problem: Problem[BatchT], alphas: Tensor) -> list[Measured]:
+    """What is found at each row of ``alphas``.
 
     At M = 0 all candidates have the same ω, so what does not depend on α is done once per batch.
     """
     if problem.inner_steps == 0:
-        return _scores(problem, problem.weights, alphas)
-    losses = []
+        return [_measured(problem, problem.weights, alphas)]
+    found = []
     for alpha in alphas:
         try:
-            losses += _scores(problem, problem.tuned(alpha), alpha.unsqueeze(0))
+            found.append(_measured(problem, problem.tuned(alpha), alpha.unsqueeze(0)))
         except Diverged:
-            losses.append(math.nan)
-    return losses
+            found.append(Measured(*torch.full((3, 1), math.nan, dtype=torch.float64)))
+    return found
 
 
-def _scores(problem: Problem[BatchT], weights: Weights, alphas: Tensor) -> list[float]:
-    """L_val at fixed ω."""
-    batches = problem.val_batches()
+def _measured(problem: Problem[BatchT], weights: Weights, alphas: Tensor) -> Measured:
+    """What is found at fixed ω."""
+    scores = _scores(problem, weights, alphas, shared=True)
+    table = [batch.losses.tolist() for batch in scores]
+    means = [_mean(column) for column in zip(*table, strict=True)]
+    return _with_images(torch.tensor(means, dtype=torch.float64), scores)
+
+
+def _scores(
+    problem: Problem[BatchT], weights: Weights, alphas: Tensor, *, shared: bool
+) -> list[Scores]:
+    """What L_val gives on each of its batches; ``shared``: all rows of α have the same ω."""
+    loss, batches = problem.val_loss, problem.val_batches()
+    take = getattr(loss, "scores", None)
     with torch.inference_mode():
-        table = [_many(problem.val_loss, weights, alphas, batch).tolist() for batch in batches]
-    return [_mean(column) for column in zip(*table, strict=True)]
+        if take is not None:
+            return [take(weights, alphas, batch, shared=shared) for batch in batches]
+        call, none = _many if shared else _each, alphas.new_empty(len(alphas), 0)
+        return [Scores(call(loss, weights, alphas, batch), none, none) for batch in batches]
+
+
+def _with_images(losses: Tensor, scores: Sequence[Scores]) -> Measured:
+    """Losses (n,) with what the images behind them say."""
+    images, hits = (
+        torch.cat(parts, dim=1).double()
+        for parts in ([batch.images for batch in scores], [batch.hits for batch in scores])
+    )
+    count, nothing = images.shape[1], torch.full_like(losses, math.nan)
+    error = images.std(1).cpu() / math.sqrt(count) if count > 1 else nothing
+    accuracy = hits.mean(1).cpu() if count else nothing
+    known = losses.isfinite()
+    return Measured(losses, error.where(known, nothing), accuracy.where(known, nothing))
 
 
 def _many(loss: Loss[BatchT], weights: Weights, alphas: Tensor, batch: BatchT) -> Tensor:
@@ -127,12 +170,13 @@ def _mean(losses: Sequence[float]) -> float:
     return math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.nan
 
 
-def _side_by_side(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
-    """L_M at each row of ``alphas`` (n, d), ``lanes`` rows at a time; NaN where not finite."""
-    losses: list[float] = []
+def _side_by_side(problem: Problem[BatchT], alphas: Tensor) -> list[Measured]:
+    """What is found at each row of ``alphas`` (n, d), ``lanes`` rows at a time."""
+    found = []
     for rows in alphas.split(problem.lanes):
-        losses += _stack(problem, _filled(rows, problem.lanes))[: len(rows)]
-    return losses
+        whole = _stack(problem, _filled(rows, problem.lanes))
+        found.append(Measured(*(column[: len(rows)] for column in whole)))
+    return found
 
 
 def _filled(rows: Tensor, count: int) -> Tensor:
@@ -141,16 +185,13 @@ def _filled(rows: Tensor, count: int) -> Tensor:
     return torch.cat([rows, rows[-1:].expand(missing, -1)]) if missing else rows
 
 
-def _stack(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
-    """L_M at each of ``lanes`` rows of α, each with its own ω."""
+def _stack(problem: Problem[BatchT], alphas: Tensor) -> Measured:
+    """What is found at each of ``lanes`` rows of α, each with its own ω."""
     weights, alive = _tuned_stack(problem, alphas)
-    batches = problem.val_batches()
-    with torch.inference_mode():
-        table = torch.stack(
-            [_each(problem.val_loss, weights, alphas, batch).double() for batch in batches]
-        )
+    scores = _scores(problem, weights, alphas, shared=False)
+    table = torch.stack([batch.losses.double() for batch in scores])
     alive = alive & table.isfinite().all(0)
-    return torch.where(alive, table.mean(0), math.nan).tolist()
+    return _with_images(torch.where(alive, table.mean(0), math.nan).cpu(), scores)
 
 
 def _tuned_stack(problem: Problem[BatchT], alphas: Tensor) -> tuple[Weights, Tensor]:

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
 from zarts.inner import SGD, Weights
 
-__all__ = ["Feed", "ListFeed", "Loss"]
+__all__ = ["Feed", "ListFeed", "Loss", "Scores"]
 
 BatchT = TypeVar("BatchT")
 BatchT_co = TypeVar("BatchT_co", covariant=True)
 Loss = Callable[[Weights, Tensor, BatchT], Tensor]
+
+
+class Scores(NamedTuple):
+    """What a loss gives at k rows of α on one batch of n images.
+
+    Attributes:
+        losses: Means over the batch (k,), as the loss itself would give them.
+        images: Losses (k, n) of the single images; no columns if the loss does not tell them apart.
+        hits: Which of them are classified correctly (k, n); likewise.
+    """
+
+    losses: Tensor
+    images: Tensor
+    hits: Tensor
 
 
 class Feed(Protocol[BatchT_co]):

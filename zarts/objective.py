@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from zarts.alpha import Space
-from zarts.chunk import Problem, losses_at, samples_at
+from zarts.chunk import Measured, Problem, measured_at, samples_at
 from zarts.feed import Feed, Loss
 from zarts.inner import Diverged, Weights, descend, single_thread
 
-__all__ = ["Bilevel", "Feed", "Loss", "Objective", "Through"]
+__all__ = ["Bilevel", "Feed", "Loss", "Measured", "Objective", "Through"]
 
 BatchT = TypeVar("BatchT")
 # How ω*_M depends on α, in place of the derivative of the M steps: (problem, ω*_M, α, b) to an
@@ -108,17 +108,26 @@ class Bilevel(Generic[BatchT]):
         Raises:
             ValueError: If ``alphas`` is not (n, d).
         """
+        return self.measure(alphas).loss
+
+    def measure(self, alphas: Tensor) -> Measured:
+        """What ``evaluate`` gives, with its standard error over images and their accuracy.
+
+        All from the same forward passes; where L_val has no images (toys), the latter are NaN.
+
+        Raises:
+            ValueError: If ``alphas`` is not (n, d).
+        """
         if alphas.ndim != 2:
             raise ValueError(
                 f"alphas has shape {tuple(alphas.shape)}, expected (n, {self.space.dim}); "
                 "for one α call objective(alpha)"
             )
         if len(alphas) == 0:
-            return torch.empty(0, dtype=torch.float64)
+            return Measured(*torch.empty(3, 0, dtype=torch.float64))
         placed = torch.stack([self._place(alpha.detach()) for alpha in alphas])
         with single_thread():
-            losses = losses_at(self, placed)
-        return torch.tensor(losses, dtype=torch.float64)
+            return measured_at(self, placed)
 
     def samples(self, alphas: Tensor) -> Tensor:
         """Losses (n, images), float64, of the images of L_val, whose means ``evaluate`` gives.

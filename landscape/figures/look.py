@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.figures.partial import lost, stage
+from landscape.figures.quantity import LOSS, Quantity
 from landscape.figures.scale import Levels, levels
-from landscape.measure import Ending, Minimum, lowest, read
+from landscape.measure import Ending, read
 from landscape.record import Figure1, Surface
 from zarts.optimizers import Style, method_of
 
@@ -32,7 +33,6 @@ __all__ = [
     "panel_title",
     "path_label",
     "scales",
-    "starred",
     "style",
     "subtitle",
 ]
@@ -75,6 +75,8 @@ def scales(
     count: int | Sequence[float] = 22,
     zmax: float | None = None,
     scale: Scale = "shared",
+    *,
+    quantity: Quantity = LOSS,
 ) -> list[Levels]:
     """The levels of each surface: the same for all of them, or its own ones.
 
@@ -84,8 +86,8 @@ def scales(
     if scale not in get_args(Scale):
         raise ValueError(f"scale = {scale!r}, expected one of {get_args(Scale)}")
     if scale == "own":
-        return [levels([surface], log, count, zmax) for surface in surfaces]
-    return [levels(surfaces, log, count, zmax)] * len(surfaces)
+        return [levels([surface], log, count, zmax, quantity) for surface in surfaces]
+    return [levels(surfaces, log, count, zmax, quantity)] * len(surfaces)
 
 
 def choose(record: Figure1, inner_steps: Sequence[int] | None = None) -> tuple[Surface, ...]:
@@ -111,11 +113,11 @@ def panel_title(surface: Surface, record: Figure1) -> str:
 
 
 def subtitle(surface: Surface, levels: Levels, scale: Scale = "shared") -> list[str]:
-    """The minimum of a panel, what is missing from it or beyond its levels: short lines."""
+    """The best point of a panel, what is missing from it or beyond its levels: short lines."""
     reading, partial = read(surface), stage(surface)
-    low = reading.minimum
+    low = levels.quantity.optimum(surface)
     if low is None:
-        lines = ["no finite loss"]
+        lines = [f"no finite {levels.quantity.name}"]
     elif reading.constant:
         lines = [f"constant {low.loss:.4f}"]
     else:
@@ -133,11 +135,6 @@ def subtitle(surface: Surface, levels: Levels, scale: Scale = "shared") -> list[
     if scale == "own":
         lines.append("colours of this panel only")
     return lines
-
-
-def starred(surface: Surface) -> Minimum | None:
-    """The point that gets the star; none on a constant surface, where every point is as low."""
-    return lowest(surface)
 
 
 def path_label(end: Ending, ranges: Ranges) -> str:

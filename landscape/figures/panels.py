@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from textwrap import wrap
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,6 +16,8 @@ from landscape.figures import look, words
 from landscape.figures.look import Ink, Levels, Scale
 from landscape.figures.partial import stage
 from landscape.figures.paths import add_paths
+from landscape.figures.quantity import LOSS
+from landscape.figures.quantity import quantity as quantity_of
 from landscape.record import Figure1, Status, Surface
 
 __all__ = ["figure_1"]
@@ -32,6 +35,7 @@ def figure_1(
     levels: int | Sequence[float] = 22,
     zmax: float | None = None,
     scale: Scale = "shared",
+    quantity: Literal["loss", "accuracy"] = "loss",
 ) -> go.Figure:
     """Fig. 1 of the paper: surfaces side by side, the paths on each.
 
@@ -47,12 +51,16 @@ def figure_1(
         zmax: No level is above this loss. What is above the highest level is marked and counted;
             by default those are the points far above all others.
         scale: One scale for all panels, or for each its ``own``, which the figure then says.
+        quantity: What the panels show: L_M, or the accuracy of the supernet on the images of
+            L_val, whose highest point then has the star. Paths are of the loss in any case.
 
     Raises:
-        ValueError: If the record has no surface, or not the asked one, or levels are none.
+        ValueError: If the record has no surface, or not the asked one, or levels are none, or the
+            run does not store the quantity.
     """
-    surfaces = look.choose(record, inner_steps)
-    each = look.scales(surfaces, log, levels, zmax, scale)
+    chosen, of = look.choose(record, inner_steps), quantity_of(quantity, record)
+    surfaces = [of.shown(surface) for surface in chosen]
+    each = look.scales(surfaces, log, levels, zmax, scale, quantity=of)
     ink = look.DARK if dark else look.LIGHT
     titles = [
         [f"<b>{look.panel_title(surface, record)}</b>", *look.subtitle(surface, own, scale)]
@@ -73,8 +81,8 @@ def figure_1(
         figure.add_traces(ground(surface, own, axis), rows=1, cols=col)
     figure.layout.meta = {"steps": []}
     add_paths(figure, record, surfaces)
-    for col, surface in enumerate(surfaces, start=1):
-        figure.add_traces(star(surface), rows=1, cols=col)
+    for col, (surface, own) in enumerate(zip(surfaces, each, strict=True), start=1):
+        figure.add_traces(star(surface, own), rows=1, cols=col)
     dress_axes(figure, record, surfaces, ink)
     for col, own in enumerate(each if scale == "own" else each[:1], start=1):
         add_bar(figure, own, col if scale == "own" else 0)
@@ -118,17 +126,13 @@ def points(surface: Surface, shared: Levels) -> go.Heatmap:
         colorscale=colours(shared, 1 - shared.step / (ceiling(shared) - shared.start)),
         showscale=False,
         hoverongaps=False,
-        hovertemplate=(
-            "x %{x:.3f} · y %{y:.3f}<br><b>loss %{customdata:.4f}</b>"
-            f"<extra>M = {surface.inner_steps}</extra>"
-        ),
+        **read_out(surface, shared),
         name="computed points",
     )
 
 
 def contour(surface: Surface, shared: Levels, axis: str) -> go.Contour:
     """The filled, labelled contours of one surface."""
-    label = f"M = {surface.inner_steps}"
     loss = np.where(np.isfinite(surface.loss), surface.loss, np.nan)
     return go.Contour(
         x=surface.x,
@@ -147,12 +151,21 @@ def contour(surface: Surface, shared: Levels, axis: str) -> go.Contour:
             "labelfont": {"size": 11, "color": "#ffffff"},
         },
         line={"width": 0.7, "color": "rgba(255,255,255,0.75)", "smoothing": 0},  # as in print
-        hovertemplate=(
-            f"x %{{x:.3f}} · y %{{y:.3f}}<br><b>loss %{{customdata:.4f}}</b><extra>{label}</extra>"
-        ),
-        name=label,
+        **read_out(surface, shared),
+        name=f"M = {surface.inner_steps}",
         showlegend=False,
     )
+
+
+def read_out(surface: Surface, shared: Levels) -> dict[str, Any]:
+    """What is read where one points at: the number and, where it is known, its standard error."""
+    text, error = {}, np.where(np.isfinite(surface.loss), surface.error, np.nan)
+    known = np.isfinite(error) & (shared.quantity is LOSS)
+    if known.any():
+        text = {"text": np.where(known, np.char.mod(" ± %.4f", error), "")}
+    number = f"<b>{shared.quantity.name} %{{customdata:.4f}}</b>{'%{text}' if text else ''}"
+    place = "x %{x:.3f} · y %{y:.3f}"
+    return text | {"hovertemplate": f"{place}<br>{number}<extra>M = {surface.inner_steps}</extra>"}
 
 
 def missing(surface: Surface) -> list[go.Heatmap | go.Scatter]:
@@ -188,9 +201,9 @@ def missing(surface: Surface) -> list[go.Heatmap | go.Scatter]:
     return [cells, crosses] if len(rows) else [cells]
 
 
-def star(surface: Surface) -> list[go.Scatter]:
-    """The star at the minimum of one surface, if it has one."""
-    low = look.starred(surface)
+def star(surface: Surface, shared: Levels) -> list[go.Scatter]:
+    """The star at the best point of one surface, if it has one."""
+    low, best = shared.quantity.starred(surface), shared.quantity.best
     if low is None:
         return []
     return [
@@ -204,10 +217,10 @@ def star(surface: Surface) -> list[go.Scatter]:
                 "color": look.STAR,
                 "line": {"width": 1.5, "color": "#000000"},
             },
-            hovertemplate=f"minimum {low.loss:.4f}<br>x %{{x:.3f}} · y %{{y:.3f}}<extra></extra>",
+            hovertemplate=f"{best} {low.loss:.4f}<br>x %{{x:.3f}} · y %{{y:.3f}}<extra></extra>",
             showlegend=False,
             cliponaxis=False,  # a minimum on the border is whole
-            name=f"minimum, M = {surface.inner_steps}",
+            name=f"{best}, M = {surface.inner_steps}",
         )
     ]
 
@@ -260,7 +273,7 @@ def add_bar(figure: go.Figure, shared: Levels, col: int) -> None:
         "cmax": ceiling(shared),
         "colorbar": {
             "title": {
-                "text": "validation<br>loss" + (" (log)" if shared.log else ""),
+                "text": f"validation<br>{shared.quantity.name}" + (" (log)" if shared.log else ""),
                 "font": {"size": 12},
             },
             "tickvals": ticks,

@@ -101,4 +101,6 @@ def _at(surface: Surface, level: Level) -> Surface:
         loss=surface.loss[points],
         status=surface.status[points],
         seconds=surface.seconds[points] if surface.seconds.size else surface.seconds,
+        error=surface.error[points],
+        accuracy=surface.accuracy[points],
     )

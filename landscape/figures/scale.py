@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.figures.quantity import LOSS, Quantity
 from landscape.measure import SAME
 from landscape.record import Surface
 
@@ -40,6 +41,7 @@ class Levels:
         floor: Subtracted before the logarithm.
         listed: Levels asked for one by one, as losses; empty if they are even.
         over: Whether a point lies above the highest level.
+        quantity: What they are levels of; "loss" stands for its values everywhere here.
     """
 
     start: float
@@ -49,6 +51,7 @@ class Levels:
     floor: float = 0.0
     listed: tuple[float, ...] = ()
     over: bool = False
+    quantity: Quantity = LOSS
 
     @property
     def values(self) -> Floats:
@@ -116,11 +119,13 @@ def levels(
     log: bool = False,
     count: int | Sequence[float] = 22,
     zmax: float | None = None,
+    quantity: Quantity = LOSS,
 ) -> Levels:
     """Levels for surfaces together: round numbers, in steps of 1, 2 or 5 times a power of ten.
 
     They span all points but those far above the lower 90 %: by more than twice the range of
     these, or half of it where it is one of logarithms. Likewise ten times below the upper 90 %.
+    Of a bounded quantity they span all points.
 
     Args:
         surfaces: What will be drawn under one scale.
@@ -128,27 +133,30 @@ def levels(
             of the range of the bulk is added, so that the lowest point itself has a logarithm.
         count: About how many, at least two; or the losses themselves, increasing.
         zmax: No level is above this loss; by default the points decide.
+        quantity: What the surfaces have in place of the loss.
 
     Raises:
         ValueError: If ``count`` or ``zmax`` is none of these, or no loss is below ``zmax``.
     """
     finite = np.concatenate([surface.loss[np.isfinite(surface.loss)] for surface in surfaces])
     if isinstance(count, Sequence):
-        return _listed(finite, tuple(float(level) for level in count))
+        asked = _listed(finite, tuple(float(level) for level in count))
+        return replace(asked, quantity=quantity)
     if count < 2:
         raise ValueError(f"levels = {count}, expected at least 2 or a list of losses")
-    low, high = _bulk(finite)
+    far = math.inf if quantity.bounded else 1.0
+    low, high = _bulk(finite, REACH * far)
     if zmax is not None:
         if not math.isfinite(zmax) or (finite.size and zmax <= low):
             raise ValueError(f"zmax = {zmax}, expected a finite loss above the lowest, {low:.6g}")
         high = zmax if finite.size else high
     if high - low <= SAME * max(abs(low), abs(high), 1e-300):  # constant, or nothing at all
         half = max(abs(low), 1e-3) / 100
-        return _over(Levels(low - half, low + half, half), finite)
+        return _over(Levels(low - half, low + half, half, quantity=quantity), finite)
     floor = low - (high - low) / 100 if log else 0.0
     if log:
         shown = np.log10(np.maximum(finite, low) - floor)
-        low, high = np.log10(low - floor), _bulk(shown, LOG_REACH)[1]
+        low, high = np.log10(low - floor), _bulk(shown, LOG_REACH * far)[1]
         if zmax is not None:
             high = np.log10(zmax - floor)
     power = 10.0 ** np.floor(np.log10((high - low) / count))
@@ -159,7 +167,8 @@ def levels(
     start, stop = np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
     if zmax is not None:
         stop = max(np.floor(high / step + 1e-9) * step, start + step)
-    return _over(Levels(float(start), float(stop), float(step), log, float(floor)), finite)
+    found = Levels(float(start), float(stop), float(step), log, float(floor), quantity=quantity)
+    return _over(found, finite)
 
 
 def _bulk(values: Floats, reach: float = REACH) -> tuple[float, float]:
@@ -168,6 +177,8 @@ def _bulk(values: Floats, reach: float = REACH) -> tuple[float, float]:
         return 0.0, 0.0
     low = float(np.quantile(values, 1 - BULK))
     high = float(np.quantile(values, BULK))
+    if math.isinf(reach):
+        return float(values.min()), float(values.max())
     low = float(values[values >= low - DEEP * (high - low)].min())
     return low, float(values[values <= high + reach * (high - low)].max())
 

@@ -13,6 +13,7 @@ import numpy as np
 from landscape.figures import look, words
 from landscape.figures.look import Floats, Levels, Scale
 from landscape.figures.partial import stage
+from landscape.figures.quantity import quantity as quantity_of
 from landscape.measure import endings
 from landscape.record import Figure1, Status, Surface
 
@@ -53,6 +54,7 @@ def static(
     levels: int | Sequence[float] = 22,
     zmax: float | None = None,
     scale: Scale = "shared",
+    quantity: Literal["loss", "accuracy"] = "loss",
 ) -> bytes:
     """The bytes of a picture file; the same record gives the same bytes.
 
@@ -66,10 +68,11 @@ def static(
         zmax: No level is above this loss. What is above the highest level is marked and counted;
             by default those are the points far above all others.
         scale: One scale for all panels, or for each its ``own``, which the figure then says.
+        quantity: What the panels show, as in ``figure_1``.
 
     Raises:
         ValueError: If the record has no surface, or not the asked one, or levels are none, or the
-            kind is unknown.
+            kind is unknown, or the run does not store the quantity.
         ModuleNotFoundError: If matplotlib, the ``export`` extra, is not installed.
     """
     kinds = get_args(KIND)
@@ -83,8 +86,9 @@ def static(
             "pictures for print need matplotlib, which is missing; pip install 'zarts[export]'"
         ) from error
 
-    surfaces = look.choose(record, inner_steps)
-    each = look.scales(surfaces, log, levels, zmax, scale)
+    chosen, of = look.choose(record, inner_steps), quantity_of(quantity, record)
+    surfaces = [of.shown(surface) for surface in chosen]
+    each = look.scales(surfaces, log, levels, zmax, scale, quantity=of)
     with rc_context(SETTINGS):
         picture = Figure(figsize=(5.0 * len(surfaces) + 0.8, 6.3), layout="constrained")
         row = picture.subplots(1, len(surfaces), sharex=True, sharey=True, squeeze=False)[0]
@@ -92,7 +96,7 @@ def static(
             draw(axes, surface, record, own, scale)
             for axes, surface, own in zip(row, surfaces, each, strict=True)
         ]
-        finish(picture, list(row), record, surfaces)
+        finish(picture, list(row), record, surfaces, of.best)
         if scale == "shared":
             add_bar(picture, list(row), filled, each[0])
         else:
@@ -121,7 +125,7 @@ def draw(
         points = draw_points(axes, surface, shared)
         filled = filled or points
     mark_missing(axes, surface)
-    if low := look.starred(surface):
+    if low := shared.quantity.starred(surface):
         axes.plot(
             low.x,
             low.y,
@@ -245,7 +249,9 @@ def draw_paths(axes: Axes, record: Figure1) -> None:
         axes.plot(x[0], y[0], "o", color="white", markeredgecolor="black", markersize=8, zorder=8)
 
 
-def finish(picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence[Surface]) -> None:
+def finish(
+    picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence[Surface], best: str
+) -> None:
     """Equal units, titles of the axes and the legend of the paths."""
     horizontal, vertical = look.extent(record, surfaces)
     for axes in row:
@@ -273,7 +279,7 @@ def finish(picture: Figure, row: list[Axes], record: Figure1, surfaces: Sequence
             Line2D([], [], ls="", marker=marker, color=color, mec="black", ms=size, label=word)
             for marker, color, size, word in (
                 ("o", "white", 8, "start"),
-                ("*", look.STAR, 12, "minimum of the panel"),
+                ("*", look.STAR, 12, f"{best} of the panel"),
             )
         ]
         picture.legend(
@@ -291,5 +297,5 @@ def add_bar(
     drawn = [colours for colours in filled if colours is not None]
     if drawn:
         place = row[-1].inset_axes((1.04, 0, 0.05, 1))  # as tall as the panel
-        bar = picture.colorbar(drawn[0], cax=place, label="validation loss")
+        bar = picture.colorbar(drawn[0], cax=place, label=f"validation {shared.quantity.name}")
         bar.set_ticks(shared.ticks, labels=[shared.label(tick) for tick in shared.ticks])

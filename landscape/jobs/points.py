@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from landscape import grid
 from landscape.asked import axis_problems, surface_name, surface_steps
 from landscape.jobs.arrays import exactly
 from landscape.jobs.job import FIRST, LAST, Bench, Check, Job, Store, Value
-from landscape.record import Status, Surface, surface_from
+from landscape.record import BESIDE, Status, Surface, surface_from
 from zarts.config import Config, ConfigError
 from zarts.execute import Failure
-from zarts.runfile import Record, Run
+from zarts.runfile import Array, Record, Run
 from zarts.runfile.disk import one_line
 
 __all__ = ["SURFACES", "Losses", "Points", "surfaces_of"]
@@ -25,6 +26,8 @@ _CHUNK = 8  # points per call at M = 0, which share the work that does not depen
 VAL_UNITS = 2  # L_val counts as so many SGD steps
 
 Place = tuple[int, int]  # row, column
+Found = grid.Point
+NOTHING = Found(np.nan)
 
 
 def surfaces_of(config: Config) -> list[int]:
@@ -36,12 +39,12 @@ class Losses(NamedTuple):
     """What some grid points gave.
 
     Attributes:
-        of_points: Loss and status of each; without a status it follows from the loss.
+        of_points: What each gave, and its status; without one it follows from the loss.
         seconds: Wall time of all.
         reason: What the last point without a result died of.
     """
 
-    of_points: list[tuple[float, Status | None]]
+    of_points: list[tuple[Found, Status | None]]
     seconds: float
     reason: str = ""
 
@@ -86,7 +89,7 @@ class Points:
             ConfigError: If the settings cannot be used.
         """
         start, reason = time.monotonic(), ""
-        found: list[tuple[float, Status | None]] = []
+        found: list[tuple[Found, Status | None]] = []
         try:
             found = self._losses(bench, self.points)
         except ConfigError:
@@ -97,20 +100,20 @@ class Points:
                     found += self._losses(bench, (point,))
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is this point's
                     reason = f"{type(error).__name__}: {one_line(error)}"
-                    found.append((np.nan, Status.OOM if _is_memory(error) else Status.FAILED))
+                    found.append((NOTHING, Status.OOM if _is_memory(error) else Status.FAILED))
         yield Losses(found, time.monotonic() - start, reason)
 
-    def _losses(self, bench: Bench, points: tuple[Place, ...]) -> list[tuple[float, Status | None]]:
+    def _losses(self, bench: Bench, points: tuple[Place, ...]) -> list[tuple[Found, Status | None]]:
         ground, surface = bench.ground, bench.surfaces[self.steps]
         found = grid.evaluate_at(ground.objective, ground.plane, surface, points)
-        return [(loss, None) for loss in found]
+        return [(point, None) for point in found]
 
     def store(self, board: Store, value: Value, *, final: bool) -> None:
         """Puts the losses on the board."""
         del final  # there is one value only
         if isinstance(value, Failure):
             bad = Status.TIMEOUT if value.timeout else Status.FAILED
-            value = Losses([(np.nan, bad)] * len(self.points), 0.0, value.reason)
+            value = Losses([(NOTHING, bad)] * len(self.points), 0.0, value.reason)
         board.put(self.steps, self.points, value)
 
     def seconds(self, value: Value) -> float | None:
@@ -185,6 +188,8 @@ def _check(name: str, record: Record, config: Config) -> Iterator[str]:
         "status": ("|u1", size),
         "timing_seconds": ("<f8", size),
     }
+    later = [f"derived/{key}" for key in BESIDE if f"derived/{key}" in arrays]
+    wanted |= dict.fromkeys(later, ("<f8", size))
     found = list(exactly(arrays, wanted))
     yield from found
     steps = int(name.removeprefix("grid/m"))
@@ -207,9 +212,18 @@ def _check(name: str, record: Record, config: Config) -> Iterator[str]:
     for wrong, what in (
         (good & ~np.isfinite(loss), "status OK and a loss that is not finite"),
         (~good & ~np.isnan(loss), "a loss and a status that is not OK"),
+        *((_outside(key, arrays[key]), f"{key} that cannot be") for key in later),
+        *((~good & ~np.isnan(arrays[key]), f"{key} and no loss") for key in later),
     ):
         if count := int(wrong.sum()):
             row, col = np.argwhere(wrong)[0]
             yield f"{count} points, first [{row}, {col}], have {what}"
     if not (arrays["timing_seconds"] >= 0).all():
         yield "timing_seconds has a value that is no duration"
+
+
+def _outside(key: str, values: Array) -> NDArray[np.bool_]:
+    """Where an error is below 0 or infinite, or an accuracy not from 0 to 1."""
+    most = 1.0 if key.endswith("accuracy") else np.finfo(float).max
+    outside: NDArray[np.bool_] = (values < 0) | (values > most)
+    return outside

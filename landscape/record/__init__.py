@@ -4,9 +4,18 @@
 """
 
 from landscape.record.files import load, path_from, save_path, save_surface, surface_from
-from landscape.record.kinds import LENGTH_TOLERANCE, Figure1, Path, Status, Surface, moments_of
+from landscape.record.kinds import (
+    BESIDE,
+    LENGTH_TOLERANCE,
+    Figure1,
+    Path,
+    Status,
+    Surface,
+    moments_of,
+)
 
 __all__ = [
+    "BESIDE",
     "LENGTH_TOLERANCE",
     "Figure1",
     "Path",

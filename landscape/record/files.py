@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.asked import Asked, axis_problems, own_steps, surface_name
-from landscape.record.kinds import Figure1, Path, Status, Surface
+from landscape.record.kinds import BESIDE, Figure1, Path, Status, Surface
 from zarts.optimizers import method_of, record_name
 from zarts.runfile import JSON, ForeignFile, Record, Run
 
@@ -22,6 +22,7 @@ MOST_STEPS = 10_000  # ... of a path: more than anybody draws
 
 def save_surface(run: Run, surface: Surface) -> None:
     """Writes one surface (finished or not) to the run, replacing its earlier state atomically."""
+    beside = {f"derived/{name}": getattr(surface, name) for name in BESIDE}
     run.write(
         surface_name(surface.inner_steps),
         {
@@ -30,6 +31,7 @@ def save_surface(run: Run, surface: Surface) -> None:
             "loss": surface.loss,
             "status": surface.status,
             "timing_seconds": surface.seconds,
+            **{name: array for name, array in beside.items() if not np.isnan(array).all()},
         },
         {"inner_steps": surface.inner_steps},
     )
@@ -54,7 +56,12 @@ def surface_from(record: Record) -> Surface:
     seconds = record.arrays["timing_seconds"]
     if seconds.size:  # of a surface made by hand there may be none
         seconds = _numbers(record, "timing_seconds", shape)
-    return Surface(_count(record, "inner_steps"), x, y, loss, status, seconds)
+    beside = {
+        name: _numbers(record, f"derived/{name}", shape)
+        for name in BESIDE
+        if f"derived/{name}" in record.arrays
+    }
+    return Surface(_count(record, "inner_steps"), x, y, loss, status, seconds, **beside)
 
 
 def save_path(run: Run, path: Path) -> None:

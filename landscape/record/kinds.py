@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from zarts.runfile import JSON
 
-__all__ = ["Figure1", "Path", "Status", "Surface", "moments_of"]
+__all__ = ["BESIDE", "Figure1", "Path", "Status", "Surface", "moments_of"]
 
 Floats = NDArray[np.float64]
+BESIDE = ("error", "accuracy")  # what a surface may have beside the loss
 LENGTH_TOLERANCE = 0.15  # how far the mean length of pilot updates may be from the one wanted
 
 
@@ -43,6 +44,9 @@ class Surface:
         loss: (rows, cols); NaN where ``status`` is not OK.
         status: (rows, cols) of ``Status`` values.
         seconds: Wall time spent per point (rows, cols); not part of a run's identity.
+        error: Standard error of ``loss`` over the images of L_val (rows, cols); NaN where there is
+            none, as on surfaces of before it was stored and of losses without images.
+        accuracy: Share of these images that are classified correctly (rows, cols); NaN likewise.
     """
 
     inner_steps: int
@@ -51,9 +55,16 @@ class Surface:
     loss: Floats
     status: NDArray[np.uint8]
     seconds: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    error: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    accuracy: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     def __post_init__(self) -> None:
         shape = (len(self.y), len(self.x))
+        for name in BESIDE:
+            if not getattr(self, name).size:  # not given: whoever reads them finds NaN
+                object.__setattr__(self, name, np.full(shape, np.nan))
+            elif getattr(self, name).shape != shape:
+                raise ValueError(f"{name} is {getattr(self, name).shape}, expected {shape}")
         if self.loss.shape != shape or self.status.shape != shape:
             raise ValueError(
                 f"loss is {self.loss.shape} and status {self.status.shape}, "

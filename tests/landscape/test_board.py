@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from landscape import board
-from landscape.grid import empty_surface
+from landscape.grid import Point, empty_surface
 from landscape.jobs import Losses, Points
 from landscape.record import Status, Surface
 from tests.tiny import create, tiny
@@ -33,5 +33,5 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(
     writer = board.Board(run, config, surfaces, lambda: lambda units, reason: None)
     while clock.now < 140:
         clock.now += 1
-        writer.add(Points(0, ((0, 0),)), Losses([(1.0, Status.OK)], 0.0), final=True)
+        writer.add(Points(0, ((0, 0),)), Losses([(Point(1.0), Status.OK)], 0.0), final=True)
     assert saved == saves

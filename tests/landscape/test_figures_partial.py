@@ -14,7 +14,7 @@ from landscape.counts import unfinished
 from landscape.figures import figure_1, losses, partial, static, words
 from landscape.figures.look import levels as contour_levels
 from landscape.figures.static import draw_points
-from landscape.grid import empty_surface, put_point
+from landscape.grid import Point, empty_surface, put_point
 from landscape.levels import levels, progressive
 from landscape.measure import compare
 from landscape.record import Figure1, Path, Status, Surface
@@ -208,7 +208,7 @@ def test_without_a_common_level_nothing_is_compared() -> None:
     first, last = empty_surface(0, 3, 5), empty_surface(2, 3, 5)
     for steps, points in ((first, ((0, 0), (0, 4))), (last, ((0, 0), (2, 0)))):
         for number, point in enumerate(points):
-            put_point(steps, *point, float(number), seconds=0.0)
+            put_point(steps, *point, Point(float(number)), seconds=0.0)
     for row in words.surface_rows(record(first, last)):
         assert row["range"] == 1.0
         numbers = [row[key] for key in ("sharpness", "ratio", "shift", "rank correlation")]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape.grid import empty_surface, fill, pending, put_point
+from landscape.grid import Point, empty_surface, fill, pending, put_point
 from landscape.plane import Plane
 from landscape.record import Status, Surface
 from zarts.alpha import Space, flat_space
@@ -190,8 +190,8 @@ def test_an_error_leaves_what_was_done() -> None:
 @pytest.mark.parametrize("status", [Status.FAILED, Status.OOM, Status.TIMEOUT])
 def test_points_that_failed_are_tried_again(status: Status) -> None:
     surface = empty_surface(0, 2, 3)
-    put_point(surface, 0, 1, np.nan, seconds=0.0, status=status)
-    put_point(surface, 1, 2, np.nan, seconds=0.0)
+    put_point(surface, 0, 1, Point(np.nan), seconds=0.0, status=status)
+    put_point(surface, 1, 2, Point(np.nan), seconds=0.0)
     assert surface.status[1, 2] == Status.DIVERGED
     assert surface.done == 1
     assert pending(surface) == [[(0, 0), (0, 2), (1, 0)], [(0, 1), (1, 1)]]  # corners first

@@ -153,7 +153,7 @@ def test_a_worker_gets_all_it_needs_and_checks_it(finished: Finished) -> None:
     losses = next(do(set_up(bundle), Points(1, ((0, 1), (1, 0)))))
     assert isinstance(losses, Losses)
     stored = load(finished.run).surfaces[1].loss
-    assert [loss for loss, _ in losses.of_points] == [stored[0, 1], stored[1, 0]]
+    assert [found.loss for found, _ in losses.of_points] == [stored[0, 1], stored[1, 0]]
     name = next(iter(bundle.weights))
     damaged = {**bundle.weights, name: bundle.weights[name] + 1}
     with pytest.raises(ConfigError, match="ω arrived with SHA-256"):

@@ -9,13 +9,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.tiny import tiny
 from tests.zarts.smooth import MOVING, POINT, TensorFeed, smooth
-from zarts.assembly import make_problem
-from zarts.inner import SGD, descend_stacked
+from zarts.assembly import landscape_objective, make_problem
+from zarts.data.stream import Batch
+from zarts.inner import SGD, Weights, descend_stacked
 from zarts.problems.toy import Quadratic
 from zarts.rng import generator
 
@@ -157,3 +159,60 @@ def test_the_steps_of_all_lanes_stay_on_the_device(space: str) -> None:
     assert not seen.strays
     assert {weight.device.type for weight in tuned.values()} == {"meta"}
     assert alive.shape == (2,)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_error_and_accuracy_are_those_of_the_images(steps: int, lanes: int) -> None:
+    """Counted by hand over batches of 64, 64 and 36 images: each image is one of n."""
+    config = tiny("zarts-rs", {"data": {"subset": 164}, "landscape": {"val_batches": 0}},
+                  {"landscape": {"val_batch_size": 64}, "supernet": {"lanes": lanes}})  # fmt: skip
+    start = make_problem(config)
+    problem = landscape_objective(config, start.objective.weights, 0.05).at(steps)
+    rng = generator(3, "alphas")
+    alphas = torch.randn(3, problem.space.dim, generator=rng, dtype=torch.float64)
+    found = problem.measure(alphas)
+    assert torch.equal(found.loss, problem.evaluate(alphas))
+    for row, alpha in enumerate(alphas.float()):
+        weights, losses, hits = problem.tuned(alpha), [], []
+        for batch in problem.val_batches():
+            logits = start.loss.network(weights, alpha, batch.images, batch.chance)
+            losses.append(-logits.double().log_softmax(1).gather(1, batch.labels[:, None]))
+            hits.append(logits.argmax(1) == batch.labels)
+        each, right = torch.cat(losses), torch.cat(hits).double()
+        assert len(each) == 164
+        assert float(found.error[row]) == pytest.approx(
+            float(each.std()) / math.sqrt(164), rel=1e-4
+        )
+        assert float(found.accuracy[row]) == pytest.approx(float(right.mean()), abs=1e-12)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_nothing_stands_beside_a_loss_that_is_not_finite_or_has_no_images(lanes: int) -> None:
+    toy = replace(Quadratic.random(dim=3, weights=2).problem(3), lanes=lanes)
+    assert toy.measure(ALPHAS).error.isnan().all()
+    assert toy.measure(ALPHAS).accuracy.isnan().all()
+    problem = make_problem(tiny("zarts-rs", {"supernet": {"lanes": lanes}})).objective.at(1)
+    alphas = torch.zeros(3, problem.space.dim)
+    alphas[1] = math.nan
+    found = problem.measure(alphas)
+    assert [column.isnan().tolist() for column in found] == [[False, True, False]] * 3
+
+
+@pytest.mark.parametrize(("network", "lanes"), [("fast", 1), ("fast", 4), ("plain", 1)])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_counting_images_changes_no_bit_of_a_loss(steps: int, lanes: int, network: str) -> None:
+    config = tiny("zarts-rs", {"supernet": {"lanes": lanes, "network": network}})
+    problem = make_problem(config).objective.at(steps)
+    loss, alphas = problem.val_loss, torch.randn(3, problem.space.dim, generator=generator(4, "a"))
+
+    def plainly(weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
+        return loss(weights, alpha, batch)
+
+    for name in ("many", "each"):
+        if hasattr(loss, name):
+            setattr(plainly, name, getattr(loss, name))
+    bare = replace(problem, val_loss=plainly).measure(alphas)
+    assert bare.accuracy.isnan().all()
+    assert torch.equal(problem.measure(alphas).loss, bare.loss)
+    assert not problem.measure(alphas).accuracy.isnan().any()

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from zarts.chance import Chance, Strengths
 from zarts.data.stream import Batch, Stream
+from zarts.feed import Scores
 from zarts.inner import SGD, Weights, single_thread
 from zarts.supernet.protocol import Network
 
@@ -50,13 +51,9 @@ class ImageLoss:
             AttributeError: If the network does not know how; ``zarts.chunk`` asks one by one then.
         """
         logits_of: Logits = self.network.many  # type: ignore[attr-defined]  # by its presence
-
-        def losses(weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
-            logits = logits_of(weights, alphas, batch.images, batch.chance)
-            found = [functional.cross_entropy(each, batch.labels) for each in logits]
-            return _weighed(torch.stack(found), batch)
-
-        return losses
+        return lambda weights, alphas, batch: _of_many(
+            logits_of(weights, alphas, batch.images, batch.chance), batch
+        )
 
     @property
     def each(self) -> Callable[[Weights, Tensor, Batch], Tensor]:
@@ -66,21 +63,23 @@ class ImageLoss:
             AttributeError: If the network does not know how; ``zarts.chunk`` asks one by one then.
         """
         logits_of: Logits = self.network.each  # type: ignore[attr-defined]  # by its presence
+        return lambda weights, alphas, batch: _of_each(
+            logits_of(weights, alphas, batch.images, batch.chance), batch
+        )
 
-        def losses(weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
-            logits = logits_of(weights, alphas, batch.images, batch.chance)
-            labels = batch.labels.repeat(len(alphas))
-            found = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
-            return _weighed(found.view(len(alphas), -1).mean(1), batch)
-
-        return losses
+    def scores(self, weights: Weights, alphas: Tensor, batch: Batch, *, shared: bool) -> Scores:
+        """What ``many`` gives (``shared``: one ω) or ``each``, and what the images say, at once."""
+        known: Logits | None = getattr(self.network, "many" if shared else "each", None)
+        if known is None and shared:
+            weights = {name: one.expand(len(alphas), *one.shape) for name, one in weights.items()}
+        logits = (known or self._one_by_one)(weights, alphas, batch.images, batch.chance)
+        mean = _of_many if shared or known is None else _of_each
+        return Scores(mean(logits, batch), _apart(logits, batch), logits.argmax(2) == batch.labels)
 
     def apart(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k, images) of the single images, whose means are those of ``each``."""
         logits_of: Logits = getattr(self.network, "each", self._one_by_one)
-        logits = logits_of(weights, alphas, batch.images, batch.chance)
-        labels = batch.labels.expand(len(alphas), -1)
-        return functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+        return _apart(logits_of(weights, alphas, batch.images, batch.chance), batch)
 
     def _one_by_one(
         self, weights: Weights, alphas: Tensor, images: Tensor, chance: Chance
@@ -108,6 +107,25 @@ class ImageLoss:
                 hits += int((logits.argmax(1) == batch.labels).sum())
                 count += len(batch.labels)
         return total / count, hits / count
+
+
+def _of_many(logits: Tensor, batch: Batch) -> Tensor:
+    """Losses (k,) of logits (k, n, classes), each by itself, as a call gives it."""
+    losses = [functional.cross_entropy(each, batch.labels) for each in logits]
+    return _weighed(torch.stack(losses), batch)
+
+
+def _of_each(logits: Tensor, batch: Batch) -> Tensor:
+    """Losses (k,) of logits (k, n, classes), all at once."""
+    labels = batch.labels.repeat(len(logits))
+    losses = functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
+    return _weighed(losses.view(len(logits), -1).mean(1), batch)
+
+
+def _apart(logits: Tensor, batch: Batch) -> Tensor:
+    """Losses (k, n) of the single images."""
+    labels = batch.labels.expand(len(logits), -1)
+    return functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
 
 
 def _weighed(losses: Tensor, batch: Batch) -> Tensor:

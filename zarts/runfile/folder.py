@@ -44,6 +44,9 @@ _MAX_PARTS = 4
 _OWNER = "owner"  # attribute of each record: the run it is of
 _TRANSIENT_RECORD = "checkpoint"
 _TRANSIENT_ARRAYS = ("timing", "attempts")  # differ between equal runs
+# Arrays below this name follow from what is hashed, and runs of before they were stored are equal
+# to those that have them.
+_DERIVED_ARRAYS = "derived/"
 
 
 @dataclass(frozen=True)
@@ -238,8 +241,8 @@ class Run:
     def content_hash(self) -> str:
         """SHA-256 over what two equal runs have in common: the configuration and the arrays.
 
-        Left out are attributes, the record ``checkpoint``, and arrays whose last name begins with
-        ``timing`` or ``attempts``.
+        Left out are attributes, the record ``checkpoint``, arrays whose last name begins with
+        ``timing`` or ``attempts``, and those below ``derived/``.
         """
         digest = hashlib.sha256(canonical(self.config).encode())
         for name in self.names():
@@ -248,6 +251,7 @@ class Run:
                     key: array
                     for key, array in self.read(name).arrays.items()
                     if not key.split("/")[-1].startswith(_TRANSIENT_ARRAYS)
+                    and not key.startswith(_DERIVED_ARRAYS)
                 }
                 digest.update(json.dumps([name, len(arrays)]).encode())
                 hash_arrays(digest, arrays)
