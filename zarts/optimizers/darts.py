@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from zarts.optimizers.descent import check_rule, reach, step_along
+from zarts.optimizers.descent import ALPHA_RATE, RELEASED, check_rule, reach, step_along
 from zarts.optimizers.method import SECOND, GradientCost, Method, Style
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zarts.objective import Objective
     from zarts.search import Memory, Step
 
-__all__ = ["ALPHA_RATE", "DARTS", "METHODS"]
+__all__ = ["DARTS", "METHODS"]
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,6 @@ class DARTS:
         return step_along(self, alpha, gradient, memory)
 
 
-# Ours: DARTS' own 3e-4 moves each logit by at most 0.11 in the 375 steps of a quick search.
-# Every preset names it, so that a printed config is whole and leaves nothing to another preset.
-ALPHA_RATE = {"quick": 1e-2, "standard": 3e-3, "paper": 3e-4, "paper-imagenet": 3e-4}
-
-
 def _first(base: str, small: bool) -> dict[str, Any]:
     del small
     search = {"inner_steps": 0, "period": 1}
@@ -116,7 +111,6 @@ def _second(base: str, small: bool) -> dict[str, Any]:
     return {"search": search, "optimizer": {"learning_rate": ALPHA_RATE[base], **published}}
 
 
-_PAPER = {"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0}
 METHODS = tuple(
     Method(
         name=f"darts-{order}",
@@ -126,7 +120,7 @@ METHODS = tuple(
         descends=order - 1,
         gradients=True,
         preset=preset,
-        paper=_PAPER,
+        paper=RELEASED,
         reach=reach,
         rate="learning_rate",
         rank=order,

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from zarts.optimizers.darts import ALPHA_RATE
-from zarts.optimizers.descent import check_rule, reach, step_along
-from zarts.optimizers.method import SECOND, GradientCost, Method, Style, zarts_loop
+from zarts.optimizers.descent import RELEASED, check_rule, preset, reach, step_along
+from zarts.optimizers.method import SECOND, GradientCost, Method, Style
 from zarts.optimizers.sampling import check_positive
 
 if TYPE_CHECKING:
@@ -165,19 +164,14 @@ def _conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor, ste
     return found
 
 
-def _preset(base: str, small: bool) -> dict[str, Any]:
-    del small  # ours, as for DARTS-M
-    return zarts_loop(base) | {"optimizer": {"learning_rate": ALPHA_RATE[base]}}
-
-
 METHODS = (
     Method(
         name="implicit",
         style=Style("Implicit", "#14808C", "pentagon", "dashdot"),
         optimizer=Implicit,
         gradients=True,
-        preset=_preset,
-        paper={"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0},
+        preset=preset,
+        paper=RELEASED,
         reach=reach,
         rate="learning_rate",
         rank=4,

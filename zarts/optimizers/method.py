@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["SECOND", "GradientCost", "Method", "Style", "Walk", "gradient_cost", "zarts_loop"]
+__all__ = [
+    "SECOND",
+    "GradientCost",
+    "Method",
+    "Style",
+    "Table",
+    "Walk",
+    "gradient_cost",
+    "zarts_loop",
+]
 
 Table = dict[str, Any]
 

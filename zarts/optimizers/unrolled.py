@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from zarts.optimizers.darts import ALPHA_RATE
-from zarts.optimizers.descent import check_rule, reach, step_along
-from zarts.optimizers.method import Method, Style, zarts_loop
+from zarts.optimizers.descent import RELEASED, check_rule, preset, reach, step_along
+from zarts.optimizers.method import Method, Style
 
 if TYPE_CHECKING:
     import torch
@@ -69,20 +68,14 @@ class Unrolled:
         return step_along(self, alpha, objective.grad(alpha), memory)
 
 
-def _preset(base: str, small: bool) -> dict[str, Any]:
-    # ours: the loop of ZARTS, so that the two differ by how α moves alone
-    del small
-    return zarts_loop(base) | {"optimizer": {"learning_rate": ALPHA_RATE[base]}}
-
-
 METHODS = (
     Method(
         name="darts-m",
         style=Style("DARTS-M", "#0B3C5D", "x", "dashdot"),
         optimizer=Unrolled,
         gradients=True,
-        preset=_preset,
-        paper={"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0},
+        preset=preset,
+        paper=RELEASED,
         reach=reach,
         rate="learning_rate",
         rank=3,
