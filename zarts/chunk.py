@@ -55,8 +55,8 @@ class Problem(Protocol[BatchT]):
 
 def losses_at(problem: Problem[BatchT], alphas: Tensor) -> list[float]:
     """L_M at each row of ``alphas`` (n, d), NaN where it is not finite."""
-    # without ω of their own, candidates on a CPU do better to share what does not depend on α
-    alike = problem.inner_steps == 0 and alphas.device.type == "cpu"
+    # candidates without ω of their own do better to share what does not depend on α
+    alike = problem.inner_steps == 0
     return (_one_by_one if problem.lanes == 1 or alike else _side_by_side)(problem, alphas)
 
 
@@ -110,8 +110,9 @@ def _scores(problem: Problem[BatchT], weights: Weights, alphas: Tensor) -> list[
     """L_val at fixed ω."""
     batches = problem.val_batches()
     with torch.inference_mode():
-        table = [_many(problem.val_loss, weights, alphas, batch).tolist() for batch in batches]
-    return [_mean(column) for column in zip(*table, strict=True)]
+        table = [_many(problem.val_loss, weights, alphas, batch) for batch in batches]
+        found = torch.stack(table).tolist()  # the one read, which a GPU is waited for
+    return [_mean(column) for column in zip(*found, strict=True)]
 
 
 def _many(loss: Loss[BatchT], weights: Weights, alphas: Tensor, batch: BatchT) -> Tensor:
