@@ -1,12 +1,14 @@
 # Needs make and Python >= 3.11, nothing else. `make` lists what there is.
 #
-#   PYTHON=python3.12   the interpreter that creates .venv
+#   PYTHON=python3.12   the interpreter that creates .venv; for gpu, one with torch, torchvision, numpy, h5py, tqdm and pytest
+#   DEVICE=cuda         what gpu computes on
 #   PORT=8501           where the app listens
 #   ARGS="..."          more arguments for the command of fig1, demo, test, test-slow or bench; ARGS="-n 0": tests in one process
 #   PIP_FLAGS=          show all that pip says; pip's own environment variables (PIP_...) work as usual
 
 PYTHON    ?= python3
 PORT      ?= 8501
+DEVICE    ?= cuda
 PIP_FLAGS ?= --quiet
 ARGS      ?=
 
@@ -18,7 +20,7 @@ PIP := $(PY) -m pip install $(PIP_FLAGS) --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo fig1 app test test-slow browser check format bench notebooks clean
+.PHONY: help install demo fig1 app test test-slow browser check format bench gpu notebooks clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,13 +36,13 @@ app: install ## show the bundled run and your own ones in the browser
 	$(PY) -m streamlit run app/main.py --server.port $(PORT) --server.headless true
 
 test: .venv/.dev browser ## install what the tests need and run them (all but the slow ones)
-	$(PYTEST) -m "not slow and not gpu" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 # pytest calls "no test selected" an error (5). Asking first keeps that apart from a failure.
 test-slow: .venv/.dev browser ## run the slow tests
-	@$(PY) -m pytest -q --collect-only -m "slow and not gpu" > /dev/null 2>&1; \
+	@$(PY) -m pytest -q --collect-only -m slow > /dev/null 2>&1; \
 	if [ $$? -eq 5 ]; then echo "There are no slow tests."; \
-	else $(PYTEST) -m "slow and not gpu" $(ARGS); fi
+	else $(PYTEST) -m slow $(ARGS); fi
 
 check: .venv/.dev ## lint, format, types, import directions
 	$(PY) -m ruff check .
@@ -52,9 +54,13 @@ format: .venv/.dev ## apply the formatter and the safe lint fixes
 	$(PY) -m ruff check --fix-only --quiet .
 	$(PY) -m ruff format .
 
-bench: .venv/.dev ## run every benchmark
-	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do echo "# $$script"; \
+bench: .venv/.dev ## run every benchmark but that of gpu
+	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py | grep -v gpu.py); do echo "# $$script"; \
 	  $(PY) -m "benchmarks.$$(basename "$$script" .py)" $(ARGS); done
+
+gpu: ## test and measure on a GPU with the packages of $(PYTHON); DEVICE=cpu tries it without one
+	@DEVICE="$(DEVICE)" "$(PYTHON)" -m pytest -c tests/gpu/pytest.ini tests/gpu; tested=$$?; \
+	OMP_NUM_THREADS=1 "$(PYTHON)" -m benchmarks.gpu --device "$(DEVICE)" $(ARGS) && exit $$tested
 
 notebooks: .venv/.dev ## execute every notebook, small (FAST=1); the files stay as they are
 	@set -e; for book in notebooks/*.ipynb; do echo "== $$book"; FAST=1 .venv/bin/jupyter-execute "$$book"; done

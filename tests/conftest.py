@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import pytest
 
+collect_ignore = ["gpu"]  # run by `make gpu`, with settings of their own
+
 # Before torch is imported anywhere, here or in a process that a test starts. Sums are split over
 # threads, so a number depends on how many there are; and on few cores one thread is faster.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from benchmarks.dispatched import Dispatched, outer_step
+from benchmarks.gpu import measure
 from benchmarks.points import share_of_work
+from tests.tiny import tiny
 from zarts.inner import SGD
 from zarts.supernet.network import Supernet
 from zarts.supernet.spaces import SPACES
@@ -35,3 +37,9 @@ def test_operations_are_counted_without_views_and_do_not_grow_with_the_tensors()
     assert seen.count == 2
     assert operations_of_an_update(3) == operations_of_an_update(50) <= 12
     assert outer_step(Supernet(SPACES["s2"], 2, 1, 3, 1), (4, 1, 8, 8)) > 100
+
+
+def test_a_search_is_timed_after_its_first_update() -> None:
+    row = measure(tiny("zarts-mgs", {"search": {"period": 2}}), seconds=0.0)
+    assert (row.updates, row.steps, row.peak) == (1, 2, 0)
+    assert row.update > row.step > 0

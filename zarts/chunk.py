@@ -71,8 +71,8 @@ class Measured(NamedTuple):
 
 def measured_at(problem: Problem[BatchT], alphas: Tensor) -> Measured:
     """L_M at each row of ``alphas`` (n, d), and what the images of L_val say beside it."""
-    # without ω of their own, candidates on a CPU do better to share what does not depend on α
-    alike = problem.inner_steps == 0 and alphas.device.type == "cpu"
+    # candidates without ω of their own do better to share what does not depend on α
+    alike = problem.inner_steps == 0
     parts = (_one_by_one if problem.lanes == 1 or alike else _side_by_side)(problem, alphas)
     return Measured(*map(torch.cat, zip(*parts, strict=True)))
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePath
 
+from zarts import __version__  # of the code itself, which need not be installed
 from zarts.runfile import JSON, Run
 
 __all__ = ["environments", "note_environment", "provenance"]
 
-_PACKAGES = ("zarts", "torch", "numpy", "h5py")
+_PACKAGES = ("torch", "numpy", "h5py")
 _ENVIRONMENT = ("git", "versions", "python", "machine", "cpu", "gpu", "cuda", "cudnn")
 _SINCE = "continued_with"
 
@@ -35,7 +36,7 @@ def provenance(command: Sequence[str], device: str = "cpu") -> dict[str, JSON]:
         "command": [_without_folder(word) for word in command],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git(),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {"zarts": __version__} | {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),  # equal bits are promised on one kind of CPU

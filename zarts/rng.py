@@ -7,7 +7,7 @@ import operator
 
 import torch
 
-__all__ = ["generator", "key"]
+__all__ = ["generator", "key", "placed"]
 
 
 def key(seed: int, *parts: str | int) -> int:
@@ -31,7 +31,8 @@ def key(seed: int, *parts: str | int) -> int:
 def generator(seed: int, *parts: str | int) -> torch.Generator:
     """Returns a fresh CPU generator for the stream named by ``(seed, *parts)``.
 
-    Draws are made on the CPU and then moved, so a run sees the same numbers on every device.
+    Draws are made on the CPU and then moved, so a run sees the same numbers on every device; but
+    for masses of them, see ``placed``.
 
     Example:
         >>> a, b = generator(0, "plane"), generator(0, "plane")
@@ -39,3 +40,15 @@ def generator(seed: int, *parts: str | int) -> torch.Generator:
         True
     """
     return torch.Generator().manual_seed(key(seed, *parts))
+
+
+def placed(source: torch.Generator, device: torch.device) -> torch.Generator:
+    """The stream of a fresh generator for masses of draws, such as an image of noise.
+
+    On a GPU it is one of the GPU's own, of the same seed: to draw on the CPU and to send that takes
+    longer than to compute with it. So such numbers differ between types of devices, and are the
+    same on all devices of one type. For every other device it is ``source`` itself.
+    """
+    if device.type != "cuda":
+        return source
+    return torch.Generator(device).manual_seed(source.initial_seed())

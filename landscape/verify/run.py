@@ -34,6 +34,7 @@ from zarts.runfile import Run, RunError
 from zarts.runfile.record import hash_arrays
 from zarts.search import StepError
 from zarts.stored import check_code
+from zarts.supernet.spaces import TABLES
 
 __all__ = ["Asked", "verify"]
 
@@ -190,6 +191,11 @@ def _values(
     run: Run, here: Run, names: list[str], asked: Asked, *, begin: Begin, data: Result
 ) -> Iterator[Finding]:
     """Plane, ω, orientation and recomputed points, of what passed the checks of the files."""
+    stored, config = (Config.from_table(each.config) for each in (run, here))
+    tables = TABLES[config.supernet.space]
+    if here is not run and any("noise" in edge for table in tables for edge in table):
+        yield _unchecked("values", "their noise was drawn on a GPU, and none is here")
+        return
     wanted = [name for name in names if asked.only in ("", name)]
     records = [name for name in wanted if name.startswith(("grid/", "paths/"))]
     if "plane" not in names:
@@ -203,7 +209,6 @@ def _values(
     if data != Result.OK:
         yield _unchecked("values", "they need the data of the run")
         return
-    stored, config = (Config.from_table(each.config) for each in (run, here))
     snapshot = f"snapshot/epoch-{run.read('plane').whole('epoch'):04d}"
     if snapshot not in names:
         yield Finding("values", Result.FAIL, f"{snapshot}, the ω under the plane, is lost")

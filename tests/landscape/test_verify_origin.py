@@ -141,6 +141,10 @@ def test_a_run_of_a_gpu_is_checked_on_the_cpu(run: Run) -> None:
     said = verdict(run.path / "grid" / "m00.h5")
     assert (said.code, said.of("surface M=0")) == (0, ["note"])
     assert "device cuda, here cpu" in said.why("surface M=0")
+    restate(Run.open(run.path), "config", {"supernet": run.config["supernet"] | {"space": "s4"}})
+    said = verdict(run.path / "plane.h5")
+    assert said.of("values") == ["unchecked"]
+    assert "noise was drawn on a GPU" in said.why("values")
 
 
 def test_settings_that_do_not_fit_this_machine_prove_nothing(

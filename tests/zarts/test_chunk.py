@@ -97,6 +97,25 @@ def test_a_network_that_diverges_does_not_touch_its_neighbours() -> None:
     assert torch.equal(losses[[0, 2]], sound[[0, 2]])
 
 
+class Sharing:
+    """A loss that knows how to take many α at one ω, and counts them."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def many(self, weights, alphas, batch):  # type: ignore[no-untyped-def]
+        self.asked.append(len(alphas))
+        return torch.arange(len(alphas), dtype=torch.float64)
+
+
+def test_candidates_without_an_omega_of_their_own_share_their_work_on_every_device() -> None:
+    toy, loss = Quadratic.random(dim=3, weights=2).problem(0), Sharing()
+    weights = {name: weight.to("meta") for name, weight in toy.weights.items()}
+    problem = replace(toy, lanes=2, val_loss=loss, weights=weights)
+    assert problem.evaluate(ALPHAS).tolist() == [0, 1, 2, 3, 4]
+    assert loss.asked == [5]
+
+
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_no_alpha_no_loss(lanes: int) -> None:
     problem = replace(Quadratic.random(dim=3, weights=2).problem(1), lanes=lanes)

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 import torch
 
-from zarts.rng import generator, key
+from zarts.rng import generator, key, placed
 
 
 def test_a_key_is_a_constant_of_its_parts() -> None:
@@ -61,3 +61,8 @@ def test_the_global_generator_is_not_touched() -> None:
 
 def test_generators_live_on_the_cpu() -> None:
     assert generator(0, "x").device == torch.device("cpu")
+
+
+def test_masses_of_draws_are_of_the_cpu_unless_a_gpu_computes() -> None:
+    source = generator(0, "noise")
+    assert all(placed(source, torch.device(device)) is source for device in ("cpu", "meta"))

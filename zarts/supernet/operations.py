@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zarts.rng import placed
 from zarts.supernet.depthwise import average_pool, depthwise
 from zarts.supernet.family import (
     Edges,
@@ -47,11 +48,15 @@ class Noise(Operation):
     """N(0, 1), whatever it reads; the same for all lanes."""
 
     def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
-        """Drawn in single precision on the CPU: every device and precision sees the same."""
+        """Drawn in single precision, so that every precision sees the same; see ``rng.placed``."""
         height, width = (-(-side // stride) for side in x.shape[2:])
+        source = placed(rng(), x.device)
         # named, as torch's defaults are the caller's: its global precision, a `with` of a device
         drawn = torch.randn(
-            (*x.shape[:2], height, width), generator=rng(), dtype=torch.float32, device="cpu"
+            (*x.shape[:2], height, width),
+            generator=source,
+            dtype=torch.float32,
+            device=source.device,
         )
         return drawn.to(x.device, x.dtype, non_blocking=True)  # a GPU need not be waited for
 

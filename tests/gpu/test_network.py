@@ -1,0 +1,64 @@
+"""One pass and one batch, here and on the CPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from zarts.chance import Chance
+from zarts.data.augment import Augmentation
+from zarts.data.dataset import from_tensors
+from zarts.data.stream import Stream
+from zarts.rng import generator, placed
+from zarts.supernet.network import Supernet
+from zarts.supernet.plain import PlainSupernet
+from zarts.supernet.spaces import SPACES
+
+
+def gradients(
+    net: Supernet, device: str, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor]:
+    """Logits, and the gradient of a sum of them by α through that by ω: a second derivative."""
+    rng = generator(0, "network")
+    weights = {
+        name: value.to(device).requires_grad_() for name, value in net.init(rng, dtype).items()
+    }
+    alpha = torch.randn(net.space.dim, generator=rng, dtype=dtype).to(device).requires_grad_()
+    images = torch.randn(4, 1, 9, 8, generator=rng, dtype=dtype).to(device)
+    logits = net(weights, alpha, images, Chance(0))
+    slopes = torch.autograd.grad(logits.sum(), list(weights.values()), create_graph=True)
+    (mixed,) = torch.autograd.grad(torch.stack([s.square().sum() for s in slopes]).sum(), alpha)
+    return logits.detach().cpu(), mixed.cpu()
+
+
+@pytest.mark.parametrize("kind", [Supernet, PlainSupernet])
+@pytest.mark.parametrize("space", ["s1", "s6"])
+def test_the_device_agrees_with_the_cpu(device: str, kind: type[Supernet], space: str) -> None:
+    net = kind(SPACES[space], 4, 3, 5, 1)
+    for found, expected in zip(gradients(net, device), gradients(net, "cpu"), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-9)
+
+
+def test_the_device_does_not_change_the_batch(device: str) -> None:
+    pixels = torch.randint(256, (30, 1, 9, 8), generator=generator(0, "p"), dtype=torch.uint8)
+    data = from_tensors("drawn", pixels, torch.arange(30) % 5, 5)
+    here, there = (
+        Stream(data, torch.arange(30), 10, 0, "train", augmentation=Augmentation(2), device=each)
+        for each in ("cpu", device)
+    )
+    for k in range(4):
+        assert there.batch(k).images.device.type == torch.device(device).type
+        torch.testing.assert_close(there.batch(k).images.cpu(), here.batch(k).images)
+        assert torch.equal(there.batch(k).labels.cpu(), here.batch(k).labels)
+        assert there.batch(k).chance == here.batch(k).chance
+
+
+def test_noise_is_drawn_on_the_gpu_and_is_a_function_of_its_key(cuda: str) -> None:
+    one, same, other = (placed(generator(0, "noise", n), torch.device(cuda)) for n in (1, 1, 2))
+    assert one.device.type == "cuda"
+    first, again, different = (
+        torch.randn(5, generator=each, device=cuda) for each in (one, same, other)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, different)
