@@ -61,8 +61,9 @@ class Entry:
         run = self._run()
         search = run.config.get("search")
         asked = search.get("epochs") if isinstance(search, Mapping) else None
-        there = sum(name.startswith("search/") for name in run.names())
-        return there, asked if isinstance(asked, int) else 0
+        there = sum("search/epoch-" in name for name in run.names())
+        plain = isinstance(search, Mapping) and "program" not in search
+        return there, asked if plain and isinstance(asked, int) else 0
 
     @property
     def search_only(self) -> bool:
@@ -80,7 +81,7 @@ class Entry:
         share = _SHARE.fullmatch(run.name) if sharded else None
         folder, flags = run.path, list[str]()
         # a copy of ω is kept as soon as there is one; only shares are asked for it each time
-        kept = any(name.startswith("snapshot/") for name in run.names())
+        kept = any("snapshot/epoch-" in name for name in run.names())
         source = str(run.config.get("source") or "").partition("/")[0]
         if source and (share or not kept):
             flags = ["--run", source]

@@ -286,10 +286,11 @@ def _same_network(config: Config, searched: Config, name: str) -> None:
 def _headlines(config: Config, plan: LandscapePlan, folder: Path, shard: Shard | None) -> list[str]:
     from landscape.jobs import surfaces_of
     from zarts.parts import data_lines
+    from zarts.stages import epochs
 
     net, land = config.supernet, config.landscape
     surfaces = ", ".join(map(str, surfaces_of(config)))
-    origin = config.source or f"{config.search.method}, {config.search.epochs} epochs"
+    origin = config.source or f"{config.search.method}, {epochs(config.program)} epochs"
     rate = land.inner_learning_rate
     each = ", ".join(f"{seconds:.2g}" for seconds in plan.point_seconds.values())
     return [

@@ -17,6 +17,7 @@ import numpy as np
 from landscape.record import BESIDE, Status, Surface, save_surface, surface_from
 from zarts import cli
 from zarts.config import Config, ConfigError
+from zarts.course import under
 from zarts.optimizers import record_name
 from zarts.provenance import environments, note_environment, provenance
 from zarts.runfile import ForeignFile, Record, Run, RunError, differences
@@ -213,7 +214,7 @@ def _missing(config: Config, same: Mapping[str, Record], surfaces: list[Surface]
     found += [f"path {name}" for name in config.paths.methods if record_name(name) not in same]
     if "plane" not in same:
         return [*found, "plane"]
-    omega = f"snapshot/epoch-{same['plane'].whole('epoch'):04d}"
+    omega = under(same["plane"]).snapshot_record
     return found + [name for name in (omega,) if name not in same]
 
 

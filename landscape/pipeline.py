@@ -19,9 +19,10 @@ from landscape.patience import Patience
 from landscape.plane import Plane
 from landscape.record import Figure1, load, save_surface
 from landscape.schema import problems
-from landscape.work import Bundle, digest_of, do, epoch_of, ground_of, set_up
+from landscape.work import Bundle, digest_of, do, ground_of, set_up
 from zarts.assembly import make_problem, val_image_count
 from zarts.config import Config, ConfigError
+from zarts.course import chosen, points_in, under
 from zarts.execute import run as execute
 from zarts.parts import data_facts, gpus_of, lanes_of, load_dataset
 from zarts.provenance import note_environment, provenance
@@ -36,6 +37,7 @@ from zarts.recorder import (
 )
 from zarts.rng import generator
 from zarts.runfile import JSON, ForeignFile, Run, Unwritable
+from zarts.stages import Point, epochs
 from zarts.stored import check_code, code_of
 
 __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origin_of"]
@@ -148,26 +150,29 @@ def finished(run: Run, config: Config, shard: Shard | None = None) -> bool:
     """Whether nothing is left to compute, of the whole or of a shard."""
     if "plane" not in run or not (config.source or search_finished(run, config)):
         return False
-    held = f"snapshot/epoch-{run.parse('plane', epoch_of):04d}" in run
+    held = run.parse("plane", under).snapshot_record in run
     return held and not jobs_of(config, run, shard)
 
 
 def origin_of(config: Config, run: Run) -> tuple[int, str]:
     """The epoch of a source run's snapshot, and the name of its content for ``config.source``.
 
+    The stage is the one that the search ended in, or is in.
+
     Raises:
         ConfigError: If the run holds no such snapshot.
     """
-    epoch = config.landscape.epoch or last_snapshot(run)
-    name = f"snapshot/epoch-{epoch:04d}"
+    last = last_snapshot(run) or Point(0, 0)
+    epoch = config.landscape.epoch or last.epoch
+    name = Point(last.stage, epoch).snapshot_record
     if name not in run:
-        kept = [int(other[-4:]) for other in run.names() if other.startswith("snapshot/")]
+        kept = [point.epoch for point in points_in(run.names(), "snapshot")]
         raise ConfigError(
             f"run {run.name!r} has no ω of epoch {epoch}; it keeps {kept or 'none yet'}; "
             "finish the search, or choose one with --set landscape.epoch=N"
         )
     digest = digest_of(run.read(name).arrays)
-    return epoch, f"{run.name}/epoch-{epoch:04d}/{digest[:16]}"
+    return epoch, f"{run.name}/{name.replace('snapshot/', '')}/{digest[:16]}"
 
 
 def _snapshot(
@@ -178,24 +183,24 @@ def _snapshot(
     check: Callable[[], None],
 ) -> Snapshot:
     if config.source:
-        named = re.fullmatch(r"[^/]+/epoch-(\d{4,})/[0-9a-f]+", config.source)
+        named = re.fullmatch(r"[^/]+/(?:stage-(\d+)/)?epoch-(\d{4,})/[0-9a-f]+", config.source)
         if not named:
             raise ConfigError(f"source is {config.source!r}; it is set by --run NAME")
-        epoch = int(named[1])
-        if f"snapshot/epoch-{epoch:04d}" not in run:
+        point = Point(int(named[1] or 0), int(named[2]))
+        if point.snapshot_record not in run:
             if source is None:
                 raise ConfigError(
                     f"the ω of {config.source} is not in this run; name its run with --run"
                 )
             # a copy: the run explains itself even when its source is gone
-            write_snapshot(run, read_snapshot(source, epoch))
-        return read_snapshot(run, epoch)
-    total = config.search.epochs
+            write_snapshot(run, read_snapshot(source, point.epoch, point.stage))
+        return read_snapshot(run, point.epoch, point.stage)
     if not search_finished(run, config):
         size = make_problem(config).feed.iterations_per_epoch
-        tell = begin("search", total * size, iterations_done(run))
+        tell = begin("search", epochs(config.program) * size, iterations_done(run))
         record_search(run, config, report=tell, check=check)
-    return read_snapshot(run, config.landscape.epoch or total)
+    last = chosen(run, config)
+    return read_snapshot(run, config.landscape.epoch or last.epoch, last.stage)
 
 
 def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
@@ -220,6 +225,8 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
         "images": len(dataset.labels),
         "val_images": val_image_count(config),
     }
+    if snapshot.stage:
+        facts |= snapshot.stage.note()
     arrays = {
         "origin": plane.origin.numpy(),
         "basis": plane.basis.numpy(),

@@ -85,13 +85,14 @@ def plan_landscape(
             f"{workers} workers need more memory than {config.device} has; --workers {fit} fit"
         )
     search = None if searched else plan_search(config)
-    problem = make_problem(config)
+    stage = config.program.stages[-1]  # where the search ends
+    problem = make_problem(config, stage)
     rate = config.search.learning_rate
     land, weights = config.landscape, problem.objective.weights
     batches = val_batch_count(config)
     # one batch of L_val is measured, not all: at the paper's 390 a dry run would take half an hour
     single = replace(config, landscape=replace(land, val_batches=1))
-    timing = measure(landscape_objective(single, weights, rate), problem.alpha)
+    timing = measure(landscape_objective(single, weights, rate, stage), problem.alpha)
     timing = replace(timing, val=batches * timing.val)
     surfaces = surfaces_of(config)
     work = jobs_of(config, shard=shard)

@@ -9,9 +9,10 @@ from itertools import count
 from landscape.jobs import KINDS
 from landscape.jobs.arrays import exactly, finite
 from zarts.config import Config
+from zarts.course import RESULT, points_in
 from zarts.runfile import Array, Record
+from zarts.stages import Point, Stage
 from zarts.stored import lanes_stored
-from zarts.supernet.spaces import SPACES
 
 __all__ = ["missing", "problems"]
 
@@ -31,19 +32,27 @@ def problems(name: str, record: Record, config: Config) -> list[str]:
         return [f"cannot be understood ({type(error).__name__}: {error})"]
 
 
-def missing(names: Iterable[str], config: Config) -> tuple[list[str], list[str]]:
+def missing(
+    names: Iterable[str], config: Config, left: Iterable[str] = ()
+) -> tuple[list[str], list[str]]:
     """What a run of these settings does not hold.
 
     Args:
         names: Its records.
         config: Its settings.
+        left: The records that its search left behind, by its ``result`` if it has one.
 
     Returns:
         What is still to be computed, and what cannot be missing from a run that nobody damaged:
         records are written after those they are made of.
     """
     held = set(names)
-    still, gaps = ([], []) if config.source else _search_missing(held, config)
+    if config.source:
+        still, gaps = list[str](), list[str]()
+    elif config.program.leaves_result:
+        still, gaps = _stages_missing(held, left)
+    else:
+        still, gaps = _search_missing(held, config)
     drawn = [name for kind in KINDS for name in kind.records(config)]
     if "plane" in held or config.source:
         still += [name for name in ("plane", *drawn) if name not in held]
@@ -52,9 +61,22 @@ def missing(names: Iterable[str], config: Config) -> tuple[list[str], list[str]]
     return still, gaps
 
 
+def _stages_missing(held: Set[str], left: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The same of a search of several stages, or of one that may end early."""
+    if RESULT in held:
+        return [], [name for name in left if name not in held]
+    points = set(points_in(held, "search"))
+    before = [Point(each.stage, epoch) for each in points for epoch in range(1, each.epoch)]
+    gaps = sorted({each.search_record for each in before if each not in points})
+    if "plane" in held:
+        return [], [*gaps, RESULT]
+    return ["the end of its search"], gaps
+
+
 def _search_missing(held: Set[str], config: Config) -> tuple[list[str], list[str]]:
-    """The same of a search: epochs follow each other, and a plane follows the last one."""
-    total = config.search.epochs
+    """The same of a search of one stage: a plane follows its last epoch."""
+    (stage,) = config.program.stages
+    total = stage.epochs
     numbers = {int(name[-4:]) for name in held if re.fullmatch(r"search/epoch-\d{4}", name)}
     reached = total if "plane" in held else max(numbers, default=0)
     still, gaps = [], []
@@ -66,8 +88,7 @@ def _search_missing(held: Set[str], config: Config) -> tuple[list[str], list[str
         gaps.append(f"search/epoch-{first:04d}{more}")
     # the ω of an epoch is written right after the epoch's record
     surely = reached if "plane" in held else reached - 1
-    kept = sorted({*config.search.snapshots, total})
-    names = [f"snapshot/epoch-{epoch:04d}" for epoch in kept if epoch <= surely]
+    names = [Point(0, epoch).snapshot_record for epoch in stage.snapshots if epoch <= surely]
     return still, gaps + [name for name in names if name not in held]
 
 
@@ -75,8 +96,9 @@ def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:
     known: dict[str, Callable[[str, Record, Config], Problems]] = {
         r"run": _run,
         r"plane": _plane,
-        r"snapshot/epoch-\d{4,9}": _snapshot,
-        r"search/epoch-\d{4,9}": _epoch,
+        r"(stage-[1-9]\d{0,3}/)?snapshot/epoch-\d{4,9}": _snapshot,
+        r"(stage-[1-9]\d{0,3}/)?search/epoch-\d{4,9}": _epoch,
+        RESULT: _result,
         r"checkpoint": _checkpoint,
     }
     for kind in KINDS:
@@ -94,7 +116,7 @@ def _run(name: str, record: Record, config: Config) -> Problems:
 
 def _plane(name: str, record: Record, config: Config) -> Problems:
     del name
-    dim = SPACES[config.supernet.space].dim
+    dim = _stage(record, config).space.dim
     wanted = {"origin": (dim,), "basis": (dim, 2), "scale": (), "inner_learning_rate": ()}
     yield from exactly(record.arrays, {key: ("<f8", shape) for key, shape in wanted.items()})
     yield from finite(record.arrays, wanted)
@@ -107,7 +129,7 @@ def _snapshot(name: str, record: Record, config: Config) -> Problems:
     arrays = record.arrays
     facts = ("learning_rate", "val_loss", "val_accuracy")
     wanted: dict[str, tuple[str, Shape]] = dict.fromkeys(facts, ("<f8", ()))
-    wanted["alpha"] = (kind, (SPACES[config.supernet.space].dim,))
+    wanted["alpha"] = (kind, (_stage(record, config).space.dim,))
     weights = {key: array for key, array in arrays.items() if key.startswith("weights/")}
     wanted |= {key: (kind, array.shape) for key, array in weights.items()}
     yield from exactly(arrays, wanted)
@@ -119,9 +141,9 @@ def _snapshot(name: str, record: Record, config: Config) -> Problems:
 
 def _epoch(name: str, record: Record, config: Config) -> Problems:
     arrays = record.arrays
-    alpha = arrays["alpha"]
-    if alpha.shape != (len(alpha), SPACES[config.supernet.space].dim):
-        yield f"alpha is {alpha.shape}, expected (updates, {SPACES[config.supernet.space].dim})"
+    alpha, dim = arrays["alpha"], _stage(record, config).space.dim
+    if alpha.shape != (len(alpha), dim):
+        yield f"alpha is {alpha.shape}, expected (updates, {dim})"
     if not len(alpha):
         yield "has no updates"
     for key, array in arrays.items():
@@ -138,14 +160,32 @@ def _epoch(name: str, record: Record, config: Config) -> Problems:
 
 
 def _numbered(name: str, record: Record, config: Config) -> Problems:
-    epoch, last = record.whole("epoch"), config.search.epochs
-    if epoch != int(name.rpartition("-")[2]) or not 1 <= epoch <= last:
-        yield f"is of epoch {epoch}, expected that of its name, from 1 to {last}"
+    epoch, stage = record.whole("epoch"), _stage(record, config)
+    (named,) = points_in([name])
+    if named != (stage.index, epoch) or not 1 <= epoch <= stage.epochs:
+        where = f"stage {stage.index}, " if stage.index else ""
+        yield f"is of {where}epoch {epoch}, expected that of its name, from 1 to {stage.epochs}"
+
+
+def _result(name: str, record: Record, config: Config) -> Problems:
+    del name, config
+    yield from exactly(record.arrays, {"stage": ("<i8", ()), "epoch": ("<i8", ())})
+    point = Point(int(record.arrays["stage"]), int(record.arrays["epoch"]))
+    names = record.attributes["records"]
+    if not isinstance(names, list) or point.snapshot_record not in names:
+        yield f"chose epoch {point.epoch} of stage {point.stage}, whose ω was not kept"
+    if not isinstance(record.attributes["genotype"], str):
+        yield "names no cells"
+
+
+def _stage(record: Record, config: Config) -> Stage:
+    """The stage that a record is of."""
+    return Stage.noted(record.attributes) or config.program.stages[0]
 
 
 def _checkpoint(name: str, record: Record, config: Config) -> Problems:
     del name
-    if record.arrays["alpha"].shape != (SPACES[config.supernet.space].dim,):
+    if record.arrays["alpha"].shape != (_stage(record, config).space.dim,):
         yield f"alpha is {record.arrays['alpha'].shape}"
     for key in ("iteration", "epochs"):
         record.whole(key)

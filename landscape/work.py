@@ -17,17 +17,18 @@ from landscape.paths import Ground
 from landscape.plane import Plane
 from zarts.assembly import landscape_objective
 from zarts.config import Config, ConfigError, merge
+from zarts.course import under
 from zarts.data.arrays import Sent, receive, sent
 from zarts.parts import load_dataset
 from zarts.recorder import read_snapshot
-from zarts.runfile import JSON, Record, Run
+from zarts.runfile import JSON, Run
+from zarts.stages import Stage
 from zarts.stored import check_code, lanes_stored
 
 __all__ = [
     "Bundle",
     "digest_of",
     "do",
-    "epoch_of",
     "ground_of",
     "set_up",
 ]
@@ -56,6 +57,8 @@ class Bundle:
         fingerprint: Content of the data set; empty if the run does not tell.
         code: SHA-256 of optimizers of a user's own (``zarts.stored.code_of``).
         data: The data set itself where it is arrays of the user's.
+        stage: The stage whose ω it is; None: the first.
+        epoch: Its epoch, counted from 1; 0: the last of the stage.
     """
 
     config: dict[str, JSON]
@@ -65,6 +68,8 @@ class Bundle:
     fingerprint: str
     code: Mapping[str, JSON]
     data: Sent = field(default_factory=dict)
+    stage: Stage | None = None
+    epoch: int = 0
 
     @classmethod
     def of(cls, run: Run, lanes: int | None = None) -> Bundle:
@@ -78,7 +83,8 @@ class Bundle:
             RunError: If it holds no plane or no ω yet.
         """
         record = run.read("plane")
-        snapshot = read_snapshot(run, run.parse("plane", epoch_of))
+        point = run.parse("plane", under)
+        snapshot = read_snapshot(run, point.epoch, point.stage)
         weights = {name: weight.numpy() for name, weight in snapshot.weights.items()}
         fingerprint = str(run.provenance.get("data_fingerprint", ""))
         # as many candidates side by side as when the run began, whatever would be chosen today;
@@ -89,7 +95,17 @@ class Bundle:
         told = dict(code) if isinstance(code, Mapping) else {}
         data = sent([Config.from_table(config).data.name])
         digest = digest_of(weights)
-        return cls(config, dict(record.arrays), weights, digest, fingerprint, told, data)
+        return cls(
+            config,
+            dict(record.arrays),
+            weights,
+            digest,
+            fingerprint,
+            told,
+            data,
+            snapshot.stage,
+            snapshot.epoch,
+        )
 
     def ground(self) -> Ground:
         """Objective and plane, from what is in here and from nothing else.
@@ -112,18 +128,14 @@ class Bundle:
             )
         arrays = {name: torch.from_numpy(np.array(array)) for name, array in self.plane.items()}
         weights = {name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()}
+        rate = float(arrays["inner_learning_rate"])
         return Ground(
-            landscape_objective(config, weights, float(arrays["inner_learning_rate"])),
+            landscape_objective(config, weights, rate, self.stage, self.epoch),
             Plane(arrays["origin"], arrays["basis"], float(arrays["scale"])),
             config.landscape.range,
             config.paths,
             config.seed,
         )
-
-
-def epoch_of(plane: Record) -> int:
-    """The epoch of the ω under a plane."""
-    return plane.whole("epoch")
 
 
 def ground_of(run: Run, lanes: int | None = None) -> Ground:

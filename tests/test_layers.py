@@ -28,7 +28,7 @@ PROBLEMS = {
     "zarts.data",
 }  # fmt: skip
 FILES = {"zarts.runfile", "zarts.provenance"}
-SETTINGS = {"zarts.tables", "zarts.sections", "zarts.config"}
+SETTINGS = {"zarts.tables", "zarts.sections", "zarts.stages", "zarts.config"}
 OBJECTS = {
     *PROBLEMS,
     *SETTINGS,
@@ -66,13 +66,30 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.tables": set(),
     "zarts.sections": {"zarts.optimizers"},  # of the optimizers, their records
     # of the supernets, names of spaces and networks
-    "zarts.config": {"zarts.tables", "zarts.optimizers", "zarts.sections", "zarts.supernet"},
+    "zarts.stages": {"zarts.alpha", "zarts.chance", "zarts.sections", "zarts.supernet"},
+    "zarts.config": {
+        "zarts.tables",
+        "zarts.optimizers",
+        "zarts.sections",
+        "zarts.stages",
+        "zarts.supernet",
+    },
     "zarts.presets": {*SETTINGS, "zarts.optimizers"},
     "zarts.parts": OBJECTS,
     "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
     "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.execute", "zarts.parts"},
     "zarts.stored": {*OBJECTS, *FILES, "zarts.parts"},
-    "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly", "zarts.stored"},
+    "zarts.course": {"zarts.config", "zarts.runfile", "zarts.stages"},
+    "zarts.snapshot": {"zarts.runfile", "zarts.stages"},
+    "zarts.recorder": {
+        *OBJECTS,
+        *FILES,
+        "zarts.assembly",
+        "zarts.course",
+        "zarts.parts",
+        "zarts.snapshot",
+        "zarts.stored",
+    },
     "zarts.guard": set(),
     "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.guard", "zarts.presets", "zarts.text"},
     "zarts.sweep": {
@@ -80,6 +97,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *FILES,
         "zarts.assembly",
         "zarts.cli",
+        "zarts.course",
         "zarts.execute",
         "zarts.parts",
         "zarts.plan",
@@ -140,6 +158,7 @@ MAY_IMPORT["landscape.merge"] = {
     "landscape.record",
     "zarts.cli",
     "zarts.config",
+    "zarts.course",
     "zarts.optimizers",
     "zarts.provenance",
     "zarts.runfile",
@@ -165,7 +184,8 @@ STARTS_WITHOUT_TORCH = (
     "landscape.jobs", "landscape.schema", "zarts.supernet.protocol",
     "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.facade", "zarts.guard",
     "zarts.optimizers", "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables",
-    "zarts.sections", "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress",
+    "zarts.course", "zarts.sections", "zarts.stages", "zarts.sweep", "zarts.sweep.__main__",
+    "zarts.sweep.progress",
     "zarts.sweep.results", "zarts.sweep.settings", "zarts.text", "landscape", "landscape.asked",
     "landscape.catalogue", "landscape.compute", "landscape.figures", "landscape.levels",
     "landscape.measure", "landscape.merge", "landscape.record", "landscape.verify",

@@ -104,13 +104,14 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
 
 def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
     from zarts.parts import data_lines
+    from zarts.stages import epochs
 
     search, net = config.search, config.supernet
     return [
         *data_lines(plan.dataset, plan.data),
         f"device     {config.device}, {config.dtype}, one thread",
         f"space      {net.space}, {net.channels} channels, {net.cells} cells",
-        f"search     {search.method}, {search.epochs} epochs ({search.warmup} warm-up), "
+        f"search     {search.method}, {epochs(config.program)} epochs ({search.warmup} warm-up), "
         f"{plan.updates:,} updates of α, "
         f"{plan.evaluations:,} evaluations at M = {search.inner_steps}",
         f"cost       about {cli.human_time(plan.seconds)}, "

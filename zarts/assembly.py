@@ -17,10 +17,11 @@ from zarts.data.stream import Batch, Stream
 from zarts.inner import SGD, Weights
 from zarts.objective import Bilevel
 from zarts.optimizers import MGS, Method, load
-from zarts.parts import halves_of, lanes_of, load_dataset, parts_of, set_precision
+from zarts.parts import at_stage, halves_of, lanes_of, load_dataset, parts_of, set_precision
 from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
 from zarts.rng import generator
 from zarts.search import Optimizer
+from zarts.stages import Stage
 
 __all__ = [
     "Problem",
@@ -70,17 +71,19 @@ class Problem:
         return self.loss.measure(weights, alpha, batches)
 
 
-def make_problem(config: Config) -> Problem:
-    """Builds the search problem of a config.
+def make_problem(config: Config, stage: Stage | None = None) -> Problem:
+    """Builds the search problem of a config, in a stage (None: the first).
 
     Raises:
         ConfigError: If the device is not there or the data does not fit the settings.
         MissingData: If the data set is not there.
     """
     set_precision(config)
-    dataset, network, halves = parts_of(config)
+    stage = stage or config.program.stages[0]
+    config = at_stage(config, stage)
+    dataset, network, halves = parts_of(config, stage)
     loss = ImageLoss(network)
-    feed = _search_feed(config, dataset, halves)
+    feed = _search_feed(config, stage, dataset, halves)
     validation = _stream(
         config,
         dataset,
@@ -91,15 +94,14 @@ def make_problem(config: Config) -> Problem:
         sequential=True,
         keep_last=_keeps_last(config),
     )
-    search = config.search
     objective = Bilevel(
         space=network.space,
         train_loss=loss,
         val_loss=loss,
         weights=_placed(network.init(generator(config.seed, "weights"), _dtype(config)), config),
         feed=feed,
-        inner_steps=search.inner_steps,
-        inherit_velocity=search.inner_velocity == "copy",
+        inner_steps=config.search.inner_steps,
+        inherit_velocity=config.search.inner_velocity == "copy",
         lanes=lanes_of(config),
     )
     alpha = network.space.init(generator(config.seed, "alpha"), _dtype(config))
@@ -107,7 +109,11 @@ def make_problem(config: Config) -> Problem:
 
 
 def landscape_objective(
-    config: Config, weights: Mapping[str, Tensor], rate: float
+    config: Config,
+    weights: Mapping[str, Tensor],
+    rate: float,
+    stage: Stage | None = None,
+    epoch: int = 0,
 ) -> Bilevel[Batch]:
     """The objective of grids and paths: a snapshot's ω, fixed images of D_val, M steps at ``rate``.
 
@@ -116,16 +122,18 @@ def landscape_objective(
     or over all of D_val; a smaller last batch counts by its images.
     The M steps have the momentum, weight decay and clip of the search's ω and velocity zero, also
     where the search's own inner steps have other rules (DARTS-2nd): all M share one rule.
+    Network, weight decay and draws, but no drops, are those of the snapshot's stage and epoch.
 
     Raises:
         ConfigError: If the data or the device does not fit the settings.
     """
     set_precision(config)
-    dataset, network, (train, val) = parts_of(config)
+    stage = stage or config.program.stages[0]
+    dataset, network, (train, val) = parts_of(config, stage)
     land, search = config.landscape, config.search
     count = val_batch_count(config)
-    augmentation = _augmentation(config.data)
-    rule = SGD(rate, search.momentum, search.weight_decay, search.clip or None)
+    rule = SGD(rate, search.momentum, stage.weight_decay, search.clip or None)
+    strengths = stage.strength((epoch or stage.epochs) - 1).without_drops()
 
     def stream(purpose: str, size: int) -> Stream:
         return _stream(
@@ -134,7 +142,7 @@ def landscape_objective(
             train,
             purpose=f"landscape-{purpose}",
             size=size,
-            augmentation=augmentation,
+            augmentation=_augmentation(config.data),
         )
 
     feed = ImageFeed(
@@ -155,6 +163,7 @@ def landscape_objective(
         period=max(1, land.steps),
         val_batches_per_iteration=count,
         stride=max(1, land.steps),
+        strengths=lambda epoch: strengths,
     )
     loss = ImageLoss(network)
     return Bilevel(
@@ -257,7 +266,9 @@ def sigma_schedule(config: Config, feed: ImageFeed) -> dict[str, Callable[[int],
     return {"sigma": sigma}
 
 
-def _search_feed(config: Config, dataset: Dataset, halves: tuple[Tensor, Tensor]) -> ImageFeed:
+def _search_feed(
+    config: Config, stage: Stage, dataset: Dataset, halves: tuple[Tensor, Tensor]
+) -> ImageFeed:
     data, search = config.data, config.search
     augmentation = _augmentation(data)
     train, val = halves
@@ -286,6 +297,7 @@ def _search_feed(config: Config, dataset: Dataset, halves: tuple[Tensor, Tensor]
         inner_rule=with_rate(search.inner_learning_rate, search.inner_clip or None),
         period=search.period,
         stride=max(1, search.inner_steps),
+        strengths=stage.strength,
     )
 
 

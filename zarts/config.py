@@ -23,6 +23,7 @@ from zarts.sections import (
     setting,
     without_later_defaults,
 )
+from zarts.stages import PROGRAMS, Program, program_of
 from zarts.supernet.protocol import NETWORKS
 from zarts.supernet.spaces import TABLES
 from zarts.tables import (
@@ -104,6 +105,11 @@ class Config:
         _check_choices(config)
         _check_epochs(config)
         return config
+
+    @property
+    def program(self) -> Program:
+        """The stages of the search."""
+        return program_of(self.search, self.supernet)
 
     def to_table(self, *, whole: bool = False) -> Table:
         """Nested tables of plain values; the inverse of ``from_table``.
@@ -217,6 +223,7 @@ def _check_choices(config: Config) -> None:
     for key, name, known in (
         ("supernet.space", net.space, TABLES),
         ("supernet.network", net.network, NETWORKS),
+        ("search.program", config.search.program, PROGRAMS),
     ):
         if name not in known:
             raise ConfigError(f"{key} is {name!r}; expected one of: {', '.join(known)}")
@@ -242,12 +249,13 @@ def _check_epochs(config: Config) -> None:
             f"search.snapshots is {list(search.snapshots)}, expected epochs from 1 to "
             f"{search.epochs} (search.epochs)"
         )
-    if epoch > search.epochs:
+    last = config.program.stages[-1]
+    if epoch > last.epochs:
         raise ConfigError(
-            f"landscape.epoch is {epoch}, expected at most {search.epochs} (search.epochs); "
+            f"landscape.epoch is {epoch}, expected at most {last.epochs} (search.epochs); "
             "0 means the last"
         )
-    if epoch and not config.source and epoch not in (*search.snapshots, search.epochs):
+    if epoch and not config.source and epoch not in last.snapshots:
         raise ConfigError(
             f"landscape.epoch is {epoch}, but the search keeps no ω of that epoch; "
             f"add it to search.snapshots, as in --set search.snapshots=[{epoch}]"

@@ -17,10 +17,12 @@ from zarts.data.arrays import version
 from zarts.data.dataset import DamagedData, Dataset, measure
 from zarts.data.loaders import NAMES, SIZES, load_images, side_lengths
 from zarts.data.stream import draw_share, split, stratified
+from zarts.rng import key
+from zarts.stages import Stage
 from zarts.supernet.protocol import NETWORKS, Network
-from zarts.supernet.spaces import SPACES
 
 __all__ = [
+    "at_stage",
     "data_facts",
     "data_lines",
     "gpus_of",
@@ -43,17 +45,38 @@ _GPU_LANES, _GPU_BYTES = 8, 8 << 20
 _CPU_VECTOR = 32
 
 
-def network_of(config: Config, classes: int, image_channels: int) -> Network:
-    """The supernet of a config for images of a data set.
+def at_stage(config: Config, stage: Stage) -> Config:
+    """The settings as they are in a stage, with a seed of its own after the first.
+
+    Its space need have no name, so that stands in the stage alone.
+    """
+    search = dataclasses.replace(
+        config.search,
+        epochs=stage.epochs,
+        warmup=stage.warmup,
+        weight_decay=stage.weight_decay,
+        snapshots=stage.snapshots,
+    )
+    seed = key(config.seed, "stage", stage.index) if stage.index else config.seed
+    return dataclasses.replace(config, seed=seed, search=search)
+
+
+def network_of(
+    config: Config, classes: int, image_channels: int, stage: Stage | None = None
+) -> Network:
+    """The supernet of a config for images of a data set, in a stage (None: the first).
 
     Raises:
         ConfigError: If such a network cannot be built.
     """
     net = config.supernet
     record = NETWORKS[net.network]
-    settings = {name: getattr(net, name) for name in record.settings}
+    stage = stage or config.program.stages[0]
+    settings = {
+        name: stage.cells if name == "cells" else getattr(net, name) for name in record.settings
+    }
     try:
-        network: Network = record.load().build(SPACES[net.space], classes, image_channels, settings)
+        network: Network = record.load().build(stage.space, classes, image_channels, settings)
     except ValueError as error:
         raise ConfigError(f"supernet: {error}") from error
     return network
@@ -155,10 +178,12 @@ def load_dataset(config: Config) -> Dataset:
     )
 
 
-def parts_of(config: Config) -> tuple[Dataset, Network, tuple[Tensor, Tensor]]:
-    """Data set, supernet, and the indices of D_train and D_val."""
+def parts_of(
+    config: Config, stage: Stage | None = None
+) -> tuple[Dataset, Network, tuple[Tensor, Tensor]]:
+    """Data set, supernet of a stage, and the indices of D_train and D_val."""
     dataset = load_dataset(config)
-    network = network_of(config, dataset.classes, dataset.images.shape[1])
+    network = network_of(config, dataset.classes, dataset.images.shape[1], stage)
     return dataset, network, halves_of(config, dataset)
 
 

@@ -24,6 +24,7 @@ from zarts.inner import single_thread
 from zarts.objective import Bilevel
 from zarts.optimizers import GradientCost, gradient_cost
 from zarts.parts import data_facts, gpus_of, lanes_for, load_dataset, network_of
+from zarts.stages import Stage, epochs
 from zarts.supernet.protocol import Network
 
 __all__ = [
@@ -102,21 +103,25 @@ def plan_search(config: Config) -> SearchPlan:
     """
     optimizer = make_optimizer(config)
     memory = check_memory(config)
-    problem: Problem = make_problem(config)
-    timing = measure(problem.objective, problem.alpha)
-    size, search = problem.feed.iterations_per_epoch, config.search
-    updates = (search.epochs - search.warmup) * size
-    outer = timing.inner * timing.alone * config.data.batch_size / search.inner_batch_size
-    each = optimizer.evaluations * timing.evaluation(search.inner_steps)
-    cost = gradient_cost(optimizer, search.inner_steps)
-    each += optimizer.gradients * timing.gradient(cost.steps)
-    train = search.epochs * problem.feed.train.batches_per_epoch * outer
-    check = search.epochs * timing.val * len(problem.validation.indices) / config.data.batch_size
+    search, cost = config.search, gradient_cost(optimizer, config.search.inner_steps)
+    updates, seconds = 0, 0.0
+    for stage in config.program.stages:
+        problem: Problem = make_problem(config, stage)
+        timing = measure(problem.objective, problem.alpha)
+        size = problem.feed.iterations_per_epoch
+        moves = (stage.epochs - stage.warmup) * size
+        outer = timing.inner * timing.alone * config.data.batch_size / search.inner_batch_size
+        each = optimizer.evaluations * timing.evaluation(search.inner_steps)
+        each += optimizer.gradients * timing.gradient(cost.steps)
+        train = stage.epochs * problem.feed.train.batches_per_epoch * outer
+        images = stage.epochs * len(problem.validation.indices)
+        seconds += train + moves * each + timing.val * images / config.data.batch_size
+        updates += moves
     return SearchPlan(
-        iterations=search.epochs * size,
+        iterations=epochs(config.program) * size,
         updates=updates,
         evaluations=updates * optimizer.evaluations,
-        seconds=train + updates * each + check,
+        seconds=seconds,
         memory=memory,
         dataset=problem.dataset.name,
         images=len(problem.dataset.labels),
@@ -190,7 +195,18 @@ class _Need:
 def _need(
     config: Config, classes: int, image: tuple[int, int, int], methods: Sequence[str] | None
 ) -> _Need:
-    network, lanes = network_of(config, classes, image[0]), lanes_for(config, *image[1:])
+    needs = [_stage_need(config, classes, image, methods, stage) for stage in config.program.stages]
+    return max(needs, key=lambda need: need.peak)
+
+
+def _stage_need(
+    config: Config,
+    classes: int,
+    image: tuple[int, int, int],
+    methods: Sequence[str] | None,
+    stage: Stage,
+) -> _Need:
+    network, lanes = network_of(config, classes, image[0], stage), lanes_for(config, *image[1:])
     search = config.search
     sizes = {"data.batch_size": config.data.batch_size}
     sizes["search.inner_batch_size"] = search.inner_batch_size

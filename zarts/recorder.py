@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zarts.assembly import Problem, make_optimizer, make_problem, sigma_schedule
+from zarts.assembly import make_optimizer, make_problem, sigma_schedule
 from zarts.config import Config
+from zarts.course import (
+    History,
+    Ran,
+    chosen,
+    following,
+    last_snapshot,
+    search_finished,
+    stage_at,
+    write_result,
+)
 from zarts.inner import Diverged, Weights
+from zarts.objective import Objective
+from zarts.parts import at_stage
 from zarts.provenance import note_environment
 from zarts.runfile import JSON, Array, ForeignFile, Record, Run
 from zarts.search import Memory, Step, search
+from zarts.snapshot import (
+    Arrays,
+    Snapshot,
+    read_snapshot,
+    to_arrays,
+    to_tensors,
+    write_snapshot,
+)
+from zarts.stages import Done, Point, Stage
 from zarts.stored import check_code, check_data, lanes_stored
 from zarts.supernet.genotype import derive, entropy
 
@@ -28,42 +49,10 @@ __all__ = [
     "read_snapshot",
     "record_search",
     "search_finished",
+    "write_snapshot",
 ]
 
-Arrays = dict[str, Array]
 Report = Callable[[int, str], None]  # iterations done since the last report, a note for people
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """ω and α at the end of an epoch.
-
-    Attributes:
-        weights: ω, CPU tensors.
-        alpha: α (d,).
-        epoch: Counted from 1.
-        learning_rate: The rate of ω in that epoch.
-        val_loss: Loss over D_val, nats.
-        val_accuracy: Accuracy over D_val, share in [0, 1].
-    """
-
-    weights: dict[str, Tensor]
-    alpha: Tensor
-    epoch: int
-    learning_rate: float
-    val_loss: float
-    val_accuracy: float
-
-
-def last_snapshot(run: Run) -> int:
-    """The latest epoch whose ω a run holds; 0 if none."""
-    found = [name for name in run.names() if name.startswith("snapshot/epoch-")]
-    return int(found[-1].rsplit("-", 1)[1]) if found else 0
-
-
-def search_finished(run: Run, config: Config) -> bool:
-    """Whether a run holds every record of its search; looks at names only."""
-    return _holds(run, config, config.search.epochs)
 
 
 def iterations_done(run: Run) -> int:
@@ -73,42 +62,10 @@ def iterations_done(run: Run) -> int:
         RunError: If the checkpoint is damaged.
     """
     record = _checkpoint(run)
-    if record is None or not _goes_on(record, run, Config.from_table(run.config)):
+    if record is None or _reached(record, run, Config.from_table(run.config)) is None:
         return 0
-    return run.parse("checkpoint", lambda record: record.whole("iteration"))
-
-
-def read_snapshot(run: Run, epoch: int) -> Snapshot:
-    """Reads the snapshot of an epoch (counted from 1).
-
-    Raises:
-        RunError: If the run has none, or it is damaged.
-    """
-
-    def parse(record: Record) -> Snapshot:
-        facts = {name: float(value) for name, value in record.arrays.items() if value.ndim == 0}
-        return Snapshot(
-            weights=_tensors(record, "weights/"),
-            alpha=torch.from_numpy(record.arrays["alpha"]),
-            epoch=epoch,
-            learning_rate=facts["learning_rate"],
-            val_loss=facts["val_loss"],
-            val_accuracy=facts["val_accuracy"],
-        )
-
-    return run.parse(f"snapshot/epoch-{epoch:04d}", parse)
-
-
-def write_snapshot(run: Run, snapshot: Snapshot) -> None:
-    """Writes a snapshot; the numbers beside ω are part of the run's content."""
-    arrays = {
-        **_arrays("weights/", snapshot.weights),
-        "alpha": snapshot.alpha.numpy(),
-        "learning_rate": np.array(snapshot.learning_rate),
-        "val_loss": np.array(snapshot.val_loss),
-        "val_accuracy": np.array(snapshot.val_accuracy),
-    }
-    run.write(f"snapshot/epoch-{snapshot.epoch:04d}", arrays, {"epoch": snapshot.epoch})
+    names = ("before", "iteration") if "before" in record.attributes else ("iteration",)
+    return run.parse("checkpoint", lambda record: sum(map(record.whole, names)))
 
 
 def record_search(
@@ -119,16 +76,16 @@ def record_search(
     check: Callable[[], None] = lambda: None,
     flush_seconds: float = 120.0,
 ) -> Snapshot:
-    """Runs the search of ``config`` from where the run's checkpoint left off to its last epoch.
+    """Runs the search of ``config`` from where the run's checkpoint left off to its end.
 
     If a record of an epoch before the checkpoint is missing (deleted because it was damaged), the
     search starts over and ends as soon as nothing is missing: what it writes again are the same
     bits.
 
-    Every epoch becomes one immutable record ``search/epoch-NNNN`` with, per α update, α (n, d),
-    the losses of all candidates, importance weights, diagnostics and time, and per epoch
-    validation loss and accuracy, genotype, α entropy and the share of skip connections. ω is kept
-    at the chosen epochs.
+    Every epoch becomes one immutable record ``search/epoch-NNNN`` (in stages after the first
+    ``stage-N/search/epoch-NNNN``, which says the stage) with, per α update, α (n, d), the losses of
+    all candidates, importance weights, diagnostics and time, and per epoch validation loss and
+    accuracy, genotype, α entropy and the share of skip connections. ω is kept at the chosen epochs.
 
     Args:
         run: An open run whose lock the caller holds.
@@ -138,60 +95,89 @@ def record_search(
         flush_seconds: Longest time between two checkpoints; a kill costs at most that much work.
 
     Returns:
-        The snapshot of the last epoch.
+        The snapshot of the epoch that is the result: as a rule the last.
 
     Raises:
         ConfigError: If the data set here is not that of the run.
         Diverged: If the training loss of ω, or the loss over D_val, is not finite.
         RunError: If the folder cannot be written, or the checkpoint is damaged.
     """
-    search_config = config.search
-    if search_finished(run, config):
-        return read_snapshot(run, search_config.epochs)
-    check_data(run, config)
-    check_code(run.provenance.get("code"), config)
-    note_environment(run)
-    problem = make_problem(config)
-    state = _restore(run, config, problem)
-    size = problem.feed.iterations_per_epoch
-    steps = search(
-        state.objective,
-        make_optimizer(config),
-        state.alpha,
-        iterations=search_config.epochs * size,
-        seed=config.seed,
-        start=state.iteration,
-        warmup=search_config.warmup * size,
-        memory=state.memory,
-        schedule=sigma_schedule(config, problem.feed),
-    )
+    if not search_finished(run, config):
+        check_data(run, config)
+        check_code(run.provenance.get("code"), config)
+        note_environment(run)
+        state = _restore(run, config)
+        while state is not None:
+            state = _record_stage(
+                run, state, config=config, report=report, check=check, flush_seconds=flush_seconds
+            )
+    point = chosen(run, config)
+    return read_snapshot(run, point.epoch, point.stage)
+
+
+def _record_stage(
+    run: Run,
+    state: _State,
+    *,
+    config: Config,
+    report: Report,
+    check: Callable[[], None],
+    flush_seconds: float,
+) -> _State | None:
+    """Searches until the stage is over; gives the start of the next one, or None at the end."""
+    then: _State | None = state
     clock = flushed = time.monotonic()
-    for step, objective in steps:
+    for step, objective in state.steps():
         now = time.monotonic()
         state.add(step, objective, now - clock)
         clock = now
         note = ""
-        if state.iteration % size == 0:
-            note = _close_epoch(run, config, problem, state)
+        if state.iteration % state.size == 0:
+            note = _close_epoch(run, state)
+            then = _follow(run, config, state)
         report(1, note)
         try:
             check()
         except BaseException:
-            _save(run, state, size)
+            _save(run, then or state)
             raise
         if note or now - flushed > flush_seconds:
-            _save(run, state, size)
+            _save(run, then or state)
             flushed = time.monotonic()
         if note and search_finished(run, config):  # true early if an old record was missing
-            break
+            return None
+        if then is not state:
+            return then
         clock = time.monotonic()
-    return read_snapshot(run, search_config.epochs)
+    return None
+
+
+def _follow(run: Run, config: Config, state: _State) -> _State | None:
+    """What follows the epoch that ended: the state as it is, that of the next stage, or nothing."""
+    epoch = state.iteration // state.size
+    ran = (*state.past, (state.stage, epoch))
+    found = following(config.program, state.stage, History(run, ran), epoch)
+    if isinstance(found, Done):
+        if config.program.leaves_result:
+            write_result(run, ran, found)
+        return None
+    if found.index == state.stage.index:
+        return state
+    begun = _State(config, found, ran)
+    begun.objective = replace(begun.objective, lanes=state.objective.lanes)
+    if found.start:
+        snapshot = read_snapshot(run, found.start.epoch, found.start.stage)
+        begun.begin(snapshot.weights, snapshot.alpha)
+    return begun
 
 
 class _State:
     """Where a search stands, and the steps of the epoch that is not yet on disk."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, config: Config, stage: Stage, past: Ran = ()) -> None:
+        self.config, self.stage, self.past = at_stage(config, stage), stage, past
+        self.problem = problem = make_problem(config, stage)
+        self.size = problem.feed.iterations_per_epoch
         self.objective = problem.objective
         self.alpha = problem.alpha
         self.memory: Memory = {}
@@ -201,6 +187,20 @@ class _State:
     def iteration(self) -> int:
         """Iterations done."""
         return self.objective.iteration
+
+    def steps(self) -> Iterator[tuple[Step, Objective]]:
+        """The rest of the stage's search."""
+        return search(
+            self.objective,
+            make_optimizer(self.config),
+            self.alpha,
+            iterations=self.stage.epochs * self.size,
+            seed=self.config.seed,
+            start=self.iteration,
+            warmup=self.stage.warmup * self.size,
+            memory=self.memory,
+            schedule=sigma_schedule(self.config, self.problem.feed),
+        )
 
     def add(self, step: Step, objective: object, seconds: float) -> None:
         """Takes over a step."""
@@ -217,21 +217,39 @@ class _State:
         for name, value in row.items():
             self.rows.setdefault(name, []).append(value)
 
+    def begin(self, weights: Weights, alpha: Tensor) -> None:
+        """Begins from an ω and an α; raises ValueError for those of another network."""
+        self.objective.space.check(alpha)
+        self.objective, self.alpha = replace(self.objective, weights=self.placed(weights)), alpha
+
+    def placed(self, stored: Weights) -> Weights:
+        """ω or its velocity in the network's order, not the file's: the norm that clips is a sum.
+
+        Raises:
+            ValueError: If it is of another network.
+        """
+        ours = self.problem.objective.weights
+        found, asked = ({name: w.shape for name, w in each.items()} for each in (stored, ours))
+        if found != asked:
+            raise ValueError("ω or its velocity is not that of this network")
+        return {name: stored[name].to(like) for name, like in ours.items()}
+
     def arrays(self) -> Arrays:
         """The steps of this epoch, stacked along the first axis."""
         return {name: np.stack(rows) for name, rows in self.rows.items()}
 
 
-def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> str:
+def _close_epoch(run: Run, state: _State) -> str:
     """Writes the record, and maybe the snapshot, of the epoch that ended; a note for people."""
-    weights, alpha = state.objective.weights, state.alpha
-    epoch = state.iteration // problem.feed.iterations_per_epoch
-    loss, accuracy = problem.validate(weights, alpha, epoch - 1)
+    weights, alpha, stage = state.objective.weights, state.alpha, state.stage
+    point = Point(stage.index, state.iteration // state.size)
+    loss, accuracy = state.problem.validate(weights, alpha, point.epoch - 1)
+    feed = state.problem.feed
     if not math.isfinite(loss):  # ω can be finite and yet too large for a loss
-        raise Diverged("the validation loss", epoch * problem.feed.train.batches_per_epoch)
+        raise Diverged("the validation loss", point.epoch * feed.train.batches_per_epoch)
     space = state.objective.space
     genotype = derive(space, alpha)
-    rate = problem.feed.outer(epoch - 1).learning_rate
+    rate = feed.outer(point.epoch - 1).learning_rate
     facts = {
         "val_loss": loss,
         "val_accuracy": accuracy,
@@ -241,105 +259,90 @@ def _close_epoch(run: Run, config: Config, problem: Problem, state: _State) -> s
     }
     arrays = state.arrays() | {f"epoch/{name}": np.array(value) for name, value in facts.items()}
     lanes = state.objective.lanes
-    notes: dict[str, JSON] = {"epoch": epoch, "genotype": str(genotype), "lanes": lanes}
-    run.write(f"search/epoch-{epoch:04d}", arrays, notes)
+    notes: dict[str, JSON] = {"epoch": point.epoch, "genotype": str(genotype), "lanes": lanes}
+    run.write(point.search_record, arrays, notes | stage.note())
     state.rows.clear()
-    if epoch == config.search.epochs or epoch in config.search.snapshots:
+    if point.epoch in stage.snapshots:
         cpu = {name: weight.detach().cpu() for name, weight in weights.items()}
-        write_snapshot(run, Snapshot(cpu, alpha, epoch, rate, loss, accuracy))
-    return f"epoch {epoch}: validation loss {loss:.3f}, accuracy {accuracy:.1%}"
-
-
-def _holds(run: Run, config: Config, epochs: int) -> bool:
-    """Whether the run has all that the first ``epochs`` epochs leave behind."""
-    kept = {*config.search.snapshots, config.search.epochs}
-    names = [f"search/epoch-{epoch:04d}" for epoch in range(1, epochs + 1)]
-    names += [f"snapshot/epoch-{epoch:04d}" for epoch in kept if epoch <= epochs]
-    return all(name in run for name in names)
+        write_snapshot(run, Snapshot(cpu, alpha, point.epoch, rate, loss, accuracy, stage))
+    where = f"stage {stage.index}, " if stage.index else ""
+    return f"{where}epoch {point.epoch}: validation loss {loss:.3f}, accuracy {accuracy:.1%}"
 
 
 def _checkpoint(run: Run) -> Record | None:
     return run.read("checkpoint") if "checkpoint" in run else None
 
 
-def _goes_on(record: Record, run: Run, config: Config) -> bool:
-    """Whether a search goes on from a checkpoint, or starts over to write again what is missing."""
+def _reached(record: Record, run: Run, config: Config) -> tuple[Stage, Ran] | None:
+    """The stage of a checkpoint and those before it; None: a record from before it is missing.
+
+    Raises:
+        ForeignFile: If it does not say where it is.
+    """  # noqa: DOC501 - ValueError becomes ForeignFile
     try:
-        epochs = record.whole("epochs")
-        if not 0 <= epochs <= config.search.epochs:  # before that many names are made
-            raise ValueError(f"got epoch {epochs} of {config.search.epochs}")
-    except (LookupError, ValueError) as error:
+        epochs, noted = record.whole("epochs"), Stage.noted(record.attributes)
+        stage = noted or config.program.stages[0]
+        if not 0 <= epochs <= stage.epochs:  # before that many names are made
+            raise ValueError(f"got epoch {epochs} of {stage.epochs}")
+        return stage_at(run, config.program, Point(stage.index, epochs))
+    except (LookupError, TypeError, ValueError) as error:
         raise ForeignFile(
             f"{run.path}: checkpoint does not say its epochs; delete checkpoint.h5 to start over"
         ) from error
-    return _holds(run, config, epochs)
 
 
-def _save(run: Run, state: _State, iterations_per_epoch: int) -> None:
+def _save(run: Run, state: _State) -> None:
     """The checkpoint: all the next iteration depends on (draws are keyed, so no RNG state)."""
-    arrays = _arrays("weights/", state.objective.weights)
-    arrays |= _arrays("velocity/", state.objective.velocity or {})
-    arrays |= _arrays("memory/", state.memory)
+    arrays = to_arrays("weights/", state.objective.weights)
+    arrays |= to_arrays("velocity/", state.objective.velocity or {})
+    arrays |= to_arrays("memory/", state.memory)
     arrays |= {f"rows/{name}": array for name, array in state.arrays().items()}
     arrays["alpha"] = state.alpha.numpy()
-    epochs = state.iteration // iterations_per_epoch
-    facts = {"iteration": state.iteration, "epochs": epochs, "lanes": state.objective.lanes}
-    run.write("checkpoint", arrays, facts)
+    facts: dict[str, JSON] = {
+        "iteration": state.iteration,
+        "epochs": state.iteration // state.size,
+        "lanes": state.objective.lanes,
+    }
+    if state.past:
+        facts["before"] = state.size * sum(count for _, count in state.past)
+    run.write("checkpoint", arrays, facts | state.stage.note())
 
 
-def _restore(run: Run, config: Config, problem: Problem) -> _State:
-    """Where a search stands, with the number of lanes it began with, whatever is chosen today."""
-    state, record = _State(problem), _checkpoint(run)
+def _restore(run: Run, config: Config) -> _State | None:
+    """Where a search stands, with the number of lanes it began with, whatever is chosen today.
+
+    None if only its ``result`` was missing, which is written then.
+    """
+    record = _checkpoint(run)
     if record is None:
-        return state
+        return _State(config, config.program.stages[0])
+    reached = _reached(record, run, config)
+    state = _State(config, *(reached or (config.program.stages[0],)))
     lanes = run.parse("checkpoint", lanes_stored)
     state.objective = replace(state.objective, lanes=lanes)
-    if not _goes_on(record, run, config):
+    if reached is None:
         return state
-    return run.parse("checkpoint", partial(_restored, state, problem))
+    state = run.parse("checkpoint", partial(_restored, state))
+    ended = state.iteration and state.iteration % state.size == 0
+    return _follow(run, config, state) if ended else state
 
 
-def _restored(state: _State, problem: Problem, record: Record) -> _State:
+def _restored(state: _State, record: Record) -> _State:
     """The state as a checkpoint holds it.
 
     Raises:
         LookupError: If it lacks something.
         ValueError: If something has another shape than in this search.
     """
-    like = next(iter(problem.objective.weights.values()))
-    shapes = {name: weight.shape for name, weight in problem.objective.weights.items()}
-
-    def placed(prefix: str) -> Weights:
-        stored = _tensors(record, prefix)
-        found = {name: tensor.shape for name, tensor in stored.items()}
-        if found != shapes and (found or prefix == "weights/"):
-            raise ValueError(f"{prefix} are not those of this network")
-        # in the network's order, not the file's: the norm that clips is a sum in this order
-        names = (name for name in problem.objective.weights if name in stored)
-        return {name: stored[name].to(like) for name in names}
-
+    state.begin(to_tensors(record, "weights/"), torch.from_numpy(record.arrays["alpha"]))
+    velocity = to_tensors(record, "velocity/")
     state.objective = replace(
         state.objective,
-        weights=placed("weights/"),
-        velocity=placed("velocity/") or None,
+        velocity=state.placed(velocity) if velocity else None,
         iteration=record.whole("iteration"),
     )
-    state.alpha = torch.from_numpy(record.arrays["alpha"])
-    state.objective.space.check(state.alpha)
-    state.memory = _tensors(record, "memory/")
+    state.memory = to_tensors(record, "memory/")
     for name, array in record.arrays.items():
         if name.startswith("rows/"):
             state.rows[name.removeprefix("rows/")] = list(array)
     return state
-
-
-def _arrays(prefix: str, tensors: Mapping[str, Tensor]) -> Arrays:
-    return {prefix + name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-
-
-def _tensors(record: Record, prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): torch.from_numpy(array)
-        for name, array in record.arrays.items()
-        if name.startswith(prefix)
-    }

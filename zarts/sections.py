@@ -196,6 +196,7 @@ class SearchConfig:
         inner_clip: Clip of the inner steps; 0: no clip (DARTS-2nd).
         sigma_schedule: Of MGS' σ: ``cosine`` to almost zero at the last epoch, or ``constant``.
         snapshots: Epochs whose ω is kept (counted from 1); the last is always kept.
+        program: Of what stages the search is made, a name in ``zarts.stages``; ``plain``: of one.
     """
 
     method: str = "zarts-mgs"
@@ -215,6 +216,7 @@ class SearchConfig:
     inner_clip: float = setting(5.0, least=0)
     sigma_schedule: Literal["cosine", "constant"] = "cosine"
     snapshots: tuple[int, ...] = ()
+    program: str = later("plain")
 
 
 @dataclass(frozen=True)

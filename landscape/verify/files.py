@@ -37,11 +37,11 @@ def sealed(folder: Path, only: str = "") -> Iterator[Sealed]:
     except RunError:  # is named like any other file
         run = None
     on_plane = only.startswith(("grid/", "paths/", "plane"))
-    needed = ("run", only, *(["plane"] if on_plane else []))
+    needed = ("run", only, *(["plane", "result"] if on_plane else []))
     for path in _below(folder):
         name = path.relative_to(folder).as_posix()
         stem = name.removesuffix(".h5")
-        if only and stem not in needed and not (on_plane and stem.startswith("snapshot/")):
+        if only and stem not in needed and not (on_plane and "snapshot/epoch-" in stem):
             continue
         what: Record | str
         if path.is_symlink():

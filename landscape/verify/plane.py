@@ -16,16 +16,24 @@ from landscape.verify.report import Finding, judged
 from zarts.alpha import flat_space
 from zarts.assembly import make_problem
 from zarts.config import Config
+from zarts.course import chosen, under
 from zarts.inner import Weights
 from zarts.objective import Bilevel
 from zarts.parts import load_dataset, network_of
 from zarts.problems.toy import ConstantFeed
-from zarts.recorder import Snapshot, read_snapshot
 from zarts.runfile import Record, Run, RunError
+from zarts.snapshot import Snapshot, read_snapshot
+from zarts.stages import Point
 
 __all__ = ["check_accuracy", "check_orientation_of_code", "check_plane", "check_weights"]
 
 ORTHONORMAL = 1e-12  # on norms and cosines: about 5,000 roundings of the float64 they are kept in
+
+
+def _snapshot(run: Run) -> Snapshot:
+    """The ω under the plane."""
+    point = run.parse("plane", under)
+    return read_snapshot(run, point.epoch, point.stage)
 
 
 def check_plane(run: Run, config: Config) -> Finding:
@@ -35,7 +43,7 @@ def check_plane(run: Run, config: Config) -> Finding:
         RunError: If the plane or the snapshot it goes through cannot be read.
     """
     record = run.read("plane")
-    snapshot = read_snapshot(run, record.whole("epoch"))
+    snapshot = _snapshot(run)
     basis = record.arrays["basis"]
     off = float(np.abs(basis.T @ basis - np.eye(2)).max())
     found = [
@@ -71,14 +79,18 @@ def _plane_problems(record: Record, snapshot: Snapshot, config: Config) -> Itera
 
 
 def _origin_problems(run: Run, snapshot: Snapshot, config: Config) -> Iterator[str]:
-    epoch = config.landscape.epoch or config.search.epochs
-    if snapshot.epoch != epoch and not config.source:
-        yield f"is through epoch {snapshot.epoch}, the settings ask for {epoch}"
     if config.source:
         found = origin_of(config, run)[1].rpartition("/")[2]
         if found != config.source.rpartition("/")[2]:
             yield f"ω has the content {found}, the settings say it is that of {config.source}"
-    elif (epochs := _epoch(run, snapshot.epoch, config)) is not None:
+        return
+    last = chosen(run, config)
+    asked = Point(last.stage, config.landscape.epoch or last.epoch)
+    if snapshot.point.stage != asked.stage:
+        yield f"is of stage {snapshot.point.stage}, the search ended in {asked.stage}"
+    elif snapshot.epoch != asked.epoch:
+        yield f"is through epoch {snapshot.epoch}, the settings ask for {asked.epoch}"
+    if (epochs := _epoch(run, snapshot.point, config)) is not None:
         if epochs.arrays["alpha"][-1].tobytes() != snapshot.alpha.numpy().tobytes():
             yield f"α is not the last of search epoch {snapshot.epoch}"
         for fact in ("val_loss", "val_accuracy", "learning_rate"):
@@ -86,9 +98,9 @@ def _origin_problems(run: Run, snapshot: Snapshot, config: Config) -> Iterator[s
                 yield f"{fact} is not that of search epoch {snapshot.epoch}"
 
 
-def _epoch(run: Run, epoch: int, config: Config) -> Record | None:
+def _epoch(run: Run, point: Point, config: Config) -> Record | None:
     """The search record of an epoch; None where it is missing or was found damaged before."""
-    name = f"search/epoch-{epoch:04d}"
+    name = point.search_record
     try:
         record = run.read(name)
     except RunError:
@@ -102,14 +114,16 @@ def check_weights(run: Run, config: Config) -> Finding:
     Raises:
         RunError: If the plane or the snapshot cannot be read.
     """
-    snapshot = read_snapshot(run, run.read("plane").whole("epoch"))
+    snapshot = _snapshot(run)
     found = {name: tuple(weight.shape) for name, weight in snapshot.weights.items()}
     wrong = []
-    if len(found) < config.supernet.cells:  # before a network of any size is laid out
-        wrong.append(f"{len(found)} tensors, too few for {config.supernet.cells} cells")
+    cells = (snapshot.stage or config.program.stages[0]).cells
+    if len(found) < cells:  # before a network of any size is laid out
+        wrong.append(f"{len(found)} tensors, too few for {cells} cells")
     else:
         dataset = load_dataset(config)
-        shapes = network_of(config, dataset.classes, dataset.images.shape[1]).shapes()
+        channels = dataset.images.shape[1]
+        shapes = network_of(config, dataset.classes, channels, snapshot.stage).shapes()
         wrong += [f"{name} is missing" for name in shapes if name not in found]
         wrong += [f"{name} is unknown" for name in found if name not in shapes]
         wrong += [
@@ -135,8 +149,8 @@ def check_accuracy(run: Run, config: Config, limit: float) -> Finding:
         ConfigError: If the problem cannot be built here.
         RunError: If the plane or the snapshot cannot be read.
     """
-    snapshot = read_snapshot(run, run.read("plane").whole("epoch"))
-    problem = make_problem(config)
+    snapshot = _snapshot(run)
+    problem = make_problem(config, snapshot.stage)
     like = next(iter(problem.objective.weights.values()))
     weights = {name: weight.to(like) for name, weight in snapshot.weights.items()}
     loss, accuracy = problem.validate(weights, snapshot.alpha.to(like), snapshot.epoch - 1)

@@ -28,6 +28,7 @@ from landscape.verify.plane import (
 from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck, tolerance
 from landscape.verify.report import Finding, Report, Result, judged
 from zarts.config import Config, ConfigError
+from zarts.course import RESULT, left_behind, under
 from zarts.optimizers import METHODS
 from zarts.plan import check_memory
 from zarts.runfile import Run, RunError
@@ -85,7 +86,7 @@ def verify(folder: Path, asked: Asked, begin: Begin) -> Report:
     findings += files.schemas()
     content_hash = ""
     if not asked.only:
-        findings.append(_completeness(files, config))
+        findings.append(_completeness(run, files, config))
         if not files.damaged:
             finding, content_hash = content(run, asked.expect)
             findings.append(finding)
@@ -176,8 +177,9 @@ def _sort(folder: Path, only: str, config: Config | None) -> _Files:
     return files
 
 
-def _completeness(files: _Files, config: Config) -> Finding:
-    still, gaps = schema.missing(files.names(), config)
+def _completeness(run: Run, files: _Files, config: Config) -> Finding:
+    left = left_behind(run, config) if RESULT in files.good else []
+    still, gaps = schema.missing(files.names(), config, left)
     still += files.pending
     if gaps:
         return judged("complete", [f"has lost {gap}" for gap in gaps], "")
@@ -209,7 +211,7 @@ def _values(
     if data != Result.OK:
         yield _unchecked("values", "they need the data of the run")
         return
-    snapshot = f"snapshot/epoch-{run.read('plane').whole('epoch'):04d}"
+    snapshot = run.parse("plane", under).snapshot_record
     if snapshot not in names:
         yield Finding("values", Result.FAIL, f"{snapshot}, the ω under the plane, is lost")
         return

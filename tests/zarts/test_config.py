@@ -16,6 +16,14 @@ from hypothesis import strategies as st
 from zarts import tables
 from zarts.config import METHOD_NAMES, Config, ConfigError, merge, parse_assignment, read_toml
 from zarts.optimizers import METHODS
+from zarts.stages import PROGRAMS
+
+
+@pytest.fixture(autouse=True)
+def other_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one program so far, so another one needs making."""
+    monkeypatch.setitem(PROGRAMS, "other", PROGRAMS["plain"])
+
 
 # Another valid value for every setting there is.
 CHANGED: dict[str, Any] = {
@@ -68,6 +76,7 @@ CHANGED: dict[str, Any] = {
         "inner_clip": 0.0,
         "sigma_schedule": "constant",
         "snapshots": [1, 2],
+        "program": "other",
     },
     "optimizer": {"sigma": 0.2},
     "landscape": {

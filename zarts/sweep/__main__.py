@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from zarts import cli
 from zarts.config import ConfigError
 from zarts.runfile import JSON, RunError
+from zarts.stages import epochs
 from zarts.sweep.progress import Progress, epochs_done
 from zarts.sweep.results import Found, Problem, Result, as_json, as_table, hashed, read_result
 from zarts.sweep.settings import Search, Sweep, read_sweep
@@ -163,7 +164,7 @@ def _complain(found: Found) -> int:
 
 
 def _seconds_left(search: Search, plan: SearchPlan) -> float:
-    return plan.seconds * max(0.0, 1 - epochs_done(search) / search.config.search.epochs)
+    return plan.seconds * max(0.0, 1 - epochs_done(search) / epochs(search.config.program))
 
 
 def _headlines(
@@ -202,8 +203,8 @@ def _listed(sweep: Sweep, costs: Mapping[str, float]) -> list[str]:
     for search in sweep.searches:
         left = costs.get(search.name)
         todo = "finished" if left is None else f"about {cli.human_time(left)}"
-        epochs = f"{epochs_done(search)}/{search.config.search.epochs} epochs"
-        lines.append(f"{search.name:<{width}}  {epochs}  {todo}")
+        done = f"{epochs_done(search)}/{epochs(search.config.program)} epochs"
+        lines.append(f"{search.name:<{width}}  {done}  {todo}")
     return lines
 
 
@@ -217,7 +218,7 @@ def _plan(
             "run": str(search.folder),
             "experiment": search.experiment,
             "seed": search.config.seed,
-            "epochs": search.config.search.epochs,
+            "epochs": epochs(search.config.program),
             "epochs_done": epochs_done(search),
         }
         if search.name in plans:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zarts.cli import human_time
+from zarts.course import points_in
 from zarts.runfile import Run
+from zarts.stages import epochs
 from zarts.sweep.results import Problem, Result
 from zarts.sweep.settings import Search
 
@@ -20,7 +22,7 @@ SAY_SECONDS = 10.0  # between two lines on one search, and 5 % of its epochs at 
 def epochs_done(search: Search) -> int:
     """The epochs that a search has on disk, whoever works on it; 0 if there is no run yet."""
     names = Run(search.folder, {}, {}).names()  # which needs no config
-    return sum(name.startswith("search/") for name in names)
+    return len(points_in(names, "search"))
 
 
 @dataclass
@@ -34,7 +36,7 @@ class _State:
 
     @property
     def epochs(self) -> int:
-        return self.search.config.search.epochs
+        return epochs(self.search.config.program)
 
 
 class Progress:

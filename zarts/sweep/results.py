@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from zarts.config import Config
+from zarts.course import chosen, left_behind, points_in
 from zarts.runfile import JSON, Run, RunError
 from zarts.sweep.settings import Search, Sweep
 
@@ -19,7 +20,7 @@ class Result:
     """What a finished search found.
 
     Attributes:
-        val_accuracy: Over D_val after the last epoch, share in [0, 1].
+        val_accuracy: Over D_val after the last epoch, or that which it chose, share in [0, 1].
         val_loss: Likewise, nats.
         seconds: Wall time of all its iterations; what a kill cost is not in it.
     """
@@ -52,14 +53,14 @@ def read_result(folder: Path) -> Result:
         RunError: If it cannot be read.
     """
     run = Run.open(folder)
-    epochs = Config.from_table(run.config).search.epochs
-    names = [f"search/epoch-{epoch:04d}" for epoch in range(1, epochs + 1)]
+    config = Config.from_table(run.config)
     seconds = [
-        run.parse(name, lambda record: float(record.arrays["timing_seconds"].sum()))
-        for name in names
+        run.parse(point.search_record, lambda record: float(record.arrays["timing_seconds"].sum()))
+        for point in points_in(left_behind(run, config), "search")
     ]
+    last = chosen(run, config).search_record
     loss, accuracy = (
-        run.parse(names[-1], lambda record, key=key: float(record.arrays[f"epoch/{key}"]))  # type: ignore[misc]
+        run.parse(last, lambda record, key=key: float(record.arrays[f"epoch/{key}"]))  # type: ignore[misc]
         for key in ("val_loss", "val_accuracy")
     )
     return Result(val_accuracy=accuracy, val_loss=loss, seconds=sum(seconds))

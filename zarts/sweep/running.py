@@ -38,11 +38,11 @@ def finished(search: Search) -> bool:
         return False
     try:
         run = Run.create(search.folder, search.config.to_table(), {})
+        return search_finished(run, search.config)
     except ConfigMismatch:
         raise
     except RunError:  # told when the search is tried; the others need not wait for that
         return False
-    return search_finished(run, search.config)
 
 
 def plan_searches(
