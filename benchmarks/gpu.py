@@ -2,9 +2,11 @@
 
 Run as ``python -m benchmarks.gpu``, or by ``make gpu`` after the tests in ``tests/gpu``. It needs
 torch, torchvision, numpy, h5py and tqdm alone. Prints as it goes: first the relative differences of
-the quick preset from the CPU, then a table row for each way of computing and each method: the
-preset ``paper`` on random images of CIFAR's shape. A row takes up to 100 steps of ω, fewer where
-time ends before, and says how many; rows for which there is no time left are named at the end.
+the quick preset from the CPU; then how long a step takes in each way that a run chooses from
+(``zarts.choices``); then, with the fastest, a row for each network and precision and each method:
+the preset ``paper`` on random images of CIFAR's shape. A row takes up to 100 steps of ω, fewer
+where time ends before, and says how many; rows for which there is no time left are named at the
+end.
 With ``--device cpu`` the same code runs on small sizes, as a trial: its numbers mean nothing.
 bf16 is missing: the supernet computes in single and double precision only.
 """
@@ -28,6 +30,7 @@ from torch import Tensor
 
 from zarts import register_dataset
 from zarts.assembly import make_optimizer, make_problem
+from zarts.choices import choose, chosen
 from zarts.config import Config, Table, merge
 from zarts.presets import complete
 from zarts.rng import generator
@@ -141,6 +144,11 @@ def show_costs(device: str, sizes: Sizes, start: float) -> None:
     rng = generator(0, "images")
     pixels = torch.randint(256, (count, 3, side, side), generator=rng, dtype=torch.uint8)
     register_dataset("random", pixels, torch.arange(count) % 10)
+    settings = merge(sizes.settings, {"device": device, "data": {"name": "random"}})
+    made = choose(complete("paper", "darts-1", settings))
+    for way in made["seconds"]:
+        print(f"one step of the fast network: {way}")
+    settings = merge(settings, chosen({"kernels": made}))
     print("\n| method | network | ms a step of ω | ms an update of α | peak, GiB | timed |")
     print("|---|---|---|---|---|---|", flush=True)
     left = []
@@ -149,20 +157,20 @@ def show_costs(device: str, sizes: Sizes, start: float) -> None:
             left.append(f"{method} ({way})")
             continue
         seconds = sizes.first if way == next(iter(WAYS)) else sizes.others
-        print(f"| {method} | {way} | {_costs(method, way, device, sizes, seconds)} |", flush=True)
+        config = complete("paper", method, merge(settings, WAYS[way]))
+        print(f"| {method} | {way} | {_costs(config, seconds)} |", flush=True)
     if left:
         print(f"\nNo time was left for: {', '.join(left)}")
 
 
-def _costs(method: str, way: str, device: str, sizes: Sizes, seconds: float) -> str:
-    given = merge(sizes.settings, WAYS[way], {"device": device, "data": {"name": "random"}})
+def _costs(config: Config, seconds: float) -> str:
     try:
-        row = measure(complete("paper", method, given), seconds)
+        row = measure(config, seconds)
     except (RuntimeError, ArithmeticError) as error:  # memory that ran out; the next row may fit
         return f"{str(error).splitlines()[0][:60]} | | | "
     finally:
         gc.collect()
-        if device != "cpu":
+        if config.device != "cpu":
             torch.cuda.empty_cache()
     peak = f"{row.peak / 2**30:.2f}" if row.peak else ""
     timed = f"{row.steps} steps, {row.updates} updates"

@@ -71,7 +71,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
     "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.execute", "zarts.parts"},
     "zarts.stored": {*OBJECTS, *FILES, "zarts.parts"},
-    "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly", "zarts.stored"},
+    "zarts.choices": {*OBJECTS, *FILES, "zarts.assembly"},
+    "zarts.recorder": {*OBJECTS, *FILES, "zarts.assembly", "zarts.choices", "zarts.stored"},
     "zarts.guard": set(),
     "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.guard", "zarts.presets", "zarts.text"},
     "zarts.sweep": {

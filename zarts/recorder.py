@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zarts.assembly import Problem, make_optimizer, make_problem, sigma_schedule
+from zarts.choices import settle
 from zarts.config import Config
 from zarts.inner import Diverged, Weights
 from zarts.provenance import note_environment
@@ -151,7 +152,7 @@ def record_search(
     check_data(run, config)
     check_code(run.provenance.get("code"), config)
     note_environment(run)
-    problem = make_problem(config)
+    problem = make_problem(settle(run, config))
     state = _restore(run, config, problem)
     size = problem.feed.iterations_per_epoch
     steps = search(

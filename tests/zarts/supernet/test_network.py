@@ -70,6 +70,7 @@ KERNELS = {  # every way of computing
     "stacked": Kernels(1 << 30, 100),
     "products": Kernels(1 << 30, 1),
     "edge by edge": Kernels(0),
+    "channels first": Kernels(1 << 11, layout="first", phases="off"),
 }
 
 
