@@ -19,7 +19,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from statistics import median
@@ -53,6 +53,7 @@ class Sizes:
     Attributes:
         images: Number of random images, and their side.
         settings: What differs from the preset.
+        inner: Inner steps at most.
         iterations: Of the search of the quick preset that is compared.
         first: Seconds for each row of the first way, not counting its first update; ...
         others: ... for each row of the others.
@@ -61,6 +62,7 @@ class Sizes:
 
     images: tuple[int, int]
     settings: Table
+    inner: int
     iterations: int
     first: float
     others: float
@@ -68,7 +70,7 @@ class Sizes:
 
 
 SIZES = {
-    "cuda": Sizes((2 * 64 * (STEPS + 10), 32), {}, 30, 18.0, 7.0, 270.0),
+    "cuda": Sizes((2 * 64 * (STEPS + 10), 32), {}, 10, 30, 18.0, 7.0, 270.0),
     "cpu": Sizes(
         (2 * 4 * 40, 8),
         {
@@ -76,6 +78,7 @@ SIZES = {
             "supernet": {"channels": 2, "cells": 1},
             "search": {"inner_batch_size": 4},
         },
+        2,
         2,
         0.1,
         0.1,
@@ -147,7 +150,8 @@ def show_costs(device: str, sizes: Sizes, start: float) -> None:
     settings = merge(sizes.settings, {"device": device, "data": {"name": "random"}})
     made = choose(complete("paper", "darts-1", settings))
     for way in made["seconds"]:
-        print(f"one step of the fast network: {way}")
+        said = ", ".join(f"{key}={value}" for key, value in way.items() if key != "seconds")
+        print(f"a step of the fast network, {said}: {1e3 * way['seconds']:.1f} ms", flush=True)
     settings = merge(settings, chosen({"kernels": made}))
     print("\n| method | network | ms a step of ω | ms an update of α | peak, GiB | timed |")
     print("|---|---|---|---|---|---|", flush=True)
@@ -158,6 +162,8 @@ def show_costs(device: str, sizes: Sizes, start: float) -> None:
             continue
         seconds = sizes.first if way == next(iter(WAYS)) else sizes.others
         config = complete("paper", method, merge(settings, WAYS[way]))
+        inner = replace(config.search, inner_steps=min(config.search.inner_steps, sizes.inner))
+        config = replace(config, search=inner)
         print(f"| {method} | {way} | {_costs(config, seconds)} |", flush=True)
     if left:
         print(f"\nNo time was left for: {', '.join(left)}")
