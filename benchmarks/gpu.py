@@ -2,9 +2,11 @@
 
 Run as ``python -m benchmarks.gpu``, or by ``make gpu`` after the tests in ``tests/gpu``. It needs
 torch, torchvision, numpy, h5py and tqdm alone. Prints as it goes: first the relative differences of
-the quick preset from the CPU, then a table row for each way of computing and each method: the
-preset ``paper`` on random images of CIFAR's shape. A row takes up to 100 steps of ω, fewer where
-time ends before, and says how many; rows for which there is no time left are named at the end.
+the quick preset from the CPU; then how long a step takes in each way that a run chooses from
+(``zarts.choices``); then, with the fastest, a row for each network and precision and each method:
+the preset ``paper`` on random images of CIFAR's shape. A row takes up to 100 steps of ω, fewer
+where time ends before, and says how many; rows for which there is no time left are named at the
+end.
 With ``--device cpu`` the same code runs on small sizes, as a trial: its numbers mean nothing.
 bf16 is missing: the supernet computes in single and double precision only.
 """
@@ -17,7 +19,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from statistics import median
@@ -28,6 +30,7 @@ from torch import Tensor
 
 from zarts import register_dataset
 from zarts.assembly import make_optimizer, make_problem
+from zarts.choices import choose, chosen
 from zarts.config import Config, Table, merge
 from zarts.presets import complete
 from zarts.rng import generator
@@ -50,6 +53,7 @@ class Sizes:
     Attributes:
         images: Number of random images, and their side.
         settings: What differs from the preset.
+        inner: Inner steps at most.
         iterations: Of the search of the quick preset that is compared.
         first: Seconds for each row of the first way, not counting its first update; ...
         others: ... for each row of the others.
@@ -58,6 +62,7 @@ class Sizes:
 
     images: tuple[int, int]
     settings: Table
+    inner: int
     iterations: int
     first: float
     others: float
@@ -65,7 +70,7 @@ class Sizes:
 
 
 SIZES = {
-    "cuda": Sizes((2 * 64 * (STEPS + 10), 32), {}, 30, 18.0, 7.0, 270.0),
+    "cuda": Sizes((2 * 64 * (STEPS + 10), 32), {}, 10, 30, 18.0, 7.0, 270.0),
     "cpu": Sizes(
         (2 * 4 * 40, 8),
         {
@@ -73,6 +78,7 @@ SIZES = {
             "supernet": {"channels": 2, "cells": 1},
             "search": {"inner_batch_size": 4},
         },
+        2,
         2,
         0.1,
         0.1,
@@ -141,6 +147,12 @@ def show_costs(device: str, sizes: Sizes, start: float) -> None:
     rng = generator(0, "images")
     pixels = torch.randint(256, (count, 3, side, side), generator=rng, dtype=torch.uint8)
     register_dataset("random", pixels, torch.arange(count) % 10)
+    settings = merge(sizes.settings, {"device": device, "data": {"name": "random"}})
+    made = choose(complete("paper", "darts-1", settings))
+    for way in made["seconds"]:
+        said = ", ".join(f"{key}={value}" for key, value in way.items() if key != "seconds")
+        print(f"a step of the fast network, {said}: {1e3 * way['seconds']:.1f} ms", flush=True)
+    settings = merge(settings, chosen({"kernels": made}))
     print("\n| method | network | ms a step of ω | ms an update of α | peak, GiB | timed |")
     print("|---|---|---|---|---|---|", flush=True)
     left = []
@@ -149,20 +161,22 @@ def show_costs(device: str, sizes: Sizes, start: float) -> None:
             left.append(f"{method} ({way})")
             continue
         seconds = sizes.first if way == next(iter(WAYS)) else sizes.others
-        print(f"| {method} | {way} | {_costs(method, way, device, sizes, seconds)} |", flush=True)
+        config = complete("paper", method, merge(settings, WAYS[way]))
+        inner = replace(config.search, inner_steps=min(config.search.inner_steps, sizes.inner))
+        config = replace(config, search=inner)
+        print(f"| {method} | {way} | {_costs(config, seconds)} |", flush=True)
     if left:
         print(f"\nNo time was left for: {', '.join(left)}")
 
 
-def _costs(method: str, way: str, device: str, sizes: Sizes, seconds: float) -> str:
-    given = merge(sizes.settings, WAYS[way], {"device": device, "data": {"name": "random"}})
+def _costs(config: Config, seconds: float) -> str:
     try:
-        row = measure(complete("paper", method, given), seconds)
+        row = measure(config, seconds)
     except (RuntimeError, ArithmeticError) as error:  # memory that ran out; the next row may fit
         return f"{str(error).splitlines()[0][:60]} | | | "
     finally:
         gc.collect()
-        if device != "cpu":
+        if config.device != "cpu":
             torch.cuda.empty_cache()
     peak = f"{row.peak / 2**30:.2f}" if row.peak else ""
     timed = f"{row.steps} steps, {row.updates} updates"

@@ -21,6 +21,7 @@ from landscape.record import Figure1, load, save_surface
 from landscape.schema import problems
 from landscape.work import Bundle, digest_of, do, ground_of, set_up
 from zarts.assembly import make_problem, val_image_count
+from zarts.choices import settle
 from zarts.config import Config, ConfigError
 from zarts.course import chosen, points_in, under
 from zarts.execute import run as execute
@@ -126,6 +127,7 @@ def compute(
             so many points failed that going on would only burn time.
     """
     begin = report or (lambda phase, total, done: lambda count, note: None)
+    settle(run, config)
     snapshot = _snapshot(run, config, source, begin, check)
     for name in ("plane", *(name for kind in KINDS for name in kind.records(config))):
         if name in run:

@@ -16,6 +16,7 @@ from landscape.jobs.job import Bench, Value
 from landscape.paths import Ground
 from landscape.plane import Plane
 from zarts.assembly import landscape_objective
+from zarts.choices import chosen
 from zarts.config import Config, ConfigError, merge
 from zarts.course import under
 from zarts.data.arrays import Sent, receive, sent
@@ -90,7 +91,7 @@ class Bundle:
         # as many candidates side by side as when the run began, whatever would be chosen today;
         # runs that do not tell are from before there were several
         lanes = lanes or run.parse("plane", lanes_stored)
-        config = merge(run.config, {"supernet": {"lanes": lanes}})
+        config = merge(run.config, chosen(run.provenance), {"supernet": {"lanes": lanes}})
         code = run.provenance.get("code")
         told = dict(code) if isinstance(code, Mapping) else {}
         data = sent([Config.from_table(config).data.name])

@@ -81,7 +81,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zarts.stored": {*OBJECTS, *FILES, "zarts.parts"},
     "zarts.course": {"zarts.config", "zarts.runfile", "zarts.stages"},
     "zarts.snapshot": {"zarts.runfile", "zarts.stages"},
+    "zarts.choices": {*OBJECTS, *FILES, "zarts.assembly"},
     "zarts.recorder": {
+        "zarts.choices",
         *OBJECTS,
         *FILES,
         "zarts.assembly",

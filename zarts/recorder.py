@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zarts.assembly import make_optimizer, make_problem, sigma_schedule
+from zarts.choices import settle
 from zarts.config import Config
 from zarts.course import (
     History,
@@ -106,10 +107,11 @@ def record_search(
         check_data(run, config)
         check_code(run.provenance.get("code"), config)
         note_environment(run)
-        state = _restore(run, config)
+        settled = settle(run, config)
+        state = _restore(run, settled)
         while state is not None:
             state = _record_stage(
-                run, state, config=config, report=report, check=check, flush_seconds=flush_seconds
+                run, state, config=settled, report=report, check=check, flush_seconds=flush_seconds
             )
     point = chosen(run, config)
     return read_snapshot(run, point.epoch, point.stage)

@@ -158,6 +158,11 @@ class SupernetConfig:
             four on a CPU where images are small, else one; up to eight on a GPU, by size. On a
             CPU their channels must fill whole vectors, or lanes would differ in last digits. A run
             keeps the number it began with.
+        layout: Of images in memory: channels ``last``, which is fast on a CPU, or ``first``.
+        phases: Whether dilated convolutions are plain ones of pixel phases (``on``), which is fast
+            on a CPU. On a GPU a short measurement chooses ``stack_below``, ``layout`` and
+            ``phases``, where they have their defaults, when a run begins; it is stored with the run
+            (``zarts.choices``).
         network: How it is computed, a name in ``zarts.supernet.protocol``: ``fast``, or ``plain``:
             edge by edge as it is usually written, to compare with and to start a variant from.
             Their values differ in the last digits; both can read each other's ω.
@@ -171,6 +176,8 @@ class SupernetConfig:
     matmul_from: int = setting(16, least=1)
     lanes: int = setting(0, least=0, most=MOST_LANES)
     network: str = later("fast")
+    layout: Literal["last", "first"] = later("last")
+    phases: Literal["on", "off"] = later("on")
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,14 @@ def without_figure(finished: Finished, folder: Path) -> Run:
     return Run.open(path)
 
 
+def test_a_worker_computes_as_the_run_chose(finished: Finished, tmp_path: Path) -> None:
+    run = without_figure(finished, tmp_path)
+    run.amend({"kernels": {"chosen": {"layout": "first", "phases": "off"}}})
+    section = Bundle.of(Run.open(run.path)).config["supernet"]
+    assert isinstance(section, dict)
+    assert (section["layout"], section["phases"]) == ("first", "off")
+
+
 def poisoned(error: Exception, everywhere: bool = False):  # type: ignore[no-untyped-def]
     def evaluate(objective, plane, surface, points: Sequence[tuple[int, int]]):  # type: ignore[no-untyped-def]
         if everywhere or POISON in points:

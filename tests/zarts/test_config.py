@@ -57,6 +57,8 @@ CHANGED: dict[str, Any] = {
         "matmul_from": 8,
         "lanes": 3,
         "network": "plain",
+        "layout": "first",
+        "phases": "off",
     },
     "search": {
         "method": "zarts-rs",

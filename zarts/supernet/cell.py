@@ -133,7 +133,7 @@ class CellPass:
         """Brings input 0 or 1 (n, B, h, w), after ReLU, to the channels and size of this cell."""
         weight = self._stacked(self.weights[f"cells.{self.index}.input.{source}"], 1)
         if source == 0 and self.cell.after_reduction:
-            return batch_norm(factorized_reduce(x, weight, 1, self.lanes))
+            return batch_norm(self.kernels.laid(factorized_reduce(x, weight, 1, self.lanes)))
         return batch_norm(pointwise(x, weight, self.lanes, self.kernels))
 
     def candidates(

@@ -1,8 +1,9 @@
 """Convolutions of the supernet at the speed of the hardware: same numbers, other order of work.
 
-All images are channels-last. What is chosen depends on shapes and ``Kernels`` alone, never on a
-clock, so that a resumed run chooses the same. Everything can be differentiated twice. The speeds
-quoted here are from one thread of an AVX2 CPU with oneDNN; ``benchmarks/`` measures them anew.
+Images are channels-last, unless ``Kernels`` asks otherwise. What is chosen depends on shapes and
+``Kernels`` alone, never on a clock, so that a resumed run chooses the same. Everything can be
+differentiated twice. The speeds quoted here are from one thread of an AVX2 CPU with oneDNN;
+``benchmarks/`` measures them anew.
 """
 
 from __future__ import annotations
@@ -41,10 +42,19 @@ class Kernels:
             instead of a grouped convolution. Where the result is one image of more than
             ``stack_below`` on a CPU, four times as many: a product fills it with zeros first, which
             costs more than the arithmetic where memory is no longer in the cache.
+        layout: ``last``: the channels of a pixel are next to each other in memory; ``first``: the
+            pixels of a channel are, and pointwise convolutions are convolutions.
+        phases: ``on``: dilated convolutions are plain ones of pixel phases; ``off``: dilated.
     """
 
     stack_below: int = 1 << 19
     matmul_from: int = 16
+    layout: str = "last"
+    phases: str = "on"
+
+    def laid(self, x: Tensor) -> Tensor:
+        """The same image (n, C, h, w) in the layout that is asked for."""
+        return channels_last(x) if self.layout == "last" else x.contiguous()
 
     def stacks(self, x: Tensor, lanes: int = 1) -> bool:
         """Tells whether the edges that read ``x`` (n, lanes·C, h, w) are convolved in one call."""
@@ -59,7 +69,7 @@ class Kernels:
 
         Not where edges are stacked, as their gradients are copied into one anyway.
         """
-        return lanes == 1 and not self.stacks(x)
+        return lanes == 1 and self.layout == "last" and not self.stacks(x)
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -76,6 +86,8 @@ def pointwise(x: Tensor, weight: Tensor, groups: int, kernels: Kernels) -> Tenso
         groups: G.
         kernels: How.
     """
+    if kernels.layout == "first":
+        return functional.conv2d(x, weight, groups=groups)
     outputs, inputs = weight.shape[:2]
     rows = x.permute(0, 2, 3, 1)  # (n, h, w, G·B): a matrix, as the image is channels-last
     if groups == 1:

@@ -14,8 +14,9 @@ from torch.nn import functional
 from zarts.alpha import Space
 from zarts.chance import Chance
 from zarts.supernet.cell import Candidate, CellPass, places
-from zarts.supernet.kernels import Kernels, channels_last, products
+from zarts.supernet.kernels import Kernels, products
 from zarts.supernet.normalization import batch_norm
+from zarts.supernet.protocol import KERNELS
 from zarts.supernet.skeleton import Skeleton
 
 __all__ = ["Supernet"]
@@ -28,8 +29,8 @@ class Supernet(Skeleton):
     """The network of cells, by the fast kernels.
 
     Each source of a cell is read once for all the edges that leave it: one ReLU, one pooling, and
-    convolutions as ``zarts.supernet.kernels`` does them. Images are kept channels-last, which is
-    what makes pooling, BatchNorm and depthwise convolutions fast on a CPU.
+    convolutions as ``zarts.supernet.kernels`` does them. Images are channels-last by default,
+    which is what makes pooling, BatchNorm and depthwise convolutions fast on a CPU.
 
     Attributes:
         kernels: How convolutions are computed; numbers differ in the last digits only.
@@ -41,9 +42,9 @@ class Supernet(Skeleton):
     def build(
         cls, space: Space, classes: int, image_channels: int, settings: Mapping[str, Any]
     ) -> Self:
-        """Makes the network of some settings, by name; two of them are its ``Kernels``."""
+        """Makes the network of some settings, by name; some of them are its ``Kernels``."""
         sizes = dict(settings)
-        how = Kernels(sizes.pop("stack_below"), sizes.pop("matmul_from"))
+        how = Kernels(**{name: sizes.pop(name) for name in KERNELS})
         return cls(space, **sizes, classes=classes, image_channels=image_channels, kernels=how)
 
     @cached_property
@@ -177,7 +178,7 @@ class Supernet(Skeleton):
             )
             groups = 1 if index == 0 else lanes  # all lanes see the same images
             y = functional.conv2d(x, kernel, None, stride, padding=1, groups=groups)
-            y = channels_last(y)  # grey images leave it undecided
+            y = self.kernels.laid(y)  # grey images leave it undecided
             return functional.relu(batch_norm(y, scale, shift))
 
         if self.stem == "cifar":

@@ -30,7 +30,7 @@ from zarts.supernet.family import (
     convolved,
     shared,
 )
-from zarts.supernet.kernels import channels_last, factorized_reduce, from_phases, pointwise
+from zarts.supernet.kernels import factorized_reduce, from_phases, pointwise
 from zarts.supernet.normalization import batch_norm
 
 __all__ = ["OPERATIONS", "names", "normal", "reduced", "shapes"]
@@ -67,7 +67,7 @@ class Noise(Operation):
         def each() -> Iterator[Tensor]:
             for edge in range(edges.number):
                 drawn = self.plain(one, {}, source.stride, partial(edges.draw, edge))
-                yield channels_last(drawn.repeat(1, source.lanes, 1, 1))
+                yield source.kernels.laid(drawn.repeat(1, source.lanes, 1, 1))
 
         return Found(each())
 
@@ -119,7 +119,8 @@ class Skip(Operation):
             return shared(source.x, edges, source.kernels)
 
         def reduce(weights: Weights, count: int) -> Tensor:
-            return factorized_reduce(source.active, weights["pointwise_0"], count, source.lanes)
+            found = factorized_reduce(source.active, weights["pointwise_0"], count, source.lanes)
+            return source.kernels.laid(found)
 
         return convolved(reduce, source.active, source, edges)
 
@@ -176,6 +177,8 @@ class Dilated(Operation):
 
     def apply(self, source: Source, edges: Edges) -> Found:
         """As plain convolutions of the phases, or at stride 2 of the even pixels."""
+        if source.kernels.phases == "off":
+            return self._directly(source, edges)
         kernels, lanes, crop, x = source.kernels, source.lanes, source.crop, source.thinned
 
         def convolve(weights: Weights, count: int) -> Tensor:
@@ -186,6 +189,17 @@ class Dilated(Operation):
 
         found = convolved(convolve, x, source, edges)
         return found._replace(phased=source.stride == 1 and crop is None)
+
+    def _directly(self, source: Source, edges: Edges) -> Found:
+        """As dilated convolutions, which a GPU may do as fast."""
+        kernels, lanes, x, stride = source.kernels, source.lanes, source.active, source.stride
+
+        def convolve(weights: Weights, count: int) -> Tensor:
+            y, kernel = torch.cat([x] * count, dim=1) if count > 1 else x, weights["depthwise_0"]
+            y = functional.conv2d(y, kernel, None, stride, self.size - 1, 2, groups=y.shape[1])
+            return pointwise(y, weights["pointwise_0"], count * lanes, kernels)
+
+        return convolved(convolve, x, source, edges)
 
 
 OPERATIONS: dict[str, Operation] = {

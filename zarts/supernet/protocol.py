@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from zarts.alpha import Space
     from zarts.chance import Chance
 
-__all__ = ["NETWORKS", "Network", "NetworkRecord"]
+__all__ = ["KERNELS", "NETWORKS", "Network", "NetworkRecord"]
 
 
 class Network(Protocol):
@@ -68,9 +68,8 @@ class NetworkRecord:
 
 
 _SIZES = ("channels", "cells", "stem")
+KERNELS = ("stack_below", "matmul_from", "layout", "phases")
 NETWORKS: dict[str, NetworkRecord] = {
-    "fast": NetworkRecord(
-        "zarts.supernet.network:Supernet", (*_SIZES, "stack_below", "matmul_from")
-    ),
+    "fast": NetworkRecord("zarts.supernet.network:Supernet", (*_SIZES, *KERNELS)),
     "plain": NetworkRecord("zarts.supernet.plain:PlainSupernet", _SIZES),
 }

@@ -79,6 +79,7 @@ KERNELS = {  # every way of computing
     "products": Kernels(1 << 30, 1),
     "edge by edge": Kernels(0),
     "few calls": Few(1 << 30, 1),
+    "channels first": Kernels(1 << 11, layout="first", phases="off"),
 }
 
 
