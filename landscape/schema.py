@@ -10,7 +10,7 @@ from landscape.jobs import KINDS
 from landscape.jobs.arrays import exactly, finite
 from zarts.config import Config
 from zarts.runfile import Array, Record
-from zarts.stored import lanes_stored
+from zarts.stored import digest_of, lanes_stored
 from zarts.supernet.spaces import SPACES
 
 __all__ = ["missing", "problems"]
@@ -44,6 +44,8 @@ def missing(names: Iterable[str], config: Config) -> tuple[list[str], list[str]]
     """
     held = set(names)
     still, gaps = ([], []) if config.source else _search_missing(held, config)
+    if config.search.origin and not config.source and "start" not in held:
+        gaps.append("start, which the search begins with")
     drawn = [name for kind in KINDS for name in kind.records(config)]
     if "plane" in held or config.source:
         still += [name for name in ("plane", *drawn) if name not in held]
@@ -76,6 +78,7 @@ def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:
         r"run": _run,
         r"plane": _plane,
         r"snapshot/epoch-\d{4,9}": _snapshot,
+        r"start": _start,
         r"search/epoch-\d{4,9}": _epoch,
         r"checkpoint": _checkpoint,
     }
@@ -102,7 +105,19 @@ def _plane(name: str, record: Record, config: Config) -> Problems:
     lanes_stored(record)
 
 
+def _start(name: str, record: Record, config: Config) -> Problems:
+    del name
+    yield from _kept(record, config)
+    if (digest := digest_of(record.arrays)[:16]) != config.search.origin.rpartition("/")[2]:
+        yield f"has the content {digest}, the settings say {config.search.origin or 'no such'}"
+
+
 def _snapshot(name: str, record: Record, config: Config) -> Problems:
+    yield from _kept(record, config)
+    yield from _numbered(name, record, config)
+
+
+def _kept(record: Record, config: Config) -> Problems:
     kind = {"float32": "<f4", "float64": "<f8"}[config.dtype]
     arrays = record.arrays
     facts = ("learning_rate", "val_loss", "val_accuracy")
@@ -114,7 +129,6 @@ def _snapshot(name: str, record: Record, config: Config) -> Problems:
     yield from finite(arrays, wanted)
     if not weights:
         yield "holds no ω"
-    yield from _numbered(name, record, config)
 
 
 def _epoch(name: str, record: Record, config: Config) -> Problems:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,7 @@ from zarts.inner import Diverged, Weights
 from zarts.provenance import note_environment
 from zarts.runfile import JSON, Array, ForeignFile, Record, Run
 from zarts.search import Memory, Step, search
+from zarts.snapshots import Snapshot, last_snapshot, read_snapshot, started, write_snapshot
 from zarts.stored import check_code, check_data, lanes_stored
 from zarts.supernet.genotype import derive, entropy
 
@@ -28,37 +29,11 @@ __all__ = [
     "read_snapshot",
     "record_search",
     "search_finished",
+    "write_snapshot",
 ]
 
 Arrays = dict[str, Array]
 Report = Callable[[int, str], None]  # iterations done since the last report, a note for people
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """ω and α at the end of an epoch.
-
-    Attributes:
-        weights: ω, CPU tensors.
-        alpha: α (d,).
-        epoch: Counted from 1.
-        learning_rate: The rate of ω in that epoch.
-        val_loss: Loss over D_val, nats.
-        val_accuracy: Accuracy over D_val, share in [0, 1].
-    """
-
-    weights: dict[str, Tensor]
-    alpha: Tensor
-    epoch: int
-    learning_rate: float
-    val_loss: float
-    val_accuracy: float
-
-
-def last_snapshot(run: Run) -> int:
-    """The latest epoch whose ω a run holds; 0 if none."""
-    found = [name for name in run.names() if name.startswith("snapshot/epoch-")]
-    return int(found[-1].rsplit("-", 1)[1]) if found else 0
 
 
 def search_finished(run: Run, config: Config) -> bool:
@@ -76,39 +51,6 @@ def iterations_done(run: Run) -> int:
     if record is None or not _goes_on(record, run, Config.from_table(run.config)):
         return 0
     return run.parse("checkpoint", lambda record: record.whole("iteration"))
-
-
-def read_snapshot(run: Run, epoch: int) -> Snapshot:
-    """Reads the snapshot of an epoch (counted from 1).
-
-    Raises:
-        RunError: If the run has none, or it is damaged.
-    """
-
-    def parse(record: Record) -> Snapshot:
-        facts = {name: float(value) for name, value in record.arrays.items() if value.ndim == 0}
-        return Snapshot(
-            weights=_tensors(record, "weights/"),
-            alpha=torch.from_numpy(record.arrays["alpha"]),
-            epoch=epoch,
-            learning_rate=facts["learning_rate"],
-            val_loss=facts["val_loss"],
-            val_accuracy=facts["val_accuracy"],
-        )
-
-    return run.parse(f"snapshot/epoch-{epoch:04d}", parse)
-
-
-def write_snapshot(run: Run, snapshot: Snapshot) -> None:
-    """Writes a snapshot; the numbers beside ω are part of the run's content."""
-    arrays = {
-        **_arrays("weights/", snapshot.weights),
-        "alpha": snapshot.alpha.numpy(),
-        "learning_rate": np.array(snapshot.learning_rate),
-        "val_loss": np.array(snapshot.val_loss),
-        "val_accuracy": np.array(snapshot.val_accuracy),
-    }
-    run.write(f"snapshot/epoch-{snapshot.epoch:04d}", arrays, {"epoch": snapshot.epoch})
 
 
 def record_search(
@@ -151,7 +93,7 @@ def record_search(
     check_data(run, config)
     check_code(run.provenance.get("code"), config)
     note_environment(run)
-    problem = make_problem(config)
+    problem = started(run, config, make_problem(config))
     state = _restore(run, config, problem)
     size = problem.feed.iterations_per_epoch
     steps = search(

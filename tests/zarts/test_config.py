@@ -68,6 +68,8 @@ CHANGED: dict[str, Any] = {
         "inner_clip": 0.0,
         "sigma_schedule": "constant",
         "snapshots": [1, 2],
+        "alpha": [0.5, -1.0],
+        "origin": "run/epoch-0001/0123456789abcdef",
     },
     "optimizer": {"sigma": 0.2},
     "landscape": {
@@ -80,6 +82,7 @@ CHANGED: dict[str, Any] = {
         "val_batches": 0,
         "val_batch_size": 32,
         "epoch": 2,
+        "axes": "gradient",
     },
     "paths": {
         "methods": ["darts-1"],
