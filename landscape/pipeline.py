@@ -11,31 +11,35 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from landscape.asked import surface_name
+from landscape.axes import plane_of
 from landscape.board import Board, Report
 from landscape.jobs import KINDS, SURFACES, Shard, jobs_of, split, units
 from landscape.patience import Patience
-from landscape.plane import Plane
 from landscape.record import Figure1, load, save_surface
 from landscape.schema import problems
-from landscape.work import Bundle, digest_of, do, epoch_of, ground_of, set_up
+from landscape.work import Bundle, do, epoch_of, ground_of, set_up
 from zarts.assembly import make_problem, val_image_count
 from zarts.config import Config, ConfigError
 from zarts.execute import run as execute
+from zarts.given import Given
 from zarts.parts import data_facts, gpus_of, lanes_of, load_dataset
 from zarts.provenance import note_environment, provenance
 from zarts.recorder import (
-    Snapshot,
     iterations_done,
-    last_snapshot,
-    read_snapshot,
     record_search,
     search_finished,
+)
+from zarts.runfile import JSON, ForeignFile, Run, Unwritable
+from zarts.snapshots import (
+    Snapshot,
+    last_snapshot,
+    read_snapshot,
+    snapshot_name,
     write_snapshot,
 )
-from zarts.rng import generator
-from zarts.runfile import JSON, ForeignFile, Run, Unwritable
 from zarts.stored import check_code, code_of
 
 __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origin_of"]
@@ -43,10 +47,18 @@ __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origi
 Begin = Callable[[str, int, int], Report]
 
 
-def compute_run(config: Config, folder: Path | str, *, workers: int = 1) -> Figure1:
+def compute_run(
+    config: Config, folder: Path | str, *, workers: int = 1, points: Tensor | None = None
+) -> Figure1:
     """Fig. 1 of a config in a folder: computed, continued or just read, whatever is left to do.
 
     The Python twin of ``python -m landscape.compute``, for notebooks and scripts.
+
+    Args:
+        config: The settings.
+        folder: Where the run is, or will be.
+        workers: Processes for surfaces and paths; the values do not depend on it.
+        points: As for ``compute``.
 
     Raises:
         ConfigError: If the settings cannot be used.
@@ -61,7 +73,7 @@ def compute_run(config: Config, folder: Path | str, *, workers: int = 1) -> Figu
             if not finished(run, config):
                 raise
             return load(run)
-        return compute(run, config, workers=workers)
+        return compute(run, config, workers=workers, points=points)
 
 
 def open_run(config: Config, folder: Path, command: Sequence[str]) -> Run:
@@ -89,7 +101,8 @@ def compute(
     run: Run,
     config: Config,
     *,
-    source: Run | None = None,
+    source: Run | Given | None = None,
+    points: Tensor | None = None,
     workers: int | None = 1,
     cluster: str | None = None,
     shard: Shard | None = None,
@@ -102,7 +115,9 @@ def compute(
     Args:
         run: An open run whose lock the caller holds.
         config: The run's settings.
-        source: The run whose ω is used, where ``config.source`` says there is one.
+        source: The run whose ω is used, or α and ω from files, where ``config.source`` says so.
+        points: α (n, d) whose principal directions span the plane, where ``landscape.axes`` says so
+            and the run has no plane yet.
         workers: Processes for surfaces and paths; the values do not depend on it. None: what the
             cluster offers.
         cluster: ``local`` or the address of a Ray cluster; None: this machine.
@@ -129,7 +144,7 @@ def compute(
         if name in run:
             _check_whole(run, config, name)
     if "plane" not in run:
-        _lay_plane(run, config, snapshot)
+        _lay_plane(run, config, snapshot, points)
     _surfaces_and_paths(run, config, How(workers, cluster, shard, timeout, check), begin)
     return load(run)
 
@@ -159,21 +174,14 @@ def origin_of(config: Config, run: Run) -> tuple[int, str]:
         ConfigError: If the run holds no such snapshot.
     """
     epoch = config.landscape.epoch or last_snapshot(run)
-    name = f"snapshot/epoch-{epoch:04d}"
-    if name not in run:
-        kept = [int(other[-4:]) for other in run.names() if other.startswith("snapshot/")]
-        raise ConfigError(
-            f"run {run.name!r} has no ω of epoch {epoch}; it keeps {kept or 'none yet'}; "
-            "finish the search, or choose one with --set landscape.epoch=N"
-        )
-    digest = digest_of(run.read(name).arrays)
-    return epoch, f"{run.name}/epoch-{epoch:04d}/{digest[:16]}"
+    advice = "finish the search, or choose one with --set landscape.epoch=N"
+    return epoch, snapshot_name(run, epoch, advice)
 
 
 def _snapshot(
     run: Run,
     config: Config,
-    source: Run | None,
+    source: Run | Given | None,
     begin: Callable[[str, int, int], Report],
     check: Callable[[], None],
 ) -> Snapshot:
@@ -185,10 +193,14 @@ def _snapshot(
         if f"snapshot/epoch-{epoch:04d}" not in run:
             if source is None:
                 raise ConfigError(
-                    f"the ω of {config.source} is not in this run; name its run with --run"
+                    f"the ω of {config.source} is not in this run; name its run with --run, "
+                    "or its files with --alpha and --weights"
                 )
             # a copy: the run explains itself even when its source is gone
-            write_snapshot(run, read_snapshot(source, epoch))
+            if isinstance(source, Given):
+                write_snapshot(run, source.snapshot(config))
+            else:
+                write_snapshot(run, read_snapshot(source, epoch))
         return read_snapshot(run, epoch)
     total = config.search.epochs
     if not search_finished(run, config):
@@ -198,8 +210,8 @@ def _snapshot(
     return read_snapshot(run, config.landscape.epoch or total)
 
 
-def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
-    """Draws and stores the plane and the rate of the M steps, so that nothing is typed twice."""
+def _lay_plane(run: Run, config: Config, snapshot: Snapshot, points: Tensor | None) -> None:
+    """Lays and stores the plane and the rate of the M steps, so that nothing is typed twice."""
     land = config.landscape
     rate, scale = land.inner_learning_rate, land.scale
     if isinstance(rate, str):
@@ -207,7 +219,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
     length = float(torch.linalg.vector_norm(snapshot.alpha.double()))
     if isinstance(scale, str):
         scale = {"unit": 1.0, "alpha": length}[scale]
-    plane = Plane.random(snapshot.alpha, generator(config.seed, "plane"), scale)
+    plane, axes = plane_of(config, snapshot, scale, rate, points)
     dataset = load_dataset(config)
     facts: dict[str, JSON] = {
         "val_accuracy": snapshot.val_accuracy,
@@ -219,6 +231,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
         "dataset": dataset.name,
         "images": len(dataset.labels),
         "val_images": val_image_count(config),
+        **({"axes": [*axes]} if axes else {}),
     }
     arrays = {
         "origin": plane.origin.numpy(),
