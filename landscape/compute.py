@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import operator
 import os
 import re
 import sys
@@ -14,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from landscape.flags import resolve
 from zarts import cli
-from zarts.config import Config, ConfigError, Table, filled, merge
+from zarts.config import Config, ConfigError
 from zarts.runfile import Run, Unwritable
 
 if TYPE_CHECKING:
@@ -49,7 +49,31 @@ def _parser() -> argparse.ArgumentParser:
         metavar="M",
         help="SGD steps of ω before the loss is taken (default: 10)",
     )
-    parser.add_argument("--run", metavar="NAME", help="use the ω of this search in the runs folder")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--run", metavar="NAME", help="use the ω of this search in the runs folder")
+    begin.add_argument(
+        "--from",
+        dest="origin",
+        metavar="RUN@EPOCH",
+        help="search on from the α and ω that this search in the runs folder kept",
+    )
+    begin.add_argument(
+        "--alpha",
+        type=Path,
+        metavar="FILE",
+        help="look around this α, raw logits in .npy, .npz or .pt: flat, or a table per cell type, "
+        "normal first. ω is trained at it for --epochs, or comes from --weights",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="ω of --alpha, .npz or .pt, tensors by name"
+    )
+    parser.add_argument("--epochs", type=int, help="passes over the training half")
+    parser.add_argument(
+        "--axes",
+        metavar="KIND",
+        help="directions of the plane: random (default), gradient (x is along −∇L_0), or pca:FILE, "
+        "the principal directions of α (n, d) in .npy, .npz or .pt",
+    )
     parser.add_argument(
         "--grid", metavar="ROWSxCOLS", help="grid points, e.g. 9x9 (paper: 101x101)"
     )
@@ -94,30 +118,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _flags(args: argparse.Namespace) -> Table:
-    land: Table = {}
-    if args.steps is not None:
-        land["steps"] = args.steps
-    if args.grid is not None:
-        match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", args.grid)
-        if not match:
-            raise ConfigError(f"got --grid {args.grid!r}, expected ROWSxCOLS such as 9x9")
-        land["rows"], land["cols"] = int(match[1]), int(match[2])
-    if args.range is not None:
-        land["range"] = args.range
-    for key, text in (("scale", args.scale), ("inner_learning_rate", args.inner_lr)):
-        if text is not None:
-            land[key] = _number_or_word(text)
-    return {"landscape": land} if land else {}
-
-
-def _number_or_word(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _shard(args: argparse.Namespace) -> tuple[int, int] | None:
     """Which share of the work is asked for."""
     if args.shard is None:
@@ -154,12 +154,13 @@ def _array_task() -> str:
 
 
 def _compute(args: argparse.Namespace, command: list[str]) -> int:
-    config, source = _resolve(args)
+    asked = resolve(args)
+    config, source = asked.config, asked.source
     if args.print_config:
         print(config.to_toml(whole=True), end="")
         return 0
     shard = _shard(args)
-    prefix = f"{args.preset}-{source.name}" if source else args.preset
+    prefix = f"{args.preset}-{source.name}" if isinstance(source, Run) else args.preset
     folder = cli.run_folder(args.out, prefix[:60], config)
     if shard:
         folder = folder.with_name(f"{folder.name}-shard-{shard[0]}-of-{shard[1]}")
@@ -167,6 +168,7 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     from landscape.pipeline import compute, open_run
     from landscape.plan import plan_landscape
     from zarts.execute import reach
+    from zarts.origin import copy_start
     from zarts.stored import check_data
 
     if args.workers is not None and args.workers < 1:
@@ -181,8 +183,9 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
         except Unwritable as error:  # on a read-only disk it is a finished run all the same
             cli.say(args, [f"figure     not written: {error}"])
             return _deliver(args, done, write=False)
-    if source:  # whose D_val was not among the images its ω was trained on
-        check_data(source, config)
+    for run in (source, asked.branch and asked.branch[0]):
+        if isinstance(run, Run):  # whose D_val was not among the images its ω was trained on
+            check_data(run, config)
     elsewhere = args.cluster not in (None, "local")  # with memory of its own
     if args.cluster is not None and not args.dry_run:
         reach(args.cluster)
@@ -200,10 +203,13 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
             return 0
         run = open_run(config, folder, command)
         with run.lock():
+            if asked.branch:
+                copy_start(run, *asked.branch)
             compute(
                 run,
                 config,
                 source=source,
+                points=asked.points,
                 workers=args.workers if elsewhere else plan.workers,
                 cluster=args.cluster,
                 shard=shard,
@@ -250,39 +256,6 @@ def _deliver(args: argparse.Namespace, run: Run, *, write: bool = True) -> int:
     return 0
 
 
-def _resolve(args: argparse.Namespace) -> tuple[Config, Run | None]:
-    if args.run is None:
-        return cli.resolve(args, "darts-1", _flags(args)), None
-    from zarts.runfile import valid_name
-
-    if not valid_name(args.run):
-        raise ConfigError(
-            f"got --run {args.run!r}, expected the name of a run in {cli.runs_root()}"
-        )
-    source = Run.open(cli.runs_root() / args.run)
-    searched = {
-        key: value
-        for key, value in filled(source.config).items()
-        if key in ("seed", "dtype", "data", "supernet", "search", "optimizer")
-    }
-    config = cli.resolve(args, "darts-1", _flags(args), base=searched)
-    _same_network(config, Config.from_table(searched), source.name)
-    from landscape.pipeline import origin_of
-
-    epoch, name = origin_of(config, source)
-    table = merge(config.to_table(), {"source": name, "landscape": {"epoch": epoch}})
-    return Config.from_table(table), source
-
-
-def _same_network(config: Config, searched: Config, name: str) -> None:
-    """Raises ConfigError where ω would be in another network, or have seen images of D_val."""
-    names = ("name", "portion", "downscale", "split", "share", "size", "channels")
-    for key in ("supernet", *(f"data.{name}" for name in names)):
-        asked, had = (operator.attrgetter(key)(each) for each in (config, searched))
-        if asked != had:
-            raise ConfigError(f"{key} is {asked}, but the ω of {name} is of {had}; leave it out")
-
-
 def _headlines(config: Config, plan: LandscapePlan, folder: Path, shard: Shard | None) -> list[str]:
     from landscape.jobs import surfaces_of
     from zarts.parts import data_lines
@@ -291,6 +264,10 @@ def _headlines(config: Config, plan: LandscapePlan, folder: Path, shard: Shard |
     net, land = config.supernet, config.landscape
     surfaces = ", ".join(map(str, surfaces_of(config)))
     origin = config.source or f"{config.search.method}, {epochs(config.program)} epochs"
+    if config.search.alpha and not config.source:
+        origin = f"{config.search.epochs} epochs at the α that was given"
+    if config.search.origin and not config.source:
+        origin += f", begun with {config.search.origin}"
     rate = land.inner_learning_rate
     each = ", ".join(f"{seconds:.2g}" for seconds in plan.point_seconds.values())
     return [

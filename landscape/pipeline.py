@@ -11,33 +11,32 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from landscape.asked import surface_name
+from landscape.axes import plane_of
 from landscape.board import Board, Report
 from landscape.jobs import KINDS, SURFACES, Shard, jobs_of, split, units
 from landscape.patience import Patience
-from landscape.plane import Plane
 from landscape.record import Figure1, load, save_surface
 from landscape.schema import problems
-from landscape.work import Bundle, digest_of, do, ground_of, set_up
+from landscape.work import Bundle, do, ground_of, set_up
 from zarts.assembly import make_problem, val_image_count
 from zarts.choices import settle
 from zarts.config import Config, ConfigError
-from zarts.course import chosen, points_in, under
+from zarts.course import chosen, last_snapshot, under
 from zarts.execute import run as execute
+from zarts.given import Given
+from zarts.origin import snapshot_name
 from zarts.parts import data_facts, gpus_of, lanes_of, load_dataset
 from zarts.provenance import note_environment, provenance
 from zarts.recorder import (
-    Snapshot,
     iterations_done,
-    last_snapshot,
-    read_snapshot,
     record_search,
     search_finished,
-    write_snapshot,
 )
-from zarts.rng import generator
 from zarts.runfile import JSON, ForeignFile, Run, Unwritable
+from zarts.snapshot import Snapshot, read_snapshot, write_snapshot
 from zarts.stages import Point, epochs
 from zarts.stored import check_code, code_of
 
@@ -46,10 +45,18 @@ __all__ = ["compute", "compute_run", "finished", "ground_of", "open_run", "origi
 Begin = Callable[[str, int, int], Report]
 
 
-def compute_run(config: Config, folder: Path | str, *, workers: int = 1) -> Figure1:
+def compute_run(
+    config: Config, folder: Path | str, *, workers: int = 1, points: Tensor | None = None
+) -> Figure1:
     """Fig. 1 of a config in a folder: computed, continued or just read, whatever is left to do.
 
     The Python twin of ``python -m landscape.compute``, for notebooks and scripts.
+
+    Args:
+        config: The settings.
+        folder: Where the run is, or will be.
+        workers: Processes for surfaces and paths; the values do not depend on it.
+        points: As for ``compute``.
 
     Raises:
         ConfigError: If the settings cannot be used.
@@ -64,7 +71,7 @@ def compute_run(config: Config, folder: Path | str, *, workers: int = 1) -> Figu
             if not finished(run, config):
                 raise
             return load(run)
-        return compute(run, config, workers=workers)
+        return compute(run, config, workers=workers, points=points)
 
 
 def open_run(config: Config, folder: Path, command: Sequence[str]) -> Run:
@@ -92,7 +99,8 @@ def compute(
     run: Run,
     config: Config,
     *,
-    source: Run | None = None,
+    source: Run | Given | None = None,
+    points: Tensor | None = None,
     workers: int | None = 1,
     cluster: str | None = None,
     shard: Shard | None = None,
@@ -105,7 +113,9 @@ def compute(
     Args:
         run: An open run whose lock the caller holds.
         config: The run's settings.
-        source: The run whose ω is used, where ``config.source`` says there is one.
+        source: The run whose ω is used, or α and ω from files, where ``config.source`` says so.
+        points: α (n, d) whose principal directions span the plane, where ``landscape.axes`` says so
+            and the run has no plane yet.
         workers: Processes for surfaces and paths; the values do not depend on it. None: what the
             cluster offers.
         cluster: ``local`` or the address of a Ray cluster; None: this machine.
@@ -133,7 +143,7 @@ def compute(
         if name in run:
             _check_whole(run, config, name)
     if "plane" not in run:
-        _lay_plane(run, config, snapshot)
+        _lay_plane(run, config, snapshot, points)
     _surfaces_and_paths(run, config, How(workers, cluster, shard, timeout, check), begin)
     return load(run)
 
@@ -165,22 +175,15 @@ def origin_of(config: Config, run: Run) -> tuple[int, str]:
         ConfigError: If the run holds no such snapshot.
     """
     last = last_snapshot(run) or Point(0, 0)
-    epoch = config.landscape.epoch or last.epoch
-    name = Point(last.stage, epoch).snapshot_record
-    if name not in run:
-        kept = [point.epoch for point in points_in(run.names(), "snapshot")]
-        raise ConfigError(
-            f"run {run.name!r} has no ω of epoch {epoch}; it keeps {kept or 'none yet'}; "
-            "finish the search, or choose one with --set landscape.epoch=N"
-        )
-    digest = digest_of(run.read(name).arrays)
-    return epoch, f"{run.name}/{name.replace('snapshot/', '')}/{digest[:16]}"
+    point = Point(last.stage, config.landscape.epoch or last.epoch)
+    advice = "finish the search, or choose one with --set landscape.epoch=N"
+    return point.epoch, snapshot_name(run, point, advice)
 
 
 def _snapshot(
     run: Run,
     config: Config,
-    source: Run | None,
+    source: Run | Given | None,
     begin: Callable[[str, int, int], Report],
     check: Callable[[], None],
 ) -> Snapshot:
@@ -192,10 +195,14 @@ def _snapshot(
         if point.snapshot_record not in run:
             if source is None:
                 raise ConfigError(
-                    f"the ω of {config.source} is not in this run; name its run with --run"
+                    f"the ω of {config.source} is not in this run; name its run with --run, "
+                    "or its files with --alpha and --weights"
                 )
             # a copy: the run explains itself even when its source is gone
-            write_snapshot(run, read_snapshot(source, point.epoch, point.stage))
+            if isinstance(source, Given):
+                write_snapshot(run, source.snapshot(config))
+            else:
+                write_snapshot(run, read_snapshot(source, point.epoch, point.stage))
         return read_snapshot(run, point.epoch, point.stage)
     if not search_finished(run, config):
         size = make_problem(config).feed.iterations_per_epoch
@@ -205,8 +212,8 @@ def _snapshot(
     return read_snapshot(run, config.landscape.epoch or last.epoch, last.stage)
 
 
-def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
-    """Draws and stores the plane and the rate of the M steps, so that nothing is typed twice."""
+def _lay_plane(run: Run, config: Config, snapshot: Snapshot, points: Tensor | None) -> None:
+    """Lays and stores the plane and the rate of the M steps, so that nothing is typed twice."""
     land = config.landscape
     rate, scale = land.inner_learning_rate, land.scale
     if isinstance(rate, str):
@@ -214,7 +221,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
     length = float(torch.linalg.vector_norm(snapshot.alpha.double()))
     if isinstance(scale, str):
         scale = {"unit": 1.0, "alpha": length}[scale]
-    plane = Plane.random(snapshot.alpha, generator(config.seed, "plane"), scale)
+    plane, axes = plane_of(config, snapshot, scale, rate, points)
     dataset = load_dataset(config)
     facts: dict[str, JSON] = {
         "val_accuracy": snapshot.val_accuracy,
@@ -226,6 +233,7 @@ def _lay_plane(run: Run, config: Config, snapshot: Snapshot) -> None:
         "dataset": dataset.name,
         "images": len(dataset.labels),
         "val_images": val_image_count(config),
+        **({"axes": [*axes]} if axes else {}),
     }
     if snapshot.stage:
         facts |= snapshot.stage.note()

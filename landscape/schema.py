@@ -12,7 +12,7 @@ from zarts.config import Config
 from zarts.course import RESULT, points_in
 from zarts.runfile import Array, Record
 from zarts.stages import Point, Stage
-from zarts.stored import lanes_stored
+from zarts.stored import digest_of, lanes_stored
 
 __all__ = ["missing", "problems"]
 
@@ -53,6 +53,8 @@ def missing(
         still, gaps = _stages_missing(held, left)
     else:
         still, gaps = _search_missing(held, config)
+    if config.search.origin and not config.source and "start" not in held:
+        gaps.append("start, which the search begins with")
     drawn = [name for kind in KINDS for name in kind.records(config)]
     if "plane" in held or config.source:
         still += [name for name in ("plane", *drawn) if name not in held]
@@ -99,6 +101,7 @@ def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:
         r"(stage-[1-9]\d{0,3}/)?snapshot/epoch-\d{4,9}": _snapshot,
         r"(stage-[1-9]\d{0,3}/)?search/epoch-\d{4,9}": _epoch,
         RESULT: _result,
+        r"start": _start,
         r"checkpoint": _checkpoint,
     }
     for kind in KINDS:
@@ -124,7 +127,19 @@ def _plane(name: str, record: Record, config: Config) -> Problems:
     lanes_stored(record)
 
 
+def _start(name: str, record: Record, config: Config) -> Problems:
+    del name
+    yield from _kept(record, config)
+    if (digest := digest_of(record.arrays)[:16]) != config.search.origin.rpartition("/")[2]:
+        yield f"has the content {digest}, the settings say {config.search.origin or 'no such'}"
+
+
 def _snapshot(name: str, record: Record, config: Config) -> Problems:
+    yield from _kept(record, config)
+    yield from _numbered(name, record, config)
+
+
+def _kept(record: Record, config: Config) -> Problems:
     kind = {"float32": "<f4", "float64": "<f8"}[config.dtype]
     arrays = record.arrays
     facts = ("learning_rate", "val_loss", "val_accuracy")
@@ -136,7 +151,6 @@ def _snapshot(name: str, record: Record, config: Config) -> Problems:
     yield from finite(arrays, wanted)
     if not weights:
         yield "holds no ω"
-    yield from _numbered(name, record, config)
 
 
 def _epoch(name: str, record: Record, config: Config) -> Problems:

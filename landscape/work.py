@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from zarts.parts import load_dataset
 from zarts.recorder import read_snapshot
 from zarts.runfile import JSON, Run
 from zarts.stages import Stage
-from zarts.stored import check_code, lanes_stored
+from zarts.stored import check_code, digest_of, lanes_stored
 
 __all__ = [
     "Bundle",
@@ -35,15 +34,6 @@ __all__ = [
 ]
 
 Arrays = Mapping[str, NDArray[np.generic]]
-
-
-def digest_of(arrays: Arrays) -> str:
-    """SHA-256 of names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for key in sorted(arrays):
-        digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape} ".encode())
-        digest.update(np.ascontiguousarray(arrays[key]).tobytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "zarts.guard": set(),
     "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.guard", "zarts.presets", "zarts.text"},
+    "zarts.branch": {*SETTINGS, *FILES, "zarts.optimizers", "zarts.cli", "zarts.snapshots"},
     "zarts.sweep": {
         *OBJECTS,
         *FILES,
@@ -110,7 +111,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 ZARTS = {*MAY_IMPORT}
 # the command line is for the commands
-LIBRARY = ZARTS - {"zarts.cli", "zarts.guard", "zarts.sweep"}
+LIBRARY = ZARTS - {"zarts.branch", "zarts.cli", "zarts.guard", "zarts.sweep"}
 DRAWING = {"landscape.counts", "landscape.record", "landscape.measure"}
 COMPUTING = {*LIBRARY, "landscape.record", "landscape.plane"}
 MAY_IMPORT |= {
@@ -140,8 +141,10 @@ MAY_IMPORT |= {
     "landscape.schema": {*COMPUTING, "landscape.asked", "landscape.jobs"},
     "landscape.patience": {"landscape.jobs", "zarts.config"},
     "landscape.work": {*COMPUTING, "landscape.jobs", "landscape.paths"},
+    "landscape.axes": COMPUTING,
     "landscape.board": {*COMPUTING, "landscape.grid", "landscape.jobs"},
     "landscape.pipeline": {
+        "landscape.axes",
         "landscape.asked",
         "landscape.board",
         *COMPUTING,
@@ -153,6 +156,9 @@ MAY_IMPORT |= {
         "landscape.work",
     },
 }
+MAY_IMPORT["landscape.flags"] = {
+    *COMPUTING, "landscape.axes", "landscape.pipeline", "zarts.branch", "zarts.cli",
+}  # fmt: skip
 MAY_IMPORT["landscape.compute"] = set(MAY_IMPORT)
 MAY_IMPORT["landscape.merge"] = {
     "landscape.schema",

@@ -47,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--epochs", type=int, help="passes over the training half (200 for the convergence study)"
     )
+    parser.add_argument(
+        "--from",
+        dest="origin",
+        metavar="RUN@EPOCH",
+        help="begin with the α and ω that this search in the runs folder kept, and its settings",
+    )
     cli.add_options(parser, default_preset="quick")
     return parser
 
@@ -54,16 +60,26 @@ def _parser() -> argparse.ArgumentParser:
 def _search(args: argparse.Namespace, command: list[str]) -> int:
     given = {"epochs": args.epochs, "method": args.method}
     search = {name: value for name, value in given.items() if value is not None}
-    config = cli.resolve(args, "zarts-mgs", {"search": search} if search else {})
+    flags: Table = {"search": search} if search else {}
+    source, epoch = None, 0
+    if args.origin is None:
+        config = cli.resolve(args, "zarts-mgs", flags)
+    else:
+        from zarts.branch import branched
+
+        config, source, epoch = branched(args, flags)
     if args.print_config:
         print(config.to_toml(whole=True), end="")
         return 0
     folder = cli.run_folder(args.out, f"{config.search.method}-{args.preset}", config)
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
+    from zarts.origin import copy_start
     from zarts.plan import plan_search
     from zarts.recorder import iterations_done, record_search, search_finished
-    from zarts.stored import code_of
+    from zarts.stored import check_data, code_of
 
+    if source:  # whose D_val was not among the images its ω was trained on
+        check_data(source, config)
     with cli.interruptible() as stop, cli.Phases(quiet=args.quiet) as phases:
         plan = plan_search(config)
         cli.say(args, _headlines(config, plan, folder))
@@ -88,6 +104,8 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
                 if not search_finished(run, config):
                     raise
             complete = search_finished(run, config)
+            if source and not complete:
+                copy_start(run, source, epoch)
             done = plan.iterations if complete else iterations_done(run)
             tell = phases.begin("search", plan.iterations, done)
             last = record_search(run, config, report=tell, check=stop.check)
@@ -111,6 +129,7 @@ def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
         *data_lines(plan.dataset, plan.data),
         f"device     {config.device}, {config.dtype}, one thread",
         f"space      {net.space}, {net.channels} channels, {net.cells} cells",
+        *([f"begins     with α and ω of {search.origin}"] if search.origin else []),
         f"search     {search.method}, {epochs(config.program)} epochs ({search.warmup} warm-up), "
         f"{plan.updates:,} updates of α, "
         f"{plan.evaluations:,} evaluations at M = {search.inner_steps}",

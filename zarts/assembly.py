@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zarts.alpha import Space
 from zarts.config import Config, ConfigError, DataConfig, nearest
 from zarts.data.augment import NONE, Augmentation
 from zarts.data.dataset import Dataset
@@ -104,8 +105,20 @@ def make_problem(config: Config, stage: Stage | None = None) -> Problem:
         inherit_velocity=config.search.inner_velocity == "copy",
         lanes=lanes_of(config),
     )
-    alpha = network.space.init(generator(config.seed, "alpha"), _dtype(config))
+    alpha = _alpha(config, network.space)
     return Problem(objective, alpha, feed, loss, validation, dataset)
+
+
+def _alpha(config: Config, space: Space) -> Tensor:
+    """α at the start of a search: drawn, or as the settings say."""
+    if not config.search.alpha:
+        return space.init(generator(config.seed, "alpha"), _dtype(config))
+    alpha = torch.tensor(config.search.alpha, dtype=_dtype(config))
+    try:
+        space.check(alpha)
+    except ValueError as error:
+        raise ConfigError(f"search.alpha: {error}") from error
+    return alpha
 
 
 def landscape_objective(
@@ -257,6 +270,8 @@ def sigma_schedule(config: Config, feed: ImageFeed) -> dict[str, Callable[[int],
     """
     search, optimizer = config.search, make_optimizer(config)
     if not isinstance(optimizer, MGS) or search.sigma_schedule == "constant":
+        return {}
+    if search.warmup >= search.epochs:  # α stays as it is
         return {}
     start, length = optimizer.sigma, search.epochs - search.warmup
 

@@ -232,6 +232,14 @@ def _check_choices(config: Config) -> None:
     for key, method in named:
         if method not in METHODS and OwnName.parse(method) is None:
             raise ConfigError(f"{key} is {method!r}; {nearest(method, [*METHODS, 'MODULE:CLASS'])}")
+    if not re.fullmatch(r"random|gradient|pca:[0-9a-f]{16}", land.axes):
+        raise ConfigError(
+            f"landscape.axes is {land.axes!r}, expected random, gradient or pca:DIGEST, which "
+            "--axes pca:FILE sets"
+        )
+    origin = config.search.origin
+    if origin and not re.fullmatch(r"[A-Za-z0-9._-]+/epoch-\d{4,}/[0-9a-f]{16}", origin):
+        raise ConfigError(f"search.origin is {origin!r}; it is set by --from RUN@EPOCH")
     if len(paths.start) != 2:
         raise ConfigError(f"paths.start is {list(paths.start)}, expected two numbers [x, y]")
 
@@ -239,7 +247,7 @@ def _check_choices(config: Config) -> None:
 def _check_epochs(config: Config) -> None:
     """What depends on the length of the search."""
     search, epoch = config.search, config.landscape.epoch
-    if search.warmup >= search.epochs:
+    if search.warmup >= search.epochs and not search.alpha:  # one that is given may stay
         raise ConfigError(
             f"search.warmup is {search.warmup} of {search.epochs} epochs, so α would never move; "
             "lower search.warmup or raise search.epochs"

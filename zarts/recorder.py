@@ -27,6 +27,7 @@ from zarts.course import (
 )
 from zarts.inner import Diverged, Weights
 from zarts.objective import Objective
+from zarts.origin import started
 from zarts.parts import at_stage
 from zarts.provenance import note_environment
 from zarts.runfile import JSON, Array, ForeignFile, Record, Run
@@ -317,9 +318,9 @@ def _restore(run: Run, config: Config) -> _State | None:
     """
     record = _checkpoint(run)
     if record is None:
-        return _State(config, config.program.stages[0])
+        return _beginning(run, config)
     reached = _reached(record, run, config)
-    state = _State(config, *(reached or (config.program.stages[0],)))
+    state = _State(config, *reached) if reached else _beginning(run, config)
     lanes = run.parse("checkpoint", lanes_stored)
     state.objective = replace(state.objective, lanes=lanes)
     if reached is None:
@@ -327,6 +328,15 @@ def _restore(run: Run, config: Config) -> _State | None:
     state = run.parse("checkpoint", partial(_restored, state))
     ended = state.iteration and state.iteration % state.size == 0
     return _follow(run, config, state) if ended else state
+
+
+def _beginning(run: Run, config: Config) -> _State:
+    """The start of the first stage: new, or with the α and ω that the search branches from."""
+    state = _State(config, config.program.stages[0])
+    if config.search.origin:
+        snapshot = started(run, config.search.origin)
+        state.begin(snapshot.weights, snapshot.alpha)
+    return state
 
 
 def _restored(state: _State, record: Record) -> _State:

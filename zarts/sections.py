@@ -204,6 +204,10 @@ class SearchConfig:
         sigma_schedule: Of MGS' σ: ``cosine`` to almost zero at the last epoch, or ``constant``.
         snapshots: Epochs whose ω is kept (counted from 1); the last is always kept.
         program: Of what stages the search is made, a name in ``zarts.stages``; ``plain``: of one.
+        alpha: α at the start (d,), raw logits; none: drawn. With a warm-up of all epochs it stays
+            as it is and ω alone is trained, which is what ``--alpha`` asks for.
+        origin: Run, epoch and content of the α and ω that the search begins with (set by
+            ``--from``); empty: both are new.
     """
 
     method: str = "zarts-mgs"
@@ -224,6 +228,8 @@ class SearchConfig:
     sigma_schedule: Literal["cosine", "constant"] = "cosine"
     snapshots: tuple[int, ...] = ()
     program: str = later("plain")
+    alpha: tuple[float, ...] = later(())
+    origin: str = later("")
 
 
 @dataclass(frozen=True)
@@ -242,6 +248,9 @@ class LandscapeConfig:
         val_batches: Batches in L_val; 0: all of D_val, but for what ``data.last_batch`` drops.
         val_batch_size: Images in each.
         epoch: Which snapshot is the origin (counted from 1); 0: the last.
+        axes: Directions of the plane: two ``random`` ones; ``gradient``: x is along −∇L_0 at the
+            origin, y is random; ``pca:`` and the content of points: their principal directions
+            (``--axes pca:FILE``).
     """
 
     steps: int = setting(10, least=0)
@@ -253,6 +262,7 @@ class LandscapeConfig:
     val_batches: int = setting(4, least=0)
     val_batch_size: int = setting(64, least=2)
     epoch: int = setting(0, least=0)
+    axes: str = later("random")
 
 
 @dataclass(frozen=True)

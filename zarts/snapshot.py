@@ -45,8 +45,14 @@ class Snapshot:
         return Point(self.stage.index if self.stage else 0, self.epoch)
 
 
-def read_snapshot(run: Run, epoch: int, stage: int = 0) -> Snapshot:
+def read_snapshot(run: Run, epoch: int, stage: int = 0, name: str = "") -> Snapshot:
     """Reads the snapshot of an epoch (counted from 1) of a stage (from 0).
+
+    Args:
+        run: Where it is.
+        epoch: Its number.
+        stage: Of the search.
+        name: Of the record, if it is not that of its epoch.
 
     Raises:
         RunError: If the run has none, or it is damaged.
@@ -64,11 +70,14 @@ def read_snapshot(run: Run, epoch: int, stage: int = 0) -> Snapshot:
             stage=Stage.noted(record.attributes),
         )
 
-    return run.parse(Point(stage, epoch).snapshot_record, parse)
+    return run.parse(name or Point(stage, epoch).snapshot_record, parse)
 
 
-def write_snapshot(run: Run, snapshot: Snapshot) -> None:
-    """Writes a snapshot; the numbers beside ω are part of the run's content."""
+def write_snapshot(run: Run, snapshot: Snapshot, name: str = "") -> None:
+    """Writes a snapshot, under another name if one is given.
+
+    The numbers beside ω are part of the run's content.
+    """
     arrays = {
         **to_arrays("weights/", snapshot.weights),
         "alpha": snapshot.alpha.numpy(),
@@ -77,7 +86,7 @@ def write_snapshot(run: Run, snapshot: Snapshot) -> None:
         "val_accuracy": np.array(snapshot.val_accuracy),
     }
     note = snapshot.stage.note() if snapshot.stage else {}
-    run.write(snapshot.point.snapshot_record, arrays, {"epoch": snapshot.epoch, **note})
+    run.write(name or snapshot.point.snapshot_record, arrays, {"epoch": snapshot.epoch, **note})
 
 
 def to_arrays(prefix: str, tensors: Mapping[str, Tensor]) -> Arrays:

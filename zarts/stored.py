@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
 from zarts.config import Config, ConfigError
 from zarts.optimizers import digests
-from zarts.runfile import Record, Run
+from zarts.runfile import Array, Record, Run
 from zarts.sections import MOST_LANES
 
-__all__ = ["check_code", "check_data", "code_of", "lanes_stored"]
+__all__ = ["check_code", "check_data", "code_of", "digest_of", "lanes_stored"]
+
+
+def digest_of(arrays: Mapping[str, Array]) -> str:
+    """SHA-256 of names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for key in sorted(arrays):
+        digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape} ".encode())
+        digest.update(np.ascontiguousarray(arrays[key]).tobytes())
+    return digest.hexdigest()
 
 
 def lanes_stored(record: Record) -> int:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from landscape.grid import empty_surface, fill
-from landscape.pipeline import origin_of
 from landscape.plane import Plane
 from landscape.schema import problems
 from landscape.verify.report import Finding, judged
@@ -17,6 +16,7 @@ from zarts.alpha import flat_space
 from zarts.assembly import make_problem
 from zarts.config import Config
 from zarts.course import chosen, under
+from zarts.given import content_of
 from zarts.inner import Weights
 from zarts.objective import Bilevel
 from zarts.parts import load_dataset, network_of
@@ -80,7 +80,8 @@ def _plane_problems(record: Record, snapshot: Snapshot, config: Config) -> Itera
 
 def _origin_problems(run: Run, snapshot: Snapshot, config: Config) -> Iterator[str]:
     if config.source:
-        found = origin_of(config, run)[1].rpartition("/")[2]
+        kept = run.read(f"snapshot/epoch-{snapshot.epoch:04d}").arrays
+        found = content_of(kept, config.source)[:16]
         if found != config.source.rpartition("/")[2]:
             yield f"ω has the content {found}, the settings say it is that of {config.source}"
         return
@@ -91,6 +92,9 @@ def _origin_problems(run: Run, snapshot: Snapshot, config: Config) -> Iterator[s
     elif snapshot.epoch != asked.epoch:
         yield f"is through epoch {snapshot.epoch}, the settings ask for {asked.epoch}"
     if (epochs := _epoch(run, snapshot.point, config)) is not None:
+        fixed = config.search.warmup >= config.search.epochs
+        if fixed and snapshot.alpha.tolist() != [*config.search.alpha]:
+            yield "α is not the one that the settings give"
         if epochs.arrays["alpha"][-1].tobytes() != snapshot.alpha.numpy().tobytes():
             yield f"α is not the last of search epoch {snapshot.epoch}"
         for fact in ("val_loss", "val_accuracy", "learning_rate"):

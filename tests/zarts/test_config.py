@@ -79,6 +79,8 @@ CHANGED: dict[str, Any] = {
         "sigma_schedule": "constant",
         "snapshots": [1, 2],
         "program": "other",
+        "alpha": [0.5, -1.0],
+        "origin": "run/epoch-0001/0123456789abcdef",
     },
     "optimizer": {"sigma": 0.2},
     "landscape": {
@@ -91,6 +93,7 @@ CHANGED: dict[str, Any] = {
         "val_batches": 0,
         "val_batch_size": 32,
         "epoch": 2,
+        "axes": "gradient",
     },
     "paths": {
         "methods": ["darts-1"],

@@ -304,9 +304,14 @@ def _flat(value: JSON, prefix: str = "") -> dict[str, str]:
 
 def differences(stored: Mapping[str, JSON], asked: Mapping[str, JSON]) -> list[str]:
     """One text per differing key of two configurations, ``"search.seed: stored 0, asked 1"``."""
+
+    def short(text: str) -> str:
+        return text if len(text) <= 80 else f"{text[:40]}… ({len(text)} characters)"
+
     before, after = _flat(stored), _flat(asked)
     return [
-        f"{key}: stored {before.get(key, 'nothing')}, asked {after.get(key, 'nothing')}"
+        f"{key}: stored {short(before.get(key, 'nothing'))}, "
+        f"asked {short(after.get(key, 'nothing'))}"
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     ]
