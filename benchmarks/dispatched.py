@@ -11,9 +11,9 @@ from torch._ops import OpOverload
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zarts.chance import Chance
-from zarts.inner import SGD, Weights, descend
-from zarts.supernet.network import Supernet
+from zarts.bilevel.chance import Chance
+from zarts.bilevel.inner import SGD, Weights, descend
+from zarts.supernet.fast.network import Supernet
 
 __all__ = ["Dispatched", "outer_step"]
 

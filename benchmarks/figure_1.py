@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.timing import show
 from landscape.record import load
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 
 LIMIT_SECONDS, LIMIT_MIB, LEAST_ACCURACY = 120.0, 2048.0, 0.75
 

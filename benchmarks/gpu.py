@@ -3,10 +3,10 @@
 Run as ``python -m benchmarks.gpu``, or by ``make gpu`` after the tests in ``tests/gpu``. It needs
 torch, torchvision, numpy, h5py and tqdm alone. Prints as it goes: first the relative differences of
 the quick preset from the CPU; then how long a step takes in each way that a run chooses from
-(``zarts.choices``); then, with the fastest, a row for each network and precision and each method:
-the preset ``paper`` on random images of CIFAR's shape. A row takes up to 100 steps of ω, fewer
-where time ends before, and says how many; rows for which there is no time left are named at the
-end.
+(``zarts.runs.choices``); then, with the fastest, a row for each network and precision and each
+method: the preset ``paper`` on random images of CIFAR's shape. A row takes up to 100 steps of ω,
+fewer where time ends before, and says how many; rows for which there is no time left are named at
+the end.
 With ``--device cpu`` the same code runs on small sizes, as a trial: its numbers mean nothing.
 bf16 is missing: the supernet computes in single and double precision only.
 """
@@ -29,12 +29,13 @@ import torch
 from torch import Tensor
 
 from zarts import register_dataset
-from zarts.assembly import make_optimizer, make_problem
-from zarts.choices import choose, chosen
-from zarts.config import Config, Table, merge
-from zarts.presets import complete
-from zarts.rng import generator
-from zarts.search import search, take_step
+from zarts.bilevel.rng import generator
+from zarts.bilevel.search import search, take_step
+from zarts.problems.build import make_problem
+from zarts.problems.optimizer import make_optimizer
+from zarts.runs.choices import choose, chosen
+from zarts.settings.config import Config, Table, merge
+from zarts.settings.presets import complete
 
 METHODS = ("darts-1", "zarts-mgs", "zarts-rs", "zarts-gld", "darts-2", "implicit", "darts-m")
 WAYS: Mapping[str, Table] = {

@@ -24,15 +24,15 @@ from torch.nn import functional
 
 from benchmarks.reference import Twin
 from benchmarks.timing import medians, show
-from zarts.assembly import landscape_objective, make_problem
-from zarts.config import Config, merge
+from zarts.bilevel.objective import Bilevel
+from zarts.bilevel.rng import generator
 from zarts.data.stream import Batch
 from zarts.execute import run
-from zarts.objective import Bilevel
 from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
-from zarts.presets import preset
+from zarts.problems.build import landscape_objective, make_problem
 from zarts.problems.image import ImageLoss
-from zarts.rng import generator
+from zarts.settings.config import Config, merge
+from zarts.settings.presets import preset
 from zarts.supernet.skeleton import Skeleton
 
 Sections = Mapping[str, Mapping[str, object]]

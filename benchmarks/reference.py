@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from zarts.chance import Chance
-from zarts.inner import Weights
+from zarts.bilevel.chance import Chance
+from zarts.bilevel.inner import Weights
 from zarts.supernet.plain import PlainSupernet
 from zarts.supernet.skeleton import Skeleton
 

@@ -26,10 +26,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.dispatched import outer_step
 from benchmarks.reference import Twin
 from benchmarks.timing import medians, show
-from zarts.chance import Chance
-from zarts.rng import generator
-from zarts.supernet.kernels import Kernels
-from zarts.supernet.network import Supernet
+from zarts.bilevel.chance import Chance
+from zarts.bilevel.rng import generator
+from zarts.supernet.fast.kernels import Kernels
+from zarts.supernet.fast.network import Supernet
 from zarts.supernet.spaces import SPACES
 
 # name, network, images (n, c, h, w), processes, repetitions in each, least ratio

@@ -13,11 +13,12 @@ import torch
 
 from benchmarks.supernet_step import in_a_process
 from benchmarks.timing import medians, show
-from zarts.assembly import make_optimizer, make_problem
-from zarts.config import Config, merge
+from zarts.bilevel.rng import generator
 from zarts.optimizers import METHODS
-from zarts.presets import preset
-from zarts.rng import generator
+from zarts.problems.build import make_problem
+from zarts.problems.optimizer import make_optimizer
+from zarts.settings.config import Config, merge
+from zarts.settings.presets import preset
 
 REPEAT = 5
 

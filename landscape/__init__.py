@@ -10,33 +10,43 @@ from typing import TYPE_CHECKING
 from zarts.facade import facade
 
 if TYPE_CHECKING:
+    from landscape.compute.own import compute_surface, save
+    from landscape.compute.pipeline import compute_run
+    from landscape.compute.work import problem_of
     from landscape.figures import figure_1, losses, static, to_html
-    from landscape.own import compute_surface, save
-    from landscape.pipeline import compute_run
-    from landscape.plane import Plane
-    from landscape.record import Figure1, Path, Status, Surface, load
+    from landscape.geometry.grid import empty_surface, fill
+    from landscape.geometry.plane import Plane, orthonormal
+    from landscape.geometry.walks import PlaneProblem
+    from landscape.record import Figure1, OptimizerPath, Status, Surface, load
 
+_HOMES = {
+    "compute.own": ("compute_surface", "save"),
+    "compute.pipeline": ("compute_run",),
+    "compute.work": ("problem_of",),
+    "figures": ("figure_1", "losses", "static", "to_html"),
+    "geometry.grid": ("empty_surface", "fill"),
+    "geometry.plane": ("Plane", "orthonormal"),
+    "geometry.walks": ("PlaneProblem",),
+    "record": ("Figure1", "OptimizerPath", "Status", "Surface", "load"),
+}
 __all__ = [
     "Figure1",
-    "Path",
+    "OptimizerPath",
     "Plane",
+    "PlaneProblem",
     "Status",
     "Surface",
     "compute_run",
     "compute_surface",
+    "empty_surface",
     "figure_1",
+    "fill",
     "load",
     "losses",
+    "orthonormal",
+    "problem_of",
     "save",
     "static",
     "to_html",
 ]
-
-_HOMES = {
-    "figures": ("figure_1", "losses", "static", "to_html"),
-    "own": ("compute_surface", "save"),
-    "pipeline": ("compute_run",),
-    "plane": ("Plane",),
-    "record": ("Figure1", "Path", "Status", "Surface", "load"),
-}
 __getattr__, __dir__ = facade(__name__, _HOMES, __all__)

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from landscape.asked import by_hand
-from landscape.counts import unfinished
 from landscape.record import Figure1, load
-from zarts.runfile import ListedRun, Run, RunError, being_written, list_runs
+from landscape.record.asked import by_hand
+from landscape.record.counts import unfinished
+from zarts.runs.runfile import ListedRun, Run, RunError, being_written, list_runs
 
 __all__ = ["BUNDLED", "Entry", "catalogue"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.record import Figure1, Path, Surface
+from landscape.record import Figure1, OptimizerPath, Surface
 
 __all__ = [
     "Comparison",
@@ -117,7 +117,7 @@ class Ending:
         residual: Share of the squared displacement outside the plane.
     """
 
-    path: Path
+    path: OptimizerPath
     step: int
     x: float
     y: float
@@ -302,7 +302,7 @@ def compare(first: Surface, second: Surface, scale: float) -> Comparison:
     return Comparison(shift, shift * scale, ratio, rank_correlation(first, second))
 
 
-def ending(path: Path, surfaces: Sequence[Surface]) -> Ending:
+def ending(path: OptimizerPath, surfaces: Sequence[Surface]) -> Ending:
     """Where a path ends: its last point with finite coordinates.
 
     Args:
@@ -332,7 +332,7 @@ def ending(path: Path, surfaces: Sequence[Surface]) -> Ending:
     )
 
 
-def loss_at(path: Path, step: int, surface: Surface, target: Surface) -> float:
+def loss_at(path: OptimizerPath, step: int, surface: Surface, target: Surface) -> float:
     """Loss of a surface's M at one point of a path: recorded, or else read off the surface."""
     if surface.inner_steps == path.inner_steps:
         return float(path.loss[step])

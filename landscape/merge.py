@@ -16,11 +16,11 @@ import numpy as np
 
 from landscape.record import BESIDE, Status, Surface, save_surface, surface_from
 from zarts import cli
-from zarts.config import Config, ConfigError
-from zarts.course import under
 from zarts.optimizers import record_name
-from zarts.provenance import environments, note_environment, provenance
-from zarts.runfile import ForeignFile, Record, Run, RunError, differences
+from zarts.runs.course import under
+from zarts.runs.provenance import environments, note_environment, provenance
+from zarts.runs.runfile import ForeignFile, Record, Run, RunError, differences
+from zarts.settings.config import Config, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -126,7 +126,7 @@ def _read(shard: Run, name: str) -> Record:
     Raises:
         ForeignFile: If it is not.
     """
-    from landscape.schema import problems
+    from landscape.compute.schema import problems
 
     record = shard.read(name)
     if found := problems(name, record, Config.from_table(shard.config)):
@@ -202,7 +202,7 @@ def _surface(shards: Iterable[Run], name: str) -> Surface:
 
 
 def _missing(config: Config, same: Mapping[str, Record], surfaces: list[Surface]) -> list[str]:
-    from landscape.jobs import surfaces_of
+    from landscape.compute.jobs import surfaces_of
 
     known = {surface.inner_steps: surface for surface in surfaces}
     found = []

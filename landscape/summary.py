@@ -14,7 +14,7 @@ from landscape.measure import compare, endings, on_border
 from landscape.record import Figure1, load
 from zarts import cli
 from zarts.optimizers import method_of
-from zarts.runfile import Run, RunError, differences
+from zarts.runs.runfile import Run, RunError, differences
 from zarts.text import printable
 
 __all__ = ["main", "row", "table"]

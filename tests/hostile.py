@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 
 HOST = "127.0.0.1:9"  # where nobody listens; a request there is seen, and goes no further
 TEXT = (

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.tiny import tiny
-from zarts.alpha import Group, Space
-from zarts.chance import Strengths
-from zarts.stages import PROGRAMS, Done, Epoch, Plain, Point, Stage
+from zarts.bilevel.alpha import Group, Space
+from zarts.bilevel.chance import Strengths
+from zarts.settings.stages import PROGRAMS, Done, Epoch, Plain, Point, Stage
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from benchmarks.dispatched import Dispatched, outer_step
 from benchmarks.gpu import measure
 from benchmarks.points import share_of_work
 from tests.tiny import tiny
-from zarts.inner import SGD
-from zarts.supernet.network import Supernet
+from zarts.bilevel.inner import SGD
+from zarts.supernet.fast.network import Supernet
 from zarts.supernet.spaces import SPACES
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from landscape import compute, merge, summary
+from landscape import merge, summary
+from landscape.compute import __main__ as compute
 from landscape.verify import __main__ as verify
 from tests.hostile import TEXT, hostile_copy
 from tests.test_stored import STORED
 from tests.tiny import Answer, call, words
 from tests.zarts.sweep.sweeps import sweep_file
 from zarts import __main__ as zarts
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 from zarts.sweep import __main__ as sweep
 from zarts.text import markdown, printable
 

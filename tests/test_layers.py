@@ -21,183 +21,83 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("zarts", "landscape", "app")
 
-# What a part may import besides itself. A part is a module (`zarts.search`) or a whole subpackage.
-MATHS = {"zarts.rng", "zarts.alpha", "zarts.chance", "zarts.inner"}
-PROBLEMS = {
-    *MATHS, "zarts.feed", "zarts.chunk", "zarts.difference", "zarts.objective", "zarts.supernet",
-    "zarts.data",
-}  # fmt: skip
-FILES = {"zarts.runfile", "zarts.provenance"}
-SETTINGS = {"zarts.tables", "zarts.sections", "zarts.stages", "zarts.config"}
-OBJECTS = {
-    *PROBLEMS,
-    *SETTINGS,
-    "zarts.wrappers",
-    "zarts.search",
-    "zarts.optimizers",
-    "zarts.problems",
-}
-MAY_IMPORT: dict[str, set[str]] = {
+# What a room may import besides itself: a package, or a module beside the packages.
+ZARTS: dict[str, set[str]] = {
     "zarts.facade": set(),
-    "zarts.rng": set(),
-    "zarts.chance": set(),
-    "zarts.alpha": {"zarts.rng"},
-    "zarts.inner": {"zarts.rng"},
-    "zarts.runfile": set(),
     "zarts.text": set(),
-    "zarts.provenance": {"zarts.runfile"},
-    "zarts.execute": set(),
-    "zarts.feed": MATHS,
-    "zarts.chunk": {*MATHS, "zarts.feed"},
-    "zarts.difference": {*MATHS, "zarts.feed", "zarts.chunk"},
-    "zarts.objective": {*MATHS, "zarts.feed", "zarts.chunk"},
-    "zarts.wrappers": {*MATHS, "zarts.objective"},
-    "zarts.search": {*MATHS, "zarts.objective"},
-    "zarts.optimizers": {
-        *MATHS,
-        "zarts.chunk",
-        "zarts.difference",
-        "zarts.objective",
-        "zarts.search",
-    },
-    "zarts.supernet": {"zarts.rng", "zarts.alpha", "zarts.chance"},
-    "zarts.data": {"zarts.rng", "zarts.chance"},
-    "zarts.problems": PROBLEMS,
-    "zarts.tables": set(),
-    "zarts.sections": {"zarts.optimizers"},  # of the optimizers, their records
-    # of the supernets, names of spaces and networks
-    "zarts.stages": {"zarts.alpha", "zarts.chance", "zarts.sections", "zarts.supernet"},
-    "zarts.config": {
-        "zarts.tables",
-        "zarts.optimizers",
-        "zarts.sections",
-        "zarts.stages",
-        "zarts.supernet",
-    },
-    "zarts.presets": {*SETTINGS, "zarts.optimizers"},
-    "zarts.parts": OBJECTS,
-    "zarts.assembly": {*OBJECTS, "zarts.parts", "zarts.presets"},
-    "zarts.plan": {*OBJECTS, "zarts.assembly", "zarts.execute", "zarts.parts"},
-    "zarts.stored": {*OBJECTS, *FILES, "zarts.parts"},
-    "zarts.course": {"zarts.config", "zarts.runfile", "zarts.stages"},
-    "zarts.snapshot": {"zarts.runfile", "zarts.stages"},
-    "zarts.choices": {*OBJECTS, *FILES, "zarts.assembly"},
-    "zarts.recorder": {
-        "zarts.choices",
-        *OBJECTS,
-        *FILES,
-        "zarts.assembly",
-        "zarts.course",
-        "zarts.parts",
-        "zarts.snapshot",
-        "zarts.stored",
-    },
     "zarts.guard": set(),
-    "zarts.cli": {*SETTINGS, *FILES, "zarts.execute", "zarts.guard", "zarts.presets", "zarts.text"},
-    "zarts.branch": {*SETTINGS, *FILES, "zarts.optimizers", "zarts.cli", "zarts.snapshots"},
-    "zarts.sweep": {
-        *OBJECTS,
-        *FILES,
-        "zarts.assembly",
-        "zarts.cli",
-        "zarts.course",
+    "zarts.execute": set(),  # it moves work, whatever it is
+    "zarts.bilevel": set(),
+    "zarts.optimizers": {"zarts.bilevel"},
+    "zarts.supernet": {"zarts.bilevel"},
+    "zarts.data": {"zarts.bilevel"},  # and not the supernet
+    "zarts.settings": {"zarts.bilevel", "zarts.optimizers", "zarts.supernet"},  # their records
+    "zarts.problems": {
+        "zarts.bilevel", "zarts.optimizers", "zarts.supernet", "zarts.data", "zarts.settings",
         "zarts.execute",
-        "zarts.parts",
-        "zarts.plan",
-        "zarts.presets",
-        "zarts.recorder",
-        "zarts.stored",
     },
-}
-ZARTS = {*MAY_IMPORT}
-# the command line is for the commands
-LIBRARY = ZARTS - {"zarts.branch", "zarts.cli", "zarts.guard", "zarts.sweep"}
-DRAWING = {"landscape.counts", "landscape.record", "landscape.measure"}
-COMPUTING = {*LIBRARY, "landscape.record", "landscape.plane"}
-MAY_IMPORT |= {
-    "landscape.asked": {"zarts.runfile", "zarts.optimizers"},  # again the records of methods
-    "landscape.record": {"landscape.asked", "zarts.runfile", "zarts.optimizers"},
-    "landscape.counts": {"landscape.record"},
+    "zarts.runs": {
+        "zarts.bilevel", "zarts.optimizers", "zarts.supernet", "zarts.settings", "zarts.problems",
+    },
+}  # fmt: skip
+LIBRARY = set(ZARTS) - {"zarts.guard"}
+ENGINE = LIBRARY | {"landscape.record"}
+COMMANDS = {"zarts.branch", "zarts.cli", "zarts.guard"}
+MAY_IMPORT = ZARTS | {
+    "zarts.cli": {"zarts.settings", "zarts.runs", "zarts.execute", "zarts.guard", "zarts.text"},
+    "zarts.branch": {"zarts.cli", "zarts.optimizers", "zarts.runs", "zarts.settings"},
+    "zarts.sweep": LIBRARY | COMMANDS,
+    "landscape.record": {"zarts.optimizers", "zarts.runs"},  # names and files
     "landscape.measure": {"landscape.record"},
-    "landscape.figures": {*DRAWING, "landscape.levels", "zarts.runfile", "zarts.optimizers"},
-    "landscape.catalogue": {
-        "landscape.asked",
-        "landscape.counts",
-        "landscape.record",
-        "zarts.runfile",
+    "landscape.geometry": ENGINE,
+    "landscape.figures": {
+        "landscape.record", "landscape.measure", "landscape.geometry", "zarts.optimizers",
+        "zarts.runs",
     },
-    "landscape.plane": {"zarts.rng", "zarts.alpha", "zarts.objective"},
-    "landscape.levels": set(),
-    "landscape.grid": {
-        "zarts.objective",
-        "landscape.levels",
-        "landscape.record",
-        "landscape.plane",
-    },
-    "landscape.own": {*COMPUTING, "landscape.asked", "landscape.grid"},
-    "landscape.paths": COMPUTING,
-    "landscape.jobs": {*COMPUTING, "landscape.asked", "landscape.grid", "landscape.paths"},
-    "landscape.plan": {*COMPUTING, "landscape.jobs", "landscape.paths"},
-    "landscape.schema": {*COMPUTING, "landscape.asked", "landscape.jobs"},
-    "landscape.patience": {"landscape.jobs", "zarts.config"},
-    "landscape.work": {*COMPUTING, "landscape.jobs", "landscape.paths"},
-    "landscape.axes": COMPUTING,
-    "landscape.board": {*COMPUTING, "landscape.grid", "landscape.jobs"},
-    "landscape.pipeline": {
-        "landscape.axes",
-        "landscape.asked",
-        "landscape.board",
-        *COMPUTING,
-        "landscape.grid",
-        "landscape.jobs",
-        "landscape.patience",
-        "landscape.plan",
-        "landscape.schema",
-        "landscape.work",
-    },
-}
-MAY_IMPORT["landscape.flags"] = {
-    *COMPUTING, "landscape.axes", "landscape.pipeline", "zarts.branch", "zarts.cli",
+    "landscape.catalogue": {"landscape.record", "zarts.runs"},
+    "landscape.compute": ENGINE | COMMANDS | {"landscape.geometry", "landscape.figures"},
+    "landscape.merge": ENGINE | COMMANDS | {"landscape.compute"},
+    "landscape.summary": {
+        "landscape.record", "landscape.measure", "zarts.optimizers", "zarts.runs", "zarts.text",
+    }
+    | COMMANDS,
+    "landscape.verify": ENGINE | COMMANDS | {"landscape.geometry", "landscape.compute"},
 }  # fmt: skip
-MAY_IMPORT["landscape.compute"] = set(MAY_IMPORT)
-MAY_IMPORT["landscape.merge"] = {
-    "landscape.schema",
-    "landscape.jobs",
-    "landscape.record",
-    "zarts.cli",
-    "zarts.config",
-    "zarts.course",
-    "zarts.optimizers",
-    "zarts.provenance",
-    "zarts.runfile",
-}
-MAY_IMPORT["landscape.verify"] = set(MAY_IMPORT)
-MAY_IMPORT["landscape.summary"] = {
-    *DRAWING, "zarts.runfile", "zarts.cli", "zarts.optimizers", "zarts.text",
+APP = {
+    "landscape.record", "landscape.measure", "landscape.figures", "landscape.catalogue",
+    "zarts.settings", "zarts.runs", "zarts.text",
 }  # fmt: skip
-SHOWING = {*DRAWING, "landscape.figures", "landscape.catalogue"}
-APP = {*SHOWING, *FILES, *SETTINGS, "zarts.presets", "zarts.text"}
 FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command line see everything
+# Inside these rooms each module may import those before it: the order to read them in.
+READ_IN_ORDER = {
+    "zarts.bilevel": (
+        "rng", "chance", "alpha", "inner", "feed", "chunk", "difference", "objective", "wrappers",
+        "search",
+    ),
+    "zarts.settings": ("tables", "sections", "stages", "config", "presets"),
+    "landscape.geometry": ("plane", "levels", "grid", "walks"),
+}  # fmt: skip
 
 OWNERS = {  # library -> the only places that may import it
-    "h5py": ("zarts.runfile",),
+    "h5py": ("zarts.runs.runfile",),
     "ray": ("zarts.execute",),
-    "tomli_w": ("zarts.config",),
+    "tomli_w": ("zarts.settings.config",),
     "plotly": ("landscape.figures",),
     "streamlit": ("app",),
     "torchvision": ("zarts.data",),
 }
 STARTS_WITHOUT_TORCH = (
-    "zarts.alpha", "zarts.chance", "zarts.supernet.spaces", "zarts.stored", "landscape.grid",
-    "landscape.jobs", "landscape.schema", "zarts.supernet.protocol",
-    "zarts", "zarts.__main__", "zarts.cli", "zarts.config", "zarts.facade", "zarts.guard",
-    "zarts.optimizers", "zarts.presets", "zarts.provenance", "zarts.runfile", "zarts.tables",
-    "zarts.course", "zarts.sections", "zarts.stages", "zarts.sweep", "zarts.sweep.__main__",
-    "zarts.sweep.progress",
-    "zarts.sweep.results", "zarts.sweep.settings", "zarts.text", "landscape", "landscape.asked",
-    "landscape.catalogue", "landscape.compute", "landscape.figures", "landscape.levels",
-    "landscape.measure", "landscape.merge", "landscape.record", "landscape.verify",
-    "landscape.verify.__main__",
+    "landscape", "landscape.catalogue", "landscape.compute", "landscape.compute.__main__",
+    "landscape.compute.jobs", "landscape.compute.schema", "landscape.figures",
+    "landscape.geometry.grid", "landscape.geometry.levels", "landscape.measure",
+    "landscape.merge", "landscape.record", "landscape.record.asked", "landscape.verify",
+    "landscape.verify.__main__", "zarts", "zarts.__main__", "zarts.bilevel.alpha",
+    "zarts.bilevel.chance", "zarts.cli", "zarts.facade", "zarts.guard", "zarts.optimizers",
+    "zarts.runs.course", "zarts.runs.provenance", "zarts.runs.runfile", "zarts.runs.stored",
+    "zarts.settings.config", "zarts.settings.presets", "zarts.settings.sections",
+    "zarts.settings.stages", "zarts.settings.tables", "zarts.supernet.protocol",
+    "zarts.supernet.spaces", "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress",
+    "zarts.sweep.results", "zarts.sweep.settings", "zarts.text",
 )  # fmt: skip
 
 
@@ -303,11 +203,14 @@ def needs_at_start(module: str) -> set[str]:
 
 
 def test_the_scan_sees_the_packages() -> None:
-    assert {"zarts.objective", "zarts.optimizers.mgs", "landscape.figures", "app.main"} <= set(
-        modules()
-    )
-    assert "torch" in needs_at_start("zarts.objective")
-    assert any(item.target == "zarts.alpha" for item in imports("zarts.objective"))
+    assert {
+        "zarts.bilevel.objective",
+        "zarts.optimizers.mgs",
+        "landscape.figures",
+        "app.main",
+    } <= set(modules())
+    assert "torch" in needs_at_start("zarts.bilevel.objective")
+    assert any(item.target == "zarts.bilevel.alpha" for item in imports("zarts.bilevel.objective"))
 
 
 def test_packages_import_one_way() -> None:
@@ -330,6 +233,14 @@ def test_layers_inside_the_packages() -> None:
         and part(item.target) not in {part(module), *MAY_IMPORT.get(part(module), APP)}
     ]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("room", READ_IN_ORDER)
+def test_modules_of_a_room_import_those_before_them(room: str) -> None:
+    order = [f"{room}.{name}" for name in READ_IN_ORDER[room]]
+    assert set(order) == {name for name in modules() if inside(name, room)} - {room}
+    for place, module in enumerate(order):
+        assert not offences((module,), tuple(order[place + 1 :]))
 
 
 def test_the_table_has_no_cycle() -> None:
@@ -367,7 +278,7 @@ def callers(pattern: str, allowed: tuple[str, ...]) -> list[str]:
 
 def test_one_softmax_of_alpha() -> None:
     # MGS takes a softmax too: of minus the losses over τ, its importance weights, never of α.
-    allowed = ("zarts.alpha", "zarts.optimizers.mgs")
+    allowed = ("zarts.bilevel.alpha", "zarts.optimizers.mgs")
     assert not callers(r"softmax|log_softmax|gumbel_softmax|Softmax|LogSoftmax", allowed)
     assert callers("softmax", ()), "nobody calls softmax: this test looks amiss"
 
@@ -380,16 +291,19 @@ def test_weights_move_in_one_place() -> None:
     assert not callers(r"optim\.\w+", ("zarts.retrain",))
     # `descend` takes the gradients with respect to ω, the others those with respect to α.
     known = (
-        "zarts.inner", "zarts.objective", "zarts.difference", "zarts.optimizers.implicit",
+        "zarts.bilevel.inner", "zarts.bilevel.objective", "zarts.bilevel.difference",
+        "zarts.optimizers.implicit",
     )  # fmt: skip
     assert not callers(r"autograd\.grad", known)
     assert callers(r"autograd\.grad", ()), "nobody takes a gradient: this test looks amiss"
-    assert not callers(r"sgd\.update|\w*sgd\w*\.update", ("zarts.inner",))
+    assert not callers(r"sgd\.update|\w*sgd\w*\.update", ("zarts.bilevel.inner",))
 
 
 def test_computing_needs_five_packages() -> None:
     known = {"numpy", "torch", "torchvision", "h5py", "tqdm", "zarts", "landscape"}
-    modules_needed = needs_at_start("landscape.pipeline") | needs_at_start("landscape.verify.run")
+    modules_needed = needs_at_start("landscape.compute.pipeline") | needs_at_start(
+        "landscape.verify.run"
+    )
     foreign = {name.partition(".")[0] for name in modules_needed} - set(sys.stdlib_module_names)
     assert "torch" in foreign
     assert foreign <= known

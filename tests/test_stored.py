@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscape import compute
+from landscape.compute import __main__ as compute
+from landscape.compute.pipeline import compute_run
 from landscape.figures import figure_1
-from landscape.pipeline import compute_run
 from landscape.record import load
 from landscape.verify.__main__ import main as verify
 from tests.tiny import call, words
-from zarts.config import Config, filled
-from zarts.runfile import Run
-from zarts.sections import PathsConfig, later, without_later_defaults
+from zarts.runs.runfile import Run
+from zarts.settings.config import Config, filled
+from zarts.settings.sections import PathsConfig, later, without_later_defaults
 
 STORED = Path(__file__).parent / "stored" / "quick-b3c0a96a"
 CONTENT = "70cdc31792940052446198fa6ef8a46d337de18f6bd6d1769e30b3b5d14e6c17"

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from zarts.config import Config, merge
-from zarts.presets import preset
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
+from zarts.settings.config import Config, merge
+from zarts.settings.presets import preset
 
 TINY: dict[str, Any] = {
     "data": {"subset": 64, "downscale": 4, "batch_size": 16},

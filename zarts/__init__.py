@@ -10,57 +10,82 @@ from typing import TYPE_CHECKING
 from zarts.facade import facade
 
 if TYPE_CHECKING:
-    from zarts.alpha import Group, Space, flat_space
-    from zarts.config import Config
+    from zarts.bilevel.alpha import Group, Space, flat_space
+    from zarts.bilevel.feed import ListFeed
+    from zarts.bilevel.inner import SGD, Diverged, descend
+    from zarts.bilevel.objective import Bilevel, Objective
+    from zarts.bilevel.rng import generator
+    from zarts.bilevel.search import Optimizer, Step, search
+    from zarts.bilevel.wrappers import Counted, Restricted, Tally
     from zarts.data.arrays import register_dataset
     from zarts.data.loaders import load_images
-    from zarts.feed import ListFeed
-    from zarts.inner import SGD, Diverged, descend
-    from zarts.objective import Bilevel, Objective
-    from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
-    from zarts.presets import preset
-    from zarts.search import Optimizer, Step
-    from zarts.wrappers import Counted, Restricted
+    from zarts.optimizers import DARTS, GLD, METHODS, MGS, Implicit, RandomSearch, Unrolled
+    from zarts.problems.build import make_problem
+    from zarts.problems.toy import Quadratic
+    from zarts.runs.runfile import Run
+    from zarts.settings.config import Config
+    from zarts.settings.presets import preset
+    from zarts.supernet.genotype import Genotype, derive, entropy, parameters, parse
+    from zarts.supernet.spaces import SPACES
 
 __version__ = "0.1.0"
 
+_HOMES = {
+    "bilevel.alpha": ("Group", "Space", "flat_space"),
+    "bilevel.feed": ("ListFeed",),
+    "bilevel.inner": ("SGD", "Diverged", "descend"),
+    "bilevel.objective": ("Bilevel", "Objective"),
+    "bilevel.rng": ("generator",),
+    "bilevel.search": ("Optimizer", "Step", "search"),
+    "bilevel.wrappers": ("Counted", "Restricted", "Tally"),
+    "data.arrays": ("register_dataset",),
+    "data.loaders": ("load_images",),
+    "optimizers": ("DARTS", "GLD", "METHODS", "MGS", "Implicit", "RandomSearch", "Unrolled"),
+    "problems.build": ("make_problem",),
+    "problems.toy": ("Quadratic",),
+    "runs.runfile": ("Run",),
+    "settings.config": ("Config",),
+    "settings.presets": ("preset",),
+    "supernet.genotype": ("Genotype", "derive", "entropy", "parameters", "parse"),
+    "supernet.spaces": ("SPACES",),
+}
 __all__ = [
     "DARTS",
     "GLD",
+    "METHODS",
     "MGS",
     "SGD",
+    "SPACES",
     "Bilevel",
     "Config",
     "Counted",
     "Diverged",
+    "Genotype",
     "Group",
+    "Implicit",
     "ListFeed",
     "Objective",
     "Optimizer",
+    "Quadratic",
     "RandomSearch",
     "Restricted",
+    "Run",
     "Space",
     "Step",
+    "Tally",
+    "Unrolled",
     "__version__",
+    "derive",
     "descend",
+    "entropy",
     "flat_space",
+    "generator",
     "load_images",
+    "make_problem",
+    "parameters",
+    "parse",
     "preset",
     "register_dataset",
+    "search",
 ]
-
-# `search()` is missing on purpose: its name is its module's too, so it comes from `zarts.search`.
-_HOMES = {
-    "alpha": ("Group", "Space", "flat_space"),
-    "config": ("Config",),
-    "data.arrays": ("register_dataset",),
-    "data.loaders": ("load_images",),
-    "feed": ("ListFeed",),
-    "inner": ("SGD", "Diverged", "descend"),
-    "objective": ("Bilevel", "Objective"),
-    "optimizers": ("DARTS", "GLD", "MGS", "RandomSearch"),
-    "presets": ("preset",),
-    "search": ("Optimizer", "Step"),
-    "wrappers": ("Counted", "Restricted"),
-}
 __getattr__, __dir__ = facade(__name__, _HOMES, __all__)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zarts import cli
-from zarts.config import Config, Table
 from zarts.optimizers import METHODS
-from zarts.provenance import provenance
-from zarts.runfile import Run, Unwritable
+from zarts.runs.provenance import provenance
+from zarts.runs.runfile import Run, Unwritable
+from zarts.settings.config import Config, Table
 
 if TYPE_CHECKING:
-    from zarts.plan import SearchPlan
+    from zarts.problems.cost import SearchPlan
 
 __all__ = ["main"]
 
@@ -73,10 +73,11 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
         return 0
     folder = cli.run_folder(args.out, f"{config.search.method}-{args.preset}", config)
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
-    from zarts.origin import copy_start
-    from zarts.plan import plan_search
-    from zarts.recorder import iterations_done, record_search, search_finished
-    from zarts.stored import check_data, code_of
+    from zarts.problems.cost import plan_search
+    from zarts.runs.course import search_finished
+    from zarts.runs.origin import copy_start
+    from zarts.runs.recorder import iterations_done, record_search
+    from zarts.runs.stored import check_data, code_of
 
     if source:  # whose D_val was not among the images its ω was trained on
         check_data(source, config)
@@ -121,8 +122,8 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
 
 
 def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
-    from zarts.parts import data_lines
-    from zarts.stages import epochs
+    from zarts.problems.parts import data_lines
+    from zarts.settings.stages import epochs
 
     search, net = config.search, config.supernet
     return [

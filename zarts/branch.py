@@ -6,9 +6,9 @@ import argparse
 import re
 
 from zarts import cli
-from zarts.config import Config, ConfigError, Table, filled
 from zarts.optimizers import method_of
-from zarts.runfile import Run, valid_name
+from zarts.runs.runfile import Run, valid_name
+from zarts.settings.config import Config, ConfigError, Table, filled
 
 __all__ = ["branched"]
 
@@ -27,8 +27,8 @@ def branched(args: argparse.Namespace, flags: Table) -> tuple[Config, Run, int]:
         ConfigError: If the epoch is not kept, or the settings cannot be used with its ω.
         RunError: If there is no such run.
     """
-    from zarts.origin import check_network, snapshot_name
-    from zarts.stages import Point
+    from zarts.runs.origin import check_network, snapshot_name
+    from zarts.settings.stages import Point
 
     name, _, epoch = args.origin.rpartition("@")
     if not valid_name(name) or not re.fullmatch(r"\d{1,9}", epoch):

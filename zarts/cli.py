@@ -19,11 +19,19 @@ from types import FrameType
 
 from tqdm import tqdm
 
-from zarts.config import Config, ConfigError, Table, filled, merge, parse_assignment, read_toml
 from zarts.execute import ClusterError
 from zarts.guard import open_standard_streams, out_of_memory
-from zarts.presets import PRESETS, complete
-from zarts.runfile import RunError, runs_root, valid_name
+from zarts.runs.runfile import RunError, runs_root, valid_name
+from zarts.settings.config import (
+    Config,
+    ConfigError,
+    Table,
+    filled,
+    merge,
+    parse_assignment,
+    read_toml,
+)
+from zarts.settings.presets import PRESETS, complete
 from zarts.text import printable
 
 __all__ = [

@@ -7,10 +7,10 @@ from typing import NoReturn
 import streamlit as st
 
 from landscape.catalogue import Entry, catalogue
-from landscape.counts import count, missing_paths, unfinished
 from landscape.record import Figure1
+from landscape.record.counts import count, missing_paths, unfinished
 from parts.link import asked, code, settle
-from zarts.runfile import RunError, runs_root
+from zarts.runs.runfile import RunError, runs_root
 from zarts.text import markdown, printable
 
 __all__ = ["opened", "pick"]

@@ -9,13 +9,13 @@ from parts.link import asked, settle
 from parts.reproduce import export, reproduce
 from parts.runs import opened, pick
 
-from landscape.counts import count
 from landscape.figures import figure_1, losses, partial, player, words
 from landscape.figures.look import Scale
 from landscape.measure import compare, read
 from landscape.record import Figure1
+from landscape.record.counts import count
 from zarts import __version__
-from zarts.runfile import runs_root
+from zarts.runs.runfile import runs_root
 from zarts.text import markdown
 
 HONESTY = """

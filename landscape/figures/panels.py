@@ -15,9 +15,9 @@ from plotly.subplots import make_subplots
 from landscape.figures import look, words
 from landscape.figures.look import Ink, Levels, Scale
 from landscape.figures.partial import stage
-from landscape.figures.paths import add_paths
 from landscape.figures.quantity import LOSS
 from landscape.figures.quantity import quantity as quantity_of
+from landscape.figures.traces import add_paths
 from landscape.record import Figure1, Status, Surface
 
 __all__ = ["figure_1"]
@@ -78,7 +78,7 @@ def figure_1(
     above = LEGEND + LINE * max(note.text.count("<br>") + 1 for note in figure.layout.annotations)
     for col, (surface, own) in enumerate(zip(surfaces, each, strict=True), start=1):
         axis = f"coloraxis{col}" if scale == "own" and col > 1 else "coloraxis"
-        figure.add_traces(ground(surface, own, axis), rows=1, cols=col)
+        figure.add_traces(setup(surface, own, axis), rows=1, cols=col)
     figure.layout.meta = {"steps": []}
     add_paths(figure, record, surfaces)
     for col, (surface, own) in enumerate(zip(surfaces, each, strict=True), start=1):
@@ -92,7 +92,7 @@ def figure_1(
     return figure
 
 
-def ground(
+def setup(
     surface: Surface, shared: Levels, axis: str
 ) -> list[go.Contour | go.Heatmap | go.Scatter]:
     """What lies below the paths: contours, and cells where it is missing.

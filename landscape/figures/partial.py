@@ -1,7 +1,8 @@
 """A grid that is still being computed: which part of it is a grid, and what may be said of it.
 
-Points come level by level (``landscape.levels``), so the finest finished level is a whole grid,
-only coarser, and is drawn and measured as one. What was computed beyond it is shown point by point.
+Points come level by level (``landscape.geometry.levels``), so the finest finished level is a whole
+grid, only coarser, and is drawn and measured as one. What was computed beyond it is shown point by
+point.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from landscape.counts import Count, count
-from landscape.levels import Level, completed, levels
+from landscape.geometry.levels import Level, completed, levels
 from landscape.record import Status, Surface
+from landscape.record.counts import Count, count
 
 __all__ = ["LEGEND", "Stage", "comparable", "lost", "stage"]
 

@@ -6,13 +6,13 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 
-from landscape.counts import count
 from landscape.figures.look import Scale, choose, style
 from landscape.figures.partial import LEGEND, comparable, lost, stage
 from landscape.measure import Ending, compare, endings, lowest, on_border, read
 from landscape.record import Figure1, Surface
+from landscape.record.counts import count
 from zarts import __version__
-from zarts.runfile import JSON
+from zarts.runs.runfile import JSON
 
 __all__ = [
     "BIBTEX",
@@ -116,7 +116,7 @@ def python(
     return f"""from pathlib import Path
 
 from landscape import figure_1, load
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 
 record = load(Run.open(Path({folder!r})))
 figure_1(record, {list(inner_steps)}{chosen}).show()"""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.asked import Asked, axis_problems, own_steps, surface_name
-from landscape.record.kinds import BESIDE, Figure1, Path, Status, Surface
+from landscape.record.asked import FigureSettings, axis_problems, own_steps, surface_name
+from landscape.record.kinds import BESIDE, Figure1, OptimizerPath, Status, Surface
 from zarts.optimizers import method_of, record_name
-from zarts.runfile import JSON, ForeignFile, Record, Run
+from zarts.runs.runfile import JSON, ForeignFile, Record, Run
 
 __all__ = ["load", "path_from", "save_path", "save_surface", "surface_from"]
 
@@ -64,7 +64,7 @@ def surface_from(record: Record) -> Surface:
     return Surface(_count(record, "inner_steps"), x, y, loss, status, seconds, **beside)
 
 
-def save_path(run: Run, path: Path) -> None:
+def save_path(run: Run, path: OptimizerPath) -> None:
     """Writes one finished path to the run."""
     attributes: dict[str, JSON] = {
         "method": path.method, "inner_steps": path.inner_steps, "note": path.note
@@ -87,7 +87,7 @@ def save_path(run: Run, path: Path) -> None:
     )
 
 
-def path_from(record: Record) -> Path:
+def path_from(record: Record) -> OptimizerPath:
     """The path stored in one record.
 
     Raises:
@@ -106,7 +106,7 @@ def path_from(record: Record) -> Path:
     ratio = record.attributes.get("length_ratio")
     if ratio is not None and not (isinstance(ratio, int | float) and 0 <= ratio < np.inf):
         raise ValueError(f"length_ratio is {ratio!r:.40}, expected a number >= 0")
-    return Path(
+    return OptimizerPath(
         method=method,
         inner_steps=_count(record, "inner_steps"),
         xy=xy,
@@ -162,7 +162,7 @@ def _plane_from(record: Record) -> tuple[float, Mapping[str, JSON]]:
     return scale, record.attributes
 
 
-def _asked_surface(name: str, asked: Asked, record: Record) -> Surface:
+def _asked_surface(name: str, asked: FigureSettings, record: Record) -> Surface:
     """The surface of a record of this name, if it is the one the settings ask for."""
     surface = surface_from(record)
     rows, cols = surface.loss.shape
@@ -177,7 +177,7 @@ def _asked_surface(name: str, asked: Asked, record: Record) -> Surface:
     return surface
 
 
-def _asked_path(name: str, asked: Asked, record: Record) -> Path:
+def _asked_path(name: str, asked: FigureSettings, record: Record) -> OptimizerPath:
     """The path of a record of this name, if it is the one the settings ask for."""
     path = path_from(record)
     if name != record_name(path.method):
@@ -204,7 +204,7 @@ def load(run: Run) -> Figure1:
             needs; names the file and the cause.
     """
     try:
-        asked = Asked.of(run.config)
+        asked = FigureSettings.of(run.config)
     except ValueError as error:
         raise ForeignFile(f"{run.path / 'run.h5'}: {error}; restore it") from error
     scale, facts = run.parse("plane", _plane_from)

@@ -13,9 +13,9 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from zarts.runfile import JSON
+from zarts.runs.runfile import JSON
 
-__all__ = ["BESIDE", "Figure1", "Path", "Status", "Surface", "moments_of"]
+__all__ = ["BESIDE", "Figure1", "OptimizerPath", "Status", "Surface", "moments_of"]
 
 Floats = NDArray[np.float64]
 BESIDE = ("error", "accuracy")  # what a surface may have beside the loss
@@ -80,7 +80,7 @@ class Surface:
 
 
 @dataclass(frozen=True)
-class Path:
+class OptimizerPath:
     """What one optimizer did to α, seen on the plane. Index 0 is the start.
 
     Attributes:
@@ -157,7 +157,7 @@ class Figure1:
 
     name: str
     surfaces: tuple[Surface, ...]
-    paths: tuple[Path, ...]
+    paths: tuple[OptimizerPath, ...]
     scale: float
     config: Mapping[str, JSON] = field(default_factory=dict)
     provenance: Mapping[str, JSON] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from landscape.verify.report import Finding, Report, Result, table
 from zarts import cli
-from zarts.runfile import RunError, list_runs, read_record
+from zarts.runs.runfile import RunError, list_runs, read_record
 
 __all__ = ["main"]
 
@@ -108,10 +108,10 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace, target: Target, phases: cli.Phases) -> Report:
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
-    from landscape.verify.run import Asked, verify
+    from landscape.verify.run import VerifyOptions, verify
 
     folder, only = target
-    asked = Asked(only, args.points, args.seed, args.expect or "", args.trust_code)
+    asked = VerifyOptions(only, args.points, args.seed, args.expect or "", args.trust_code)
     return verify(folder, asked, phases.begin)
 
 

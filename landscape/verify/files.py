@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from landscape.verify.report import Finding, Result, judged
-from zarts.runfile import Record, Run, RunError, read_record
-from zarts.runfile.record import most_bytes
+from zarts.runs.runfile import Record, Run, RunError, read_record
+from zarts.runs.runfile.record import most_bytes
 
 __all__ = ["Sealed", "content", "loose_files", "sealed"]
 

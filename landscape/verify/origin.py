@@ -9,14 +9,14 @@ from dataclasses import replace
 import torch
 
 from landscape.verify.report import Finding, Result, judged
-from zarts.config import Config, ConfigError
 from zarts.data.loaders import MissingData
-from zarts.parts import load_dataset
-from zarts.presets import PRESETS
-from zarts.provenance import environments, provenance
-from zarts.runfile import FORMAT, JSON, Run, RunError, differences
-from zarts.runfile.disk import load
-from zarts.tables import MOST_BYTES, from_toml
+from zarts.problems.parts import load_dataset
+from zarts.runs.provenance import environments, provenance
+from zarts.runs.runfile import FORMAT, JSON, Run, RunError, differences
+from zarts.runs.runfile.disk import load
+from zarts.settings.config import Config, ConfigError
+from zarts.settings.presets import PRESETS
+from zarts.settings.tables import MOST_BYTES, from_toml
 
 __all__ = ["check_config", "check_data", "check_provenance", "elsewhere", "runnable"]
 

@@ -8,22 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.grid import empty_surface, fill
-from landscape.plane import Plane
-from landscape.schema import problems
+from landscape.compute.schema import problems
+from landscape.geometry.grid import empty_surface, fill
+from landscape.geometry.plane import Plane
 from landscape.verify.report import Finding, judged
-from zarts.alpha import flat_space
-from zarts.assembly import make_problem
-from zarts.config import Config
-from zarts.course import chosen, under
-from zarts.given import content_of
-from zarts.inner import Weights
-from zarts.objective import Bilevel
-from zarts.parts import load_dataset, network_of
+from zarts.bilevel.alpha import flat_space
+from zarts.bilevel.inner import Weights
+from zarts.bilevel.objective import Bilevel
+from zarts.problems.build import make_problem
+from zarts.problems.parts import load_dataset, network_of
 from zarts.problems.toy import ConstantFeed
-from zarts.runfile import Record, Run, RunError
-from zarts.snapshot import Snapshot, read_snapshot
-from zarts.stages import Point
+from zarts.runs.course import chosen, under
+from zarts.runs.given import content_of
+from zarts.runs.runfile import Record, Run, RunError
+from zarts.runs.snapshot import Snapshot, read_snapshot
+from zarts.settings.config import Config
+from zarts.settings.stages import Point
 
 __all__ = ["check_accuracy", "check_orientation_of_code", "check_plane", "check_weights"]
 

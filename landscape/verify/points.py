@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from landscape.record import Path, Status, Surface
+from landscape.record import OptimizerPath, Status, Surface
 from landscape.verify.report import Finding, Result, judged
-from zarts.config import Config
+from zarts.settings.config import Config
 
 __all__ = ["Answers", "Question", "SurfaceCheck", "WalkCheck", "tolerance"]
 
@@ -193,7 +193,7 @@ class WalkCheck(_Check):
         seed: Of the choice.
     """
 
-    path: Path
+    path: OptimizerPath
     points: int
     seed: int
 

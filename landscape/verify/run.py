@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from landscape import schema
-from landscape.asked import by_hand
-from landscape.paths import Ground, walk
-from landscape.pipeline import ground_of
-from landscape.record import Path as Walk
-from landscape.record import load, path_from, surface_from
+from landscape.compute import schema
+from landscape.compute.pipeline import problem_of
+from landscape.geometry.walks import PlaneProblem, walk
+from landscape.record import OptimizerPath, load, path_from, surface_from
+from landscape.record.asked import by_hand
 from landscape.verify import origin
 from landscape.verify.files import content, loose_files, sealed
 from landscape.verify.plane import (
@@ -27,24 +26,24 @@ from landscape.verify.plane import (
 )
 from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck, tolerance
 from landscape.verify.report import Finding, Report, Result, judged
-from zarts.config import Config, ConfigError
-from zarts.course import RESULT, left_behind, under
+from zarts.bilevel.search import StepError
 from zarts.optimizers import METHODS
-from zarts.plan import check_memory
-from zarts.runfile import Run, RunError
-from zarts.runfile.record import hash_arrays
-from zarts.search import StepError
-from zarts.stored import check_code
+from zarts.problems.cost import check_memory
+from zarts.runs.course import RESULT, left_behind, under
+from zarts.runs.runfile import Run, RunError
+from zarts.runs.runfile.record import hash_arrays
+from zarts.runs.stored import check_code
+from zarts.settings.config import Config, ConfigError
 from zarts.supernet.spaces import TABLES
 
-__all__ = ["Asked", "verify"]
+__all__ = ["VerifyOptions", "verify"]
 
 MOST_STEPS = 10_000  # a larger M cannot be honest, and its batches would fill the memory
 Begin = Callable[[str, int, int], Callable[[int, str], None]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class VerifyOptions:
     """What the caller wants to know.
 
     Attributes:
@@ -62,7 +61,7 @@ class Asked:
     trust_code: bool = False
 
 
-def verify(folder: Path, asked: Asked, begin: Begin) -> Report:
+def verify(folder: Path, asked: VerifyOptions, begin: Begin) -> Report:
     """Makes every check that the state of the run allows.
 
     Args:
@@ -98,7 +97,7 @@ def verify(folder: Path, asked: Asked, begin: Begin) -> Report:
     return Report(path, tuple(findings), content_hash)
 
 
-def _of_own_objective(run: Run, asked: Asked) -> tuple[tuple[Finding, ...], str]:
+def _of_own_objective(run: Run, asked: VerifyOptions) -> tuple[tuple[Finding, ...], str]:
     """What can be said of a run whose objective is functions of somebody, and the content hash."""
     files = _sort(run.path, asked.only, None)
     seals = files.seals()
@@ -190,7 +189,7 @@ def _completeness(run: Run, files: _Files, config: Config) -> Finding:
 
 
 def _values(
-    run: Run, here: Run, names: list[str], asked: Asked, *, begin: Begin, data: Result
+    run: Run, here: Run, names: list[str], asked: VerifyOptions, *, begin: Begin, data: Result
 ) -> Iterator[Finding]:
     """Plane, ω, orientation and recomputed points, of what passed the checks of the files."""
     stored, config = (Config.from_table(each.config) for each in (run, here))
@@ -222,17 +221,17 @@ def _values(
             yield _unchecked("values", "they need a plane and an ω that fit the settings")
             return
         # lanes of a GPU may not do on a CPU, which need not have the same bits anyway
-        ground = ground_of(here, lanes=None if here is run else 1)
-        yield check_orientation_of_code(ground.plane)
+        setup = problem_of(here, lanes=None if here is run else 1)
+        yield check_orientation_of_code(setup.plane)
         if asked.points and not asked.only and not config.source:  # a source's own settings count
             yield check_accuracy(here, config, tolerance(stored, 0))
         if records:
             reasons = tuple(origin.elsewhere(run, here))
             checks = [_check(run, name, stored, reasons, asked) for name in records]
-            yield from _recomputed(ground, config, checks, begin)
+            yield from _recomputed(setup, config, checks, begin)
             for check in checks:
                 if isinstance(check, WalkCheck) and check.path.method not in METHODS:
-                    yield _walked(ground, here, check.path, reasons, trusted=asked.trust_code)
+                    yield _walked(setup, here, check.path, reasons, trusted=asked.trust_code)
     except RunError as error:
         yield Finding("values", Result.FAIL, str(error))
     except ConfigError as error:
@@ -240,7 +239,7 @@ def _values(
 
 
 def _check(
-    run: Run, name: str, config: Config, reasons: tuple[str, ...], asked: Asked
+    run: Run, name: str, config: Config, reasons: tuple[str, ...], asked: VerifyOptions
 ) -> SurfaceCheck | WalkCheck:
     record = run.read(name)
     if name.startswith("grid/"):
@@ -249,7 +248,7 @@ def _check(
 
 
 def _recomputed(
-    ground: Ground, config: Config, checks: Sequence[SurfaceCheck | WalkCheck], begin: Begin
+    setup: PlaneProblem, config: Config, checks: Sequence[SurfaceCheck | WalkCheck], begin: Begin
 ) -> Iterator[Finding]:
     questions = list(dict.fromkeys(each for check in checks for each in check.questions()))
     if questions:
@@ -257,16 +256,16 @@ def _recomputed(
             yield _unchecked("values", f"M is larger than {MOST_STEPS}")
             return
         check_memory(config, ())  # points alone, no path
-    before = _digest(ground)
-    answers = _answers(ground, questions, begin)
+    before = _digest(setup)
+    answers = _answers(setup, questions, begin)
     for check in checks:
         yield from check.findings(answers)
-    changed = [] if _digest(ground) == before else ["evaluating it changed ω"]
+    changed = [] if _digest(setup) == before else ["evaluating it changed ω"]
     yield judged("base ω", changed, f"untouched by {len(questions)} evaluations")
 
 
 def _walked(
-    ground: Ground, run: Run, path: Walk, reasons: tuple[str, ...], *, trusted: bool
+    setup: PlaneProblem, run: Run, path: OptimizerPath, reasons: tuple[str, ...], *, trusted: bool
 ) -> Finding:
     """A path whose optimizer is none of this project, walked again if its code may run."""
     title, name = f"path {path.method}", path.method.partition(":")[0]
@@ -276,7 +275,7 @@ def _walked(
         )
     try:
         check_code(run.provenance.get("code"), Config.from_table(run.config))
-        *_, again = walk(ground, path.method)
+        *_, again = walk(setup, path.method)
     except (ConfigError, StepError) as error:
         return _unchecked(title, str(error))
     if np.array_equal(again.xy, path.xy) and again.note == path.note:
@@ -291,26 +290,26 @@ def _walked(
     return Finding(title, Result.NOTE, f"{detail}; {'; '.join(reasons)}")
 
 
-def _answers(ground: Ground, questions: list[Question], begin: Begin) -> Answers:
+def _answers(setup: PlaneProblem, questions: list[Question], begin: Begin) -> Answers:
     """L_M at points of the plane, as a grid computes them."""
     cost = {question: question[0] + 2 for question in questions}  # L_val costs two steps
     tell = begin("computing again", sum(cost.values()), 0)
     answers: dict[Question, float] = {}
     for steps in sorted({steps for steps, _, _ in questions}):
-        objective = ground.objective.at(steps)
+        objective = setup.objective.at(steps)
         alike = [question for question in questions if question[0] == steps]
         for start in range(0, len(alike), objective.lanes):
             some = alike[start : start + objective.lanes]
             places = torch.tensor([[x, y] for _, x, y in some], dtype=torch.float64)
-            losses = objective.evaluate(ground.plane.points(places)).tolist()
+            losses = objective.evaluate(setup.plane.points(places)).tolist()
             answers.update(zip(some, losses, strict=True))
             tell(sum(cost[question] for question in some), "")
     return answers
 
 
-def _digest(ground: Ground) -> str:
+def _digest(setup: PlaneProblem) -> str:
     digest = hashlib.sha256()
-    weights = ground.objective.weights
+    weights = setup.objective.weights
     hash_arrays(digest, {name: weight.cpu().numpy() for name, weight in weights.items()})
     return digest.hexdigest()
 

@@ -8,8 +8,8 @@ from pathlib import Path as Folder
 import numpy as np
 import pytest
 
-from landscape.record import Path, Status, Surface, save_path, save_surface
-from zarts.runfile import Run
+from landscape.record import OptimizerPath, Status, Surface, save_path, save_surface
+from zarts.runs.runfile import Run
 
 X = np.linspace(-1.0, 1.0, 5)
 Y = np.linspace(-1.0, 1.0, 4)
@@ -61,7 +61,9 @@ def make(tmp_path: Folder) -> Make:
         for shift, method in enumerate(methods):
             xy = np.column_stack([-0.5 + 0.1 * t, 0.5 - (0.1 + 0.1 * shift) * t])
             m = 0 if method == "darts-1" else 10
-            save_path(run, Path(method, m, xy, 1 - t / 9, 0.9 - t / 20, 0 * t, 8, 3, 80, 1.5))
+            save_path(
+                run, OptimizerPath(method, m, xy, 1 - t / 9, 0.9 - t / 20, 0 * t, 8, 3, 80, 1.5)
+            )
         return run
 
     return build

@@ -19,7 +19,7 @@ import pytest
 from landscape.record import Status, Surface, save_surface
 from tests.app.conftest import LOSSES, Make, X, Y
 from tests.app.watching import fits, surfaces_stay
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from tests.app.test_server import serving
 from tests.hostile import TEXT, hostile_copy
 from tests.test_stored import STORED
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 
 # What a text could become; the page itself has none of these, but for links to its headings.
 MADE = (

@@ -21,15 +21,15 @@ WATCH = """chart => {
   new ResizeObserver(() => window.paints.push(
     [panel("xy"), panel("x2y2"), chart.querySelectorAll(".scatterlayer .point").length]
   )).observe(probe);
-  const next = (k) => { probe.style.width = `${1 + k % 2}px`; requestAnimationFrame(() => next(k + 1)); };
-  next(0);
-}"""  # noqa: E501
+  const next = (k) => { probe.style.width = `${1 + k % 2}px`; requestAnimationFrame(() => next(k +
+  1)); }; next(0);
+}"""
 PLACES = """chart => {
-  const box = (e) => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; };
-  const all = (name) => [...chart.querySelectorAll(name)].map(box);
+  const box = (e) => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right,
+  b.bottom]; }; const all = (name) => [...chart.querySelectorAll(name)].map(box);
   return {chart: box(chart), panels: all(".nsewdrag"), bars: all(".colorbar"),
           texts: all(".infolayer text"), words: all(".annotation, .g-xtitle, .legend")};
-}"""  # noqa: E501
+}"""
 
 
 def play(page: Page, chart: str) -> tuple[list[list[int]], list[Any]]:

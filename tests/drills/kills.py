@@ -21,16 +21,16 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
+from tests.zarts.runfile.dying import CALLS, die_inside
 
-from landscape import board
-from landscape.pipeline import compute
+from landscape.compute import writer as writer
+from landscape.compute.pipeline import compute
 from landscape.record import load
 from tests.tiny import create, tiny
-from tests.zarts.runfile.dying import CALLS, die_inside
-from zarts.assembly import make_problem
-from zarts.config import Config
-from zarts.recorder import record_search
-from zarts.runfile import Run
+from zarts.problems.build import make_problem
+from zarts.runs.recorder import record_search
+from zarts.runs.runfile import Run
+from zarts.settings.config import Config
 
 Known = dict[str, str]
 
@@ -54,7 +54,7 @@ def search(run: Run, config: Config) -> None:
 
 def grid(run: Run, config: Config) -> None:
     """A grid that is put on disk after every point."""
-    board.FLUSH_SECONDS = board.SAVES = 0.0
+    writer.FLUSH_SECONDS = writer.SAVES = 0.0
     with run.lock():
         compute(run, config)
 

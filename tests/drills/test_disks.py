@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from landscape import board
-from landscape.pipeline import compute
+from landscape.compute import writer as writer
+from landscape.compute.pipeline import compute
 from tests.tiny import call, create, tiny, words
 from zarts.__main__ import main
-from zarts.config import Config
-from zarts.recorder import record_search
-from zarts.runfile import Run, RunError
+from zarts.runs.recorder import record_search
+from zarts.runs.runfile import Run, RunError
+from zarts.settings.config import Config
 
 COMMAND = ["--method", "darts-1", *words(), "--quiet"]
 CAP_DAC_OVERRIDE = 1
@@ -98,8 +98,8 @@ def test_a_failing_fsync_stops_the_work(
     work: Callable[[Run, Config], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It fails once, and a second try would pass, over data that may be lost (fsyncgate)."""
-    monkeypatch.setattr(board, "FLUSH_SECONDS", 0.0)
-    monkeypatch.setattr(board, "SAVES", 0.0)
+    monkeypatch.setattr(writer, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "SAVES", 0.0)
     config = tiny("darts-1", {"search": {"epochs": 1}}, {"paths": {"methods": ["darts-1"]}})
     base, fsync = create(tmp_path / "base", config), os.fsync
     if work is compute:

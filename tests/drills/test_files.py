@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.drills.mutants import KINDS
-from zarts.runfile import write_record
+from zarts.runs.runfile import write_record
 
 MUTANTS = 130  # of each kind, with the seal of the original and with one that fits
 

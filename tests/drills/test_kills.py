@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.tiny import create, start, tiny, words
-from zarts.assembly import make_problem
-from zarts.recorder import record_search
-from zarts.runfile import Record, Run
+from zarts.problems.build import make_problem
+from zarts.runs.recorder import record_search
+from zarts.runs.runfile import Record, Run
 
 KILLS = 100  # of each kind
 REAL_KILLS = 5  # of each command

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from zarts.config import Config, merge
-from zarts.presets import preset
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
+from zarts.settings.config import Config, merge
+from zarts.settings.presets import preset
 
 # Before a process that a test starts: on a CPU, sums are split over threads.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from zarts.chance import Chance
+from zarts.bilevel.chance import Chance
+from zarts.bilevel.rng import generator, placed
 from zarts.data.augment import Augmentation
 from zarts.data.dataset import from_tensors
 from zarts.data.stream import Stream
-from zarts.rng import generator, placed
-from zarts.supernet.network import Supernet
+from zarts.supernet.fast.network import Supernet
 from zarts.supernet.plain import PlainSupernet
 from zarts.supernet.spaces import SPACES
 

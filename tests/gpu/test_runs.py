@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.pipeline import compute
-from landscape.verify.run import Asked, verify
-from zarts.assembly import make_problem
-from zarts.config import Config
+from landscape.compute.pipeline import compute
+from landscape.verify.run import FigureSettings, verify
+from zarts.bilevel.inner import descend
 from zarts.data.stream import Batch
-from zarts.inner import descend
-from zarts.parts import load_dataset
-from zarts.plan import plan_search
-from zarts.provenance import provenance
-from zarts.recorder import record_search
-from zarts.runfile import Run
+from zarts.problems.build import make_problem
+from zarts.problems.cost import plan_search
+from zarts.problems.parts import load_dataset
+from zarts.runs.provenance import provenance
+from zarts.runs.recorder import record_search
+from zarts.runs.runfile import Run
+from zarts.settings.config import Config
 
 Small = Callable[..., Config]
 Create = Callable[[Config, str], Run]
@@ -103,7 +103,9 @@ def test_a_figure_is_the_same_in_workers_and_verifies(small: Small, create: Crea
     here = figure(create, config, "here", 1)
     apart = figure(create, config, "apart", 2)
     assert_same(apart, here, "(grid|search)/.*")
-    report = verify(here.path, Asked(), lambda phase, total, done: lambda count, note: None)
+    report = verify(
+        here.path, FigureSettings(), lambda phase, total, done: lambda count, note: None
+    )
     assert not [each for each in report.findings if each.result in ("FAIL", "unchecked")]
     assert report.code == 0
 

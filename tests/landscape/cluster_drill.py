@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
-from landscape.pipeline import compute
+from landscape.compute.pipeline import compute
 from landscape.record import load
-from zarts.config import Config
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
+from zarts.settings.config import Config
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from landscape.compute import main
+from landscape.compute.__main__ import main
 from tests.tiny import Answer, call, words
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 
 
 @dataclass(frozen=True)

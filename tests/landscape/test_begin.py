@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from landscape import Plane, figure_1, load
-from landscape.compute import main
-from landscape.pipeline import ground_of
+from landscape.compute.__main__ import main
+from landscape.compute.pipeline import problem_of
 from landscape.verify.__main__ import main as verify
 from tests.landscape.conftest import Finished
 from tests.tiny import TINY, call, words
-from zarts.config import Config, merge
-from zarts.recorder import read_snapshot
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
+from zarts.runs.snapshot import read_snapshot
+from zarts.settings.config import Config, merge
 from zarts.supernet.spaces import SPACES
 
 SMALL = words(merge(TINY, {"landscape": {"steps": 1}, "paths": {"methods": ["darts-1"]}}))
@@ -100,7 +100,10 @@ def test_what_looks_like_weights_is_said(alpha: Path, tmp_path: Path) -> None:
         (["--weights", "w.pt"], "--weights needs --alpha FILE"),
         (["--alpha", "a.npy", "--weights", "w.pt", "--epochs", "1"], "leave one out"),
         (["--alpha", "none.npy"], "none.npy: cannot be read"),
-        (["--axes", "gradients"], "landscape.axes is 'gradients', expected random, gradient or"),
+        (
+            ["--axes", "gradients"],
+            "landscape.axes is 'gradients', expected random, gradient or",
+        ),
         (["--axes", "pca:none.npy"], "none.npy: cannot be read"),
         (["--from", "nosuch@1"], "nosuch: holds no run"),
     ],
@@ -129,9 +132,9 @@ def test_a_figure_of_a_branch(
 def test_x_is_along_the_gradient(alpha: Path, tmp_path: Path) -> None:
     omega = alpha.with_name("omega.pt")
     run = looked(tmp_path / "mine", "--alpha", alpha, "--weights", omega, "--axes", "gradient")
-    ground = ground_of(run)
-    slope = ground.objective.at(0).grad(ground.plane.origin).double()
-    assert float(ground.plane.basis[:, 0] @ slope / slope.norm()) == pytest.approx(-1, abs=1e-6)
+    setup = problem_of(run)
+    slope = setup.objective.at(0).grad(setup.plane.origin).double()
+    assert float(setup.plane.basis[:, 0] @ slope / slope.norm()) == pytest.approx(-1, abs=1e-6)
     layout = figure_1(load(run)).layout
     assert layout.xaxis.title.text == "along −∇L₀ (1 unit = 5)"
     assert layout.yaxis.title.text == "random direction (1 unit = 5)"
@@ -143,7 +146,7 @@ def test_axes_may_be_principal_directions(alpha: Path, tmp_path: Path) -> None:
     flags = ("--alpha", alpha, "--weights", omega, "--axes", f"pca:{file}")
     run = looked(tmp_path / "mine", *flags)
     points = torch.from_numpy(np.load(file))
-    expected, plane = Plane.from_points(points), ground_of(run).plane
+    expected, plane = Plane.from_points(points), problem_of(run).plane
     assert torch.equal(plane.basis, expected.basis)
     assert plane.scale == 5.0
     assert load(run).facts["axes"] == [

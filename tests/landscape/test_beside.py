@@ -11,24 +11,24 @@ import pytest
 import torch
 
 from landscape import figure_1, load, static
+from landscape.compute.pipeline import problem_of
+from landscape.compute.schema import problems
 from landscape.merge import merge
-from landscape.pipeline import ground_of
 from landscape.record import Figure1, Status, save_surface, surface_from
-from landscape.schema import problems
 from tests.landscape.conftest import Finished
 from tests.landscape.test_figures import record, surface
 from tests.tiny import create
-from zarts.config import Config
-from zarts.runfile import Record, Run
+from zarts.runs.runfile import Record, Run
+from zarts.settings.config import Config
 
 NAMES = ("derived/error", "derived/accuracy")
 
 
 def test_both_come_from_the_points_themselves(finished: Finished) -> None:
-    ground = ground_of(finished.run)
+    setup = problem_of(finished.run)
     for made in load(finished.run).surfaces:
         places = torch.tensor([[x, y] for y in made.y for x in made.x])
-        found = ground.objective.at(made.inner_steps).measure(ground.plane.points(places))
+        found = setup.objective.at(made.inner_steps).measure(setup.plane.points(places))
         assert np.array_equal(made.error.ravel(), found.error.numpy())
         assert np.array_equal(made.accuracy.ravel(), found.accuracy.numpy())
         assert made.error.min() > 0

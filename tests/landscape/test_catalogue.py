@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscape import compute
 from landscape.catalogue import Entry, catalogue
-from landscape.grid import empty_surface
-from landscape.record import Path as Walk
-from landscape.record import Status, Surface, save_path, save_surface
+from landscape.compute import __main__ as compute
+from landscape.geometry.grid import empty_surface
+from landscape.record import OptimizerPath, Status, Surface, save_path, save_surface
 from tests.tiny import TINY, call, words
 from zarts import __main__ as zarts
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 
 TRIED = np.array([[Status.OK, Status.DIVERGED, Status.FAILED]] * 2, np.uint8)
 
@@ -60,7 +59,7 @@ def test_a_run_is_finished_once_all_it_asks_for_was_tried(
         save_surface(run, empty_surface(m, 2, 3))
     if methods:
         t = np.zeros(1)
-        save_path(run, Walk("darts-1", 0, np.zeros((1, 2)), t, t, t, 1, 1, 1, 1.0))
+        save_path(run, OptimizerPath("darts-1", 0, np.zeros((1, 2)), t, t, t, 1, 1, 1, 1.0))
     assert entry(tmp_path).finished is finished
 
 

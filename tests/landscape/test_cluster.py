@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from landscape.compute import main
+from landscape.compute.__main__ import main
 from tests.landscape.conftest import Finished
 from tests.tiny import call, words
 

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from landscape.compute import main
-from landscape.pipeline import compute_run
+from landscape.compute.__main__ import main
+from landscape.compute.pipeline import compute_run
 from landscape.record import load
 from tests.landscape.conftest import Finished
 from tests.tiny import call, read_only, signalled, start, wait_for, words
-from zarts.config import Config
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
+from zarts.settings.config import Config
 
 WORDS = [*words(), "--workers", "1"]
 NO_PATHS = [*WORDS, "--set", "paths.methods=[]", "--set", "search.epochs=1"]
@@ -280,7 +280,7 @@ def test_a_real_process_stops_on_a_signal(
 
 def test_help_needs_no_torch(root: Path) -> None:
     code = (
-        "import sys; from landscape.compute import main\n"
+        "import sys; from landscape.compute.__main__ import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: assert 'torch' not in sys.modules"
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscape.compute import main
+from landscape.compute.__main__ import main
 from landscape.record import Status, load
 from tests.landscape.conftest import Finished
 from tests.tiny import call, words
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 
 WORDS = [*words(), "--workers", "1"]
 NO_PATHS = [*WORDS, "--set", "paths.methods=[]", "--set", "search.epochs=1"]

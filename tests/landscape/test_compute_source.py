@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscape.compute import main
+from landscape.compute.__main__ import main
 from tests.tiny import TINY, call, words
 from zarts.__main__ import main as search
-from zarts.runfile import Run, read_record, write_record
+from zarts.runs.runfile import Run, read_record, write_record
 
 
 def content(folder: Path) -> str:

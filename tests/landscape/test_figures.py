@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from landscape.figures import figure_1, look, losses, static
-from landscape.record import Figure1, Path, Status, Surface
+from landscape.record import Figure1, OptimizerPath, Status, Surface
 
 X = np.linspace(-1.0, 1.0, 5)
 Y = np.linspace(-2.0, 2.0, 3)
@@ -25,10 +25,10 @@ def surface(m: int, loss: np.ndarray, status: np.ndarray | None = None) -> Surfa
     return Surface(m, X, Y, np.where(done == Status.OK, loss, np.nan), done)
 
 
-def path(method: str, m: int, direction: tuple[float, float], note: str = "") -> Path:
+def path(method: str, m: int, direction: tuple[float, float], note: str = "") -> OptimizerPath:
     t = np.arange(STEPS + 1.0)
     xy = np.array([-0.5, 0.5]) + t[:, None] * np.array(direction)
-    return Path(method, m, xy, 1 - t / 10, 0.9 - t / 20, 0 * t, 8, 0, 80, 1.0, note)
+    return OptimizerPath(method, m, xy, 1 - t / 10, 0.9 - t / 20, 0 * t, 8, 0, 80, 1.0, note)
 
 
 def record(**changes: object) -> Figure1:
@@ -120,7 +120,7 @@ def test_what_the_player_needs_is_in_the_figure() -> None:
 @pytest.mark.parametrize(("updates", "shown"), [(1, 2), (199, 200), (10_000, 200)])
 def test_the_player_shows_at_most_200_steps(updates: int, shown: int) -> None:
     t = np.linspace(0, 1, updates + 1)
-    long = Path("darts-1", 0, np.column_stack([t, t]), t, t, t, 1, 1, 1, 1.0)
+    long = OptimizerPath("darts-1", 0, np.column_stack([t, t]), t, t, t, 1, 1, 1, 1.0)
     steps = figure_1(record(paths=(long,))).layout.meta["steps"]
     assert (len(steps), steps[0], steps[-1]) == (shown, 0, updates)
     assert (np.diff(steps) > 0).all()
@@ -200,7 +200,9 @@ def test_without_paths_there_is_nothing_to_play() -> None:
 def test_a_diverged_path_is_drawn_to_its_last_point() -> None:
     xy = np.array([[-0.5, 0.5], [0.0, 0.0], [1e9, 0.0], [np.nan, np.nan]])
     values = np.array([1.0, 0.9, np.nan, np.nan])
-    lost = Path("zarts-rs", 10, xy, values, values, 0 * values, 1, 0, 1, 1.0, "diverged at step 3")
+    lost = OptimizerPath(
+        "zarts-rs", 10, xy, values, values, 0 * values, 1, 0, 1, 1.0, "diverged at step 3"
+    )
     figure = figure_1(record(paths=(lost,)))
     assert "ZARTS-RS (diverged at step 3)" in {trace.name for trace in figure.data}
     assert figure.layout.meta["steps"] == [0, 1, 2]

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from landscape.counts import unfinished
 from landscape.figures import figure_1, losses, partial, static, words
 from landscape.figures.look import levels as contour_levels
 from landscape.figures.static import draw_points
-from landscape.grid import Point, empty_surface, put_point
-from landscape.levels import levels, progressive
+from landscape.geometry.grid import Point, empty_surface, put_point
+from landscape.geometry.levels import levels, progressive
 from landscape.measure import compare
-from landscape.record import Figure1, Path, Status, Surface
+from landscape.record import Figure1, OptimizerPath, Status, Surface
+from landscape.record.counts import unfinished
 
 ROWS, COLS = 9, 13  # levels of 2x2, 3x3, 3x4, 5x7 and 9x13 points
 POINTS = [point for level in progressive(ROWS, COLS) for point in level]
@@ -226,7 +226,7 @@ def test_a_line_of_points_has_no_levels() -> None:
 def test_unfinished_counts_paths_too() -> None:
     asked = {"paths": {"methods": ["darts-1"]}}
     t = np.zeros(2)
-    walked = Path("darts-1", 0, np.zeros((2, 2)), t, t, t, 1, 1, 1, 1.0)
+    walked = OptimizerPath("darts-1", 0, np.zeros((2, 2)), t, t, t, 1, 1, 1, 1.0)
     assert unfinished(record(surface(117), config=asked))
     assert not unfinished(record(surface(117), config=asked, paths=(walked,)))
     assert unfinished(record(surface(116), config=asked, paths=(walked,)))

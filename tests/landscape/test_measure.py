@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from landscape import measure
-from landscape.record import Figure1, Path, Status, Surface
+from landscape.record import Figure1, OptimizerPath, Status, Surface
 
 X = np.linspace(-1.0, 1.0, 5)
 Y = np.linspace(-2.0, 2.0, 3)
@@ -28,9 +28,11 @@ def without(loss: np.ndarray, *points: tuple[int, int]) -> np.ndarray:
     return loss
 
 
-def path(xy: list[tuple[float, float]], m: int = 10, method: str = "zarts-mgs") -> Path:
+def path(xy: list[tuple[float, float]], m: int = 10, method: str = "zarts-mgs") -> OptimizerPath:
     steps = np.arange(len(xy), dtype=float)
-    return Path(method, m, np.array(xy), 1 - steps / 10, 2 - steps / 10, 0 * steps, 4, 0, 40, 1.0)
+    return OptimizerPath(
+        method, m, np.array(xy), 1 - steps / 10, 2 - steps / 10, 0 * steps, 4, 0, 40, 1.0
+    )
 
 
 def test_minimum_is_where_the_loss_says() -> None:

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from landscape import merge as command
-from landscape.compute import main as compute_main
-from landscape.jobs import Job, Points, Walk, share_of, surfaces_of, units
+from landscape.compute.__main__ import main as compute_main
+from landscape.compute.jobs import Job, Points, Walk, share_of, surfaces_of, units
+from landscape.compute.pipeline import compute, finished
 from landscape.merge import Holes, NotTheSame, merge
-from landscape.pipeline import compute, finished
 from landscape.record import Status, load
 from tests.landscape.conftest import Finished
 from tests.tiny import create, tiny
-from zarts.config import Config
-from zarts.provenance import environments
-from zarts.recorder import record_search
-from zarts.runfile import ForeignFile, Run, RunLocked
-from zarts.runfile.record import write_record
+from zarts.runs.provenance import environments
+from zarts.runs.recorder import record_search
+from zarts.runs.runfile import ForeignFile, Run, RunLocked
+from zarts.runs.runfile.record import write_record
+from zarts.settings.config import Config
 
 COUNT = 4
 

@@ -9,21 +9,21 @@ import torch
 from torch import Tensor
 
 from landscape.catalogue import BUNDLED
-from landscape.work import Bundle
-from zarts.config import merge
-from zarts.runfile import Run
+from landscape.compute.work import WorkerInputs
+from zarts.runs.runfile import Run
+from zarts.settings.config import merge
 
 
 @pytest.mark.slow
 def test_losses_of_the_bundled_run_are_those_of_double_precision() -> None:
     (folder,) = BUNDLED.iterdir()
-    bundle = Bundle.of(Run.open(folder))
+    inputs = WorkerInputs.of(Run.open(folder))
     axis = torch.linspace(-1, 1, 9, dtype=torch.float64)
     places = torch.cartesian_prod(axis, axis)[4::12]
 
     def losses(dtype: str) -> Tensor:
-        ground = replace(bundle, config=merge(bundle.config, {"dtype": dtype})).ground()
-        return ground.objective.at(10).evaluate(ground.plane.points(places))
+        setup = replace(inputs, config=merge(inputs.config, {"dtype": dtype})).setup()
+        return setup.objective.at(10).evaluate(setup.plane.points(places))
 
     gaps = (losses("float32") - losses("float64")).abs()
     assert float(gaps.median()) < 1e-6

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
-from pathlib import Path as File
+from pathlib import OptimizerPath as File
 from typing import Any
 
 import numpy as np
 import pytest
 
 from landscape.figures import figure_1
-from landscape.grid import empty_surface
-from landscape.record import Path, Status, Surface, load, save_path, save_surface
-from zarts.config import METHOD_NAMES
-from zarts.runfile import Run, RunError
+from landscape.geometry.grid import empty_surface
+from landscape.record import OptimizerPath, Status, Surface, load, save_path, save_surface
+from zarts.runs.runfile import Run, RunError
+from zarts.settings.config import METHOD_NAMES
 
 
 def surface(steps: int = 10, rows: int = 3, cols: int = 5) -> Surface:
@@ -26,9 +26,9 @@ def surface(steps: int = 10, rows: int = 3, cols: int = 5) -> Surface:
     return made
 
 
-def path(method: str = "zarts-mgs") -> Path:
+def path(method: str = "zarts-mgs") -> OptimizerPath:
     rng = np.random.default_rng(len(method))
-    return Path(
+    return OptimizerPath(
         method=method,
         inner_steps=10,
         xy=rng.normal(size=(4, 2)),

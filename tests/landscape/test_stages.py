@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from landscape import compute
-from landscape.pipeline import compute_run, finished
+from landscape.compute import __main__ as compute
+from landscape.compute.pipeline import compute_run, finished
 from landscape.record import load
 from tests.landscape.verifying import reseal, verdict
 from tests.programs import EARLY, NARROWING, registered, staged
 from tests.tiny import call, words
-from zarts.course import under
-from zarts.runfile import Run
-from zarts.stages import Point
+from zarts.runs.course import under
+from zarts.runs.runfile import Run
+from zarts.settings.stages import Point
 
 PROGRAMS = {"narrowing": (NARROWING, Point(1, 2)), "early": (EARLY, Point(0, 2))}
 PATHS = {"paths": {"methods": ["darts-1"]}}

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from landscape import summary
-from landscape.record import Figure1, Status, Surface, save_path, save_surface
-from landscape.record import Path as Walked
-from zarts.runfile import Run, RunError
+from landscape.record import Figure1, OptimizerPath, Status, Surface, save_path, save_surface
+from zarts.runs.runfile import Run, RunError
 
 X, Y = np.linspace(-1, 1, 5), np.linspace(-1, 1, 3)
 
@@ -22,10 +21,10 @@ def bowl(steps: int, center: float, height: float) -> Surface:
     return Surface(steps, X, Y, loss, status, np.zeros(loss.shape))
 
 
-def walked(end: float) -> Walked:
+def walked(end: float) -> OptimizerPath:
     xy = np.array([[-0.5, 0.5], [0.0, 0.0]])
     loss = np.array([1.5, end])
-    return Walked("zarts-mgs", 10, xy, loss, loss, np.zeros(2), 4, 0, 40, 1.0)
+    return OptimizerPath("zarts-mgs", 10, xy, loss, loss, np.zeros(2), 4, 0, 40, 1.0)
 
 
 def record(end: float = 1.25, center: float = 0.5, method: str = "zarts-mgs") -> Figure1:

@@ -12,15 +12,15 @@ import pytest
 from torch import Tensor
 
 from landscape.catalogue import BUNDLED
-from landscape.compute import main
-from landscape.pipeline import compute, open_run
+from landscape.compute.__main__ import main
+from landscape.compute.pipeline import compute, open_run
 from landscape.record import Status, load
 from landscape.verify import origin, plane
 from landscape.verify import run as checks
 from tests.landscape.verifying import copied, reseal, say, verdict
 from tests.tiny import call, tiny, words
-from zarts.objective import Bilevel
-from zarts.runfile import Run
+from zarts.bilevel.objective import Bilevel
+from zarts.runs.runfile import Run
 
 SMALL = ["--set", "landscape.rows=3", "--set", 'paths.methods=["darts-1", "zarts-mgs"]']
 SURFACES = ("surface M=0", "surface M=1", "surface M=2")
@@ -307,7 +307,7 @@ def test_grid_code_that_exchanges_rows_is_caught(run: Run, monkeypatch: pytest.M
 
 
 def test_no_points_asked_none_computed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "_answers", lambda ground, questions, begin: dict(questions))
+    monkeypatch.setattr(checks, "_answers", lambda setup, questions, begin: dict(questions))
     said = verdict(run.path, points=0)
     assert said.code == 0
     assert said.of("surface M=0") == said.of("path darts-1") == ["note"]

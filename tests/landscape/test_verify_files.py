@@ -21,7 +21,7 @@ from landscape.record import load
 from landscape.verify.__main__ import main
 from tests.landscape.conftest import Finished
 from tests.landscape.verifying import copied, reseal, restate, say, verdict
-from zarts.runfile import FORMAT, ForeignFile, Run
+from zarts.runs.runfile import FORMAT, ForeignFile, Run
 
 
 @pytest.fixture

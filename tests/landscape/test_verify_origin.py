@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from landscape.pipeline import compute, open_run, origin_of
+from landscape.compute.pipeline import compute, open_run, origin_of
 from landscape.verify import origin
 from landscape.verify import run as checks
 from tests.landscape.conftest import Finished
 from tests.landscape.verifying import copied, reseal, restate, verdict
-from zarts.config import Config, ConfigError, merge
 from zarts.data import loaders
-from zarts.parts import set_precision
-from zarts.runfile import Run
+from zarts.problems.parts import set_precision
+from zarts.runs.runfile import Run
+from zarts.settings.config import Config, ConfigError, merge
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from landscape.figures import figure_1, losses, to_csv, to_html, words
-from landscape.record import Figure1, Path, Status, Surface
+from landscape.record import Figure1, OptimizerPath, Status, Surface
 
 X = np.linspace(-1.0, 1.0, 5)
 Y = np.linspace(-2.0, 2.0, 3)
@@ -36,10 +36,10 @@ def surface(m: int, loss: np.ndarray) -> Surface:
     return Surface(m, X, Y, loss, np.full(loss.shape, Status.OK, np.uint8))
 
 
-def path(method: str, end: float, note: str = "") -> Path:
+def path(method: str, end: float, note: str = "") -> OptimizerPath:
     t = np.linspace(0, 1, 3)
     xy = np.column_stack([-0.5 + t, t])
-    return Path(method, 10, xy, 1 - t, 1 + t * (end - 1), 0 * t, 8, 0, 80, 1.0, note)
+    return OptimizerPath(method, 10, xy, 1 - t, 1 + t * (end - 1), 0 * t, 8, 0, 80, 1.0, note)
 
 
 def record(**changes: object) -> Figure1:
@@ -62,7 +62,7 @@ def test_takeaway_says_what_was_measured() -> None:
 def test_the_change_of_a_path_has_the_error_of_its_paired_difference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Path, "change", property(lambda path: (-0.0312, 0.0061)))
+    monkeypatch.setattr(OptimizerPath, "change", property(lambda path: (-0.0312, 0.0061)))
     one = record(paths=(path("zarts-rs", 0.5),))
     assert words.takeaway(one).endswith("changes by: ZARTS-RS −0.031 ± 0.006.")
     (row,) = words.path_rows(one)
@@ -195,7 +195,7 @@ def test_html_escapes_what_files_say() -> None:
     assert "&lt;script&gt;alert(1)" in page
 
 
-def test_the_software_is_cited_as_the_citation_file_has_it(root: pathlib.Path) -> None:
+def test_the_software_is_cited_as_the_citation_file_has_it(root: pathlib.OptimizerPath) -> None:
     text = (root / "CITATION.cff").read_text(encoding="utf-8").partition("preferred-")[0]
     cited = dict(re.findall(r'(\w+): "?(.+?)"?$', text, re.MULTILINE))
     entry = words.BIBTEX.partition("@software")[2].replace("{", "").replace("}", "")
@@ -207,7 +207,7 @@ def test_the_software_is_cited_as_the_citation_file_has_it(root: pathlib.Path) -
     }
 
 
-def test_the_python_of_a_figure_draws_it(root: pathlib.Path) -> None:
+def test_the_python_of_a_figure_draws_it(root: pathlib.OptimizerPath) -> None:
     folder = root / "tests" / "stored" / "quick-b3c0a96a"
     code = words.python(str(folder), [0, 2], log=True)
     assert code.endswith("figure_1(record, [0, 2], log=True).show()")

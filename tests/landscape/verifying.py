@@ -15,7 +15,7 @@ import pytest
 from landscape.verify import run as checks
 from landscape.verify.__main__ import main
 from tests.tiny import Answer, call
-from zarts.runfile import Run, read_record, write_record
+from zarts.runs.runfile import Run, read_record, write_record
 
 
 def copied(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:

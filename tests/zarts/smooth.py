@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from zarts.alpha import flat_space
-from zarts.inner import SGD
-from zarts.objective import Bilevel
-from zarts.rng import generator
+from zarts.bilevel.alpha import flat_space
+from zarts.bilevel.inner import SGD
+from zarts.bilevel.objective import Bilevel
+from zarts.bilevel.rng import generator
 
 MOVING = SGD(0.15, momentum=0.9, weight_decay=0.05, clip=None)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscape.schema import missing, problems
+from landscape.compute.schema import missing, problems
 from tests.tiny import TINY, Crash, call, crash_after, words
 from zarts.__main__ import main
-from zarts.config import Config
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
+from zarts.settings.config import Config
 
 SMALL = {name: TINY[name] for name in ("data", "supernet", "search")}
 

@@ -17,11 +17,11 @@ import pytest
 import torch
 
 from zarts import cli
-from zarts.config import METHOD_NAMES, Config, ConfigError
+from zarts.bilevel.inner import Diverged
 from zarts.data.loaders import MissingData
-from zarts.inner import Diverged
-from zarts.presets import preset
-from zarts.runfile import RunError
+from zarts.runs.runfile import RunError
+from zarts.settings.config import METHOD_NAMES, Config, ConfigError
+from zarts.settings.presets import preset
 from zarts.sweep.settings import read_sweep
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from tests.tiny import TINY, Answer, call, read_only, signalled, start, wait_for, words
 from zarts.__main__ import main
-from zarts.config import METHOD_NAMES, merge
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
+from zarts.settings.config import METHOD_NAMES, merge
 
 WORDS = words({name: TINY[name] for name in ("data", "supernet", "search")})
 # long enough to be caught in the middle: twelve epochs of two or four iterations
@@ -195,7 +195,7 @@ def test_a_run_that_is_being_written_is_refused(tmp_path: Path) -> None:
     holder = f"""
 import sys, time
 from pathlib import Path
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 with Run.open(Path({str(folder)!r})).lock():
     print("held", flush=True)
     time.sleep(60)

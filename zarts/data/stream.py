@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from zarts import rng
-from zarts.chance import Chance
+from zarts.bilevel import rng
+from zarts.bilevel.chance import Chance
 from zarts.data.augment import NONE, SEARCH, Augmentation
 from zarts.data.dataset import Dataset
 

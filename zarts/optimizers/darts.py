@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from zarts.objective import Objective
-    from zarts.search import Memory, Step
+    from zarts.bilevel.objective import Objective
+    from zarts.bilevel.search import Memory, Step
 
 __all__ = ["DARTS", "METHODS"]
 
@@ -80,7 +80,7 @@ class DARTS:
         Raises:
             Diverged: If the loss is not finite.
         """
-        from zarts.difference import through_step
+        from zarts.bilevel.difference import through_step
 
         del rng  # deterministic
         through = through_step if self.hypergradient == "difference" else None

@@ -11,8 +11,8 @@ from zarts.optimizers.sampling import check_positive, check_types
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from zarts.bilevel.search import Memory, Step
     from zarts.optimizers.method import Walk
-    from zarts.search import Memory, Step
 
 __all__ = ["ALPHA_RATE", "RELEASED", "Rule", "check_rule", "preset", "reach", "step_along"]
 
@@ -74,7 +74,7 @@ def step_along(rule: Rule, alpha: Tensor, gradient: Tensor, memory: Memory) -> S
     """One step of α (d,) against a gradient (d,)."""
     import torch
 
-    from zarts.search import Step
+    from zarts.bilevel.search import Step
 
     slope = gradient + rule.weight_decay * alpha
     if rule.update == "sgd":

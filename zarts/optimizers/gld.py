@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from zarts.objective import Objective
-    from zarts.search import Memory, Step
+    from zarts.bilevel.objective import Objective
+    from zarts.bilevel.search import Memory, Step
 
 __all__ = ["GLD", "METHODS"]
 
@@ -68,7 +68,7 @@ class GLD:
         """One update of α (d,) from ``evaluations`` values of the objective."""
         import torch
 
-        from zarts.search import Step
+        from zarts.bilevel.search import Step
 
         del memory  # memoryless
         radii = torch.tensor(self.radii, dtype=alpha.dtype).unsqueeze(1)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from zarts.chunk import Problem
-    from zarts.inner import Weights
-    from zarts.objective import Objective
-    from zarts.search import Memory, Step
+    from zarts.bilevel.chunk import Problem
+    from zarts.bilevel.inner import Weights
+    from zarts.bilevel.objective import Objective
+    from zarts.bilevel.search import Memory, Step
 
 __all__ = ["METHODS", "Implicit"]
 
@@ -92,7 +92,7 @@ class Implicit:
 
 @dataclass(frozen=True)
 class _Response:
-    """(∂ω*/∂α)ᵀ b by the implicit function theorem; see ``zarts.objective.Through``."""
+    """(∂ω*/∂α)ᵀ b by the implicit function theorem; see ``zarts.bilevel.objective.Through``."""
 
     settings: Implicit
 

@@ -42,7 +42,7 @@ class Style:
 
 
 class Walk(Protocol):
-    """What the settings of paths say that a method may need (``zarts.sections.PathsConfig``)."""
+    """What the settings of paths say that a method may need (``PathsConfig``)."""
 
     @property
     def samples(self) -> int:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from zarts.objective import Objective
-    from zarts.search import Memory, Step
+    from zarts.bilevel.objective import Objective
+    from zarts.bilevel.search import Memory, Step
 
 __all__ = ["METHODS", "MGS", "importance_weights"]
 
@@ -88,7 +88,7 @@ class MGS:
         """
         import torch
 
-        from zarts.search import Step
+        from zarts.bilevel.search import Step
 
         del memory  # memoryless
         deltas, log_density = self._propose(objective, alpha, rng)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from zarts.objective import Objective
-    from zarts.search import Memory, Step
+    from zarts.bilevel.objective import Objective
+    from zarts.bilevel.search import Memory, Step
 
 __all__ = ["METHODS", "RandomSearch"]
 
@@ -64,7 +64,7 @@ class RandomSearch:
         """One update of α (d,) from ``evaluations`` values of the objective."""
         import torch
 
-        from zarts.search import Step
+        from zarts.bilevel.search import Step
 
         del memory  # memoryless
         if self.direction == "sphere":

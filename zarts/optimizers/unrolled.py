@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from zarts.objective import Objective
-    from zarts.search import Memory, Step
+    from zarts.bilevel.objective import Objective
+    from zarts.bilevel.search import Memory, Step
 
 __all__ = ["METHODS", "Unrolled"]
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zarts.chance import Chance, Strengths
+from zarts.bilevel.chance import Chance, Strengths
+from zarts.bilevel.feed import Scores
+from zarts.bilevel.inner import SGD, Weights, single_thread
 from zarts.data.stream import Batch, Stream
-from zarts.feed import Scores
-from zarts.inner import SGD, Weights, single_thread
 from zarts.supernet.protocol import Network
 
 __all__ = ["ImageFeed", "ImageLoss", "cosine"]
@@ -48,7 +48,8 @@ class ImageLoss:
         """Losses (k,) at k rows of α (k, dim) and one ω; what they share is computed once.
 
         Raises:
-            AttributeError: If the network does not know how; ``zarts.chunk`` asks one by one then.
+            AttributeError: If the network does not know how; ``zarts.bilevel.chunk`` asks one by
+            one then.
         """
         logits_of: Logits = self.network.many  # type: ignore[attr-defined]  # by its presence
         return lambda weights, alphas, batch: _of_many(
@@ -60,7 +61,8 @@ class ImageLoss:
         """Losses (k,) at k rows of α (k, dim), each with its own row of ω (k, ...).
 
         Raises:
-            AttributeError: If the network does not know how; ``zarts.chunk`` asks one by one then.
+            AttributeError: If the network does not know how; ``zarts.bilevel.chunk`` asks one by
+            one then.
         """
         logits_of: Logits = self.network.each  # type: ignore[attr-defined]  # by its presence
         return lambda weights, alphas, batch: _of_each(
@@ -134,7 +136,7 @@ def _weighed(losses: Tensor, batch: Batch) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class ImageFeed:
-    """Which batches and which rates iteration t gets; see ``zarts.objective.Feed``.
+    """Which batches and which rates iteration t gets; see ``zarts.bilevel.objective.Feed``.
 
     An epoch of S training batches holds ⌈S / period⌉ iterations; the last one is shorter where the
     period does not divide S, so that the learning rate changes between iterations only.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zarts.alpha import flat_space
-from zarts.inner import SGD, Weights
-from zarts.objective import Bilevel
-from zarts.rng import generator
+from zarts.bilevel.alpha import flat_space
+from zarts.bilevel.inner import SGD, Weights
+from zarts.bilevel.objective import Bilevel
+from zarts.bilevel.rng import generator
 
 __all__ = ["CLASSICS", "ConstantFeed", "Quadratic", "classic", "darts_example"]
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zarts.supernet.kernels import Kernels, channels_last, pad_to_even, to_phases
-from zarts.supernet.normalization import batch_norm
+from zarts.supernet.fast.kernels import Kernels, channels_last, pad_to_even, to_phases
+from zarts.supernet.fast.normalization import batch_norm
 
 __all__ = [
     "Edges",

@@ -10,7 +10,7 @@ from math import prod
 
 from torch import Tensor
 
-from zarts.alpha import Space
+from zarts.bilevel.alpha import Space
 from zarts.supernet.layout import EDGES, NODES, Cell, cells, stem_shapes
 from zarts.supernet.operations import OPERATIONS, shapes
 

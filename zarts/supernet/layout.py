@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zarts.alpha import Group
+from zarts.bilevel.alpha import Group
 
 __all__ = ["EDGES", "NODES", "STEMS", "Cell", "Edge", "Use", "cells", "outgoing", "stem_shapes"]
 

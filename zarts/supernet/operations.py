@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zarts.rng import placed
-from zarts.supernet.depthwise import average_pool, depthwise
+from zarts.bilevel.rng import placed
 from zarts.supernet.family import (
     Edges,
     Found,
@@ -30,8 +29,9 @@ from zarts.supernet.family import (
     convolved,
     shared,
 )
-from zarts.supernet.kernels import factorized_reduce, from_phases, pointwise
-from zarts.supernet.normalization import batch_norm
+from zarts.supernet.fast.depthwise import average_pool, depthwise
+from zarts.supernet.fast.kernels import factorized_reduce, from_phases, pointwise
+from zarts.supernet.fast.normalization import batch_norm
 
 __all__ = ["OPERATIONS", "names", "normal", "reduced", "shapes"]
 

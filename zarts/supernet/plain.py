@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zarts.chance import Chance
-from zarts.rng import generator
+from zarts.bilevel.chance import Chance
+from zarts.bilevel.rng import generator
 from zarts.supernet.layout import EDGES, NODES
 from zarts.supernet.operations import OPERATIONS, names, normal, reduced
 from zarts.supernet.skeleton import Skeleton

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from zarts.alpha import Space
-    from zarts.chance import Chance
+    from zarts.bilevel.alpha import Space
+    from zarts.bilevel.chance import Chance
 
 __all__ = ["KERNELS", "NETWORKS", "Network", "NetworkRecord"]
 
@@ -70,6 +70,6 @@ class NetworkRecord:
 _SIZES = ("channels", "cells", "stem")
 KERNELS = ("stack_below", "matmul_from", "layout", "phases")
 NETWORKS: dict[str, NetworkRecord] = {
-    "fast": NetworkRecord("zarts.supernet.network:Supernet", (*_SIZES, *KERNELS)),
+    "fast": NetworkRecord("zarts.supernet.fast.network:Supernet", (*_SIZES, *KERNELS)),
     "plain": NetworkRecord("zarts.supernet.plain:PlainSupernet", _SIZES),
 }

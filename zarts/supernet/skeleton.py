@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from zarts.alpha import Space
+from zarts.bilevel.alpha import Space
 from zarts.supernet import operations
 from zarts.supernet.layout import EDGES, NODES, Cell, Use, cells, outgoing, stem_shapes
 

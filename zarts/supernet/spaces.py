@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zarts.alpha import Space
+    from zarts.bilevel.alpha import Space
 
 __all__ = ["SPACES", "TABLES"]
 
@@ -82,7 +82,7 @@ def __getattr__(name: str) -> dict[str, Space]:
     """
     if name != "SPACES":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from zarts.alpha import Group, Space
+    from zarts.bilevel.alpha import Group, Space
 
     made = {
         space: Space(space, (Group("normal", normal), Group("reduce", reduce)))

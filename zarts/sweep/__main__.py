@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zarts import cli
-from zarts.config import ConfigError
-from zarts.runfile import JSON, RunError
-from zarts.stages import epochs
+from zarts.runs.runfile import JSON, RunError
+from zarts.settings.config import ConfigError
+from zarts.settings.stages import epochs
 from zarts.sweep.progress import Progress, epochs_done
 from zarts.sweep.results import Found, Problem, Result, as_json, as_table, hashed, read_result
 from zarts.sweep.settings import Search, Sweep, read_sweep
 
 if TYPE_CHECKING:
-    from zarts.plan import SearchPlan
+    from zarts.problems.cost import SearchPlan
 
 __all__ = ["main"]
 

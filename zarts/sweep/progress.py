@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zarts.cli import human_time
-from zarts.course import points_in
-from zarts.runfile import Run
-from zarts.stages import epochs
+from zarts.runs.course import points_in
+from zarts.runs.runfile import Run
+from zarts.settings.stages import epochs
 from zarts.sweep.results import Problem, Result
 from zarts.sweep.settings import Search
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from zarts.config import Config
-from zarts.course import chosen, left_behind, points_in
-from zarts.runfile import JSON, Run, RunError
+from zarts.runs.course import chosen, left_behind, points_in
+from zarts.runs.runfile import JSON, Run, RunError
+from zarts.settings.config import Config
 from zarts.sweep.settings import Search, Sweep
 
 __all__ = ["Found", "Problem", "Result", "as_json", "as_table", "hashed", "read_result"]

@@ -10,16 +10,17 @@ from functools import partial
 from pathlib import Path
 
 from zarts.cli import Stopped
-from zarts.config import Config, ConfigError, Table
 from zarts.data.arrays import Sent, receive, sent
 from zarts.execute import Failure
 from zarts.execute import run as execute
-from zarts.parts import gpus_of
-from zarts.plan import SearchPlan, plan_search, workers_by_default, workers_that_fit
-from zarts.provenance import provenance
-from zarts.recorder import record_search, search_finished
-from zarts.runfile import ConfigMismatch, Run, RunError, RunLocked
-from zarts.stored import code_of
+from zarts.problems.cost import SearchPlan, plan_search, workers_by_default, workers_that_fit
+from zarts.problems.parts import gpus_of
+from zarts.runs.course import search_finished
+from zarts.runs.provenance import provenance
+from zarts.runs.recorder import record_search
+from zarts.runs.runfile import ConfigMismatch, Run, RunError, RunLocked
+from zarts.runs.stored import code_of
+from zarts.settings.config import Config, ConfigError, Table
 from zarts.sweep.results import Problem, Result, read_result
 from zarts.sweep.settings import Search
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zarts.config import Config, ConfigError, Table, merge, nearest, read_toml
-from zarts.presets import complete
-from zarts.runfile import runs_root, valid_name
+from zarts.runs.runfile import runs_root, valid_name
+from zarts.settings.config import Config, ConfigError, Table, merge, nearest, read_toml
+from zarts.settings.presets import complete
 
 __all__ = ["Search", "Sweep", "read_sweep"]
 

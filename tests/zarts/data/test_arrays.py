@@ -12,11 +12,11 @@ import torch
 from tests.tiny import call
 from zarts import Config, register_dataset
 from zarts.__main__ import main
-from zarts.config import ConfigError
 from zarts.data.arrays import receive, sent
 from zarts.data.dataset import MissingData
 from zarts.data.loaders import load_images
-from zarts.parts import load_dataset
+from zarts.problems.parts import load_dataset
+from zarts.settings.config import ConfigError
 
 X = np.random.default_rng(0).integers(0, 256, (12, 2, 6, 8), dtype=np.uint8)
 Y = np.arange(12) % 3

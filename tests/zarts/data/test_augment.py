@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from zarts.bilevel.rng import generator
 from zarts.data.augment import NONE, Augmentation, Draws, crop, cutout, normalise
-from zarts.rng import generator
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zarts import cli
-from zarts.config import Config, ConfigError
 from zarts.data.dataset import DamagedData, MissingData
 from zarts.data.loaders import load_images
 from zarts.data.stream import Stream, split, stratified
-from zarts.parts import _dataset, data_facts, data_lines, halves_of, load_dataset
+from zarts.problems.parts import _dataset, data_facts, data_lines, halves_of, load_dataset
+from zarts.settings.config import Config, ConfigError
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zarts import rng
+from zarts.bilevel import rng
 from zarts.data.augment import NONE, Augmentation
 from zarts.data.dataset import Dataset, from_tensors
 from zarts.data.stream import Batch, Stream, split

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zarts.alpha import Space, flat_space
+from zarts.bilevel.alpha import Space, flat_space
 
 
 @dataclass(frozen=True)

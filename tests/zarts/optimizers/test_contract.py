@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from zarts.inner import SGD
-from zarts.objective import Bilevel, Objective
+from zarts.bilevel.inner import SGD
+from zarts.bilevel.objective import Bilevel, Objective
+from zarts.bilevel.rng import generator
+from zarts.bilevel.search import Step
+from zarts.bilevel.wrappers import Counted, Restricted
 from zarts.optimizers import METHODS
 from zarts.problems.toy import CLASSICS, Quadratic, classic, darts_example
-from zarts.rng import generator
-from zarts.search import Step
-from zarts.wrappers import Counted, Restricted
 
 # What a user would choose on a bowl of radius about two: one row per method, no branches below.
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from tests.zarts.smooth import POINT, smooth
-from zarts.difference import through_step
+from zarts.bilevel.difference import through_step
+from zarts.bilevel.rng import generator
+from zarts.bilevel.search import Memory
+from zarts.bilevel.wrappers import Counted
 from zarts.optimizers.darts import DARTS
 from zarts.problems.toy import Quadratic, darts_example
-from zarts.rng import generator
-from zarts.search import Memory
-from zarts.wrappers import Counted
 
 QUADRATIC = Quadratic.random(dim=3, weights=2)
 RNG = generator(0, "unused")

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from zarts.objective import Objective
+from zarts.bilevel.objective import Objective
+from zarts.bilevel.rng import generator
 from zarts.optimizers.gld import GLD
 from zarts.problems.toy import CLASSICS, Quadratic, classic
-from zarts.rng import generator
 
 AsObjective = Callable[[Callable[[Tensor], Tensor], int], Objective]
 ALPHA = torch.randn(3, generator=generator(0, "alpha"), dtype=torch.float64)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from zarts.inner import SGD
+from zarts.bilevel.inner import SGD
+from zarts.bilevel.rng import generator
+from zarts.bilevel.wrappers import Counted
 from zarts.optimizers import METHODS, Implicit, Unrolled
 from zarts.problems.toy import PLAIN, Quadratic
-from zarts.rng import generator
-from zarts.wrappers import Counted
 
 TOY = Quadratic.random(dim=4, weights=3)
 ALPHA = torch.randn(4, generator=generator(0, "start"), dtype=torch.float64)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from zarts.objective import Objective
+from zarts.bilevel.objective import Objective
+from zarts.bilevel.rng import generator
+from zarts.bilevel.search import Step
+from zarts.bilevel.wrappers import Counted
 from zarts.optimizers.mgs import MGS, importance_weights
 from zarts.problems.toy import Quadratic
-from zarts.rng import generator
-from zarts.search import Step
-from zarts.wrappers import Counted
 
 AsObjective = Callable[[Callable[[Tensor], Tensor], int], Objective]
 MANY = 100_000

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from zarts.objective import Objective
+from zarts.bilevel.objective import Objective
+from zarts.bilevel.rng import generator
 from zarts.optimizers.darts import DARTS
 from zarts.optimizers.random_search import RandomSearch
 from zarts.problems.toy import Quadratic
-from zarts.rng import generator
 
 AsObjective = Callable[[Callable[[Tensor], Tensor], int], Objective]
 DIM = 6

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from zarts.bilevel.rng import generator
 from zarts.optimizers import DARTS, GLD, MGS, RandomSearch
 from zarts.optimizers.sampling import ball, check_positive, sphere
-from zarts.rng import generator
 
 COUNT = 20_000
 

@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zarts.alpha import flat_space
-from zarts.chance import Strengths
+from zarts.bilevel.alpha import flat_space
+from zarts.bilevel.chance import Strengths
+from zarts.bilevel.difference import through_step
+from zarts.bilevel.inner import SGD
+from zarts.bilevel.objective import Bilevel
+from zarts.bilevel.rng import generator
 from zarts.data.dataset import Dataset, from_tensors
 from zarts.data.stream import Batch, Stream, split
-from zarts.difference import through_step
-from zarts.inner import SGD
-from zarts.objective import Bilevel
 from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
-from zarts.rng import generator
-from zarts.supernet.network import Supernet
+from zarts.supernet.fast.network import Supernet
 from zarts.supernet.spaces import SPACES
 
 IMAGES, TRAIN = 40, 20  # D_train is images 0..19, D_val 20..39

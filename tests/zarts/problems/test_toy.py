@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from zarts.inner import SGD
+from zarts.bilevel.inner import SGD
+from zarts.bilevel.rng import generator
 from zarts.problems.toy import CLASSICS, PLAIN, ConstantFeed, Quadratic, classic, darts_example
-from zarts.rng import generator
 
 QUADRATIC = Quadratic.random(dim=3, weights=2)
 ALPHA = torch.randn(3, generator=generator(0, "alpha"), dtype=torch.float64)

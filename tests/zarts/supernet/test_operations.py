@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from zarts.alpha import Group, Space
-from zarts.chance import Chance
-from zarts.rng import generator
-from zarts.supernet import kernels, operations
+from zarts.bilevel.alpha import Group, Space
+from zarts.bilevel.chance import Chance
+from zarts.bilevel.rng import generator
+from zarts.supernet import operations
 from zarts.supernet.family import Edges, Operation, Source
-from zarts.supernet.network import Supernet
-from zarts.supernet.normalization import batch_norm
+from zarts.supernet.fast import kernels
+from zarts.supernet.fast.network import Supernet
+from zarts.supernet.fast.normalization import batch_norm
 from zarts.supernet.operations import OPERATIONS
 from zarts.supernet.plain import PlainSupernet
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from landscape import compute
+from landscape.compute import __main__ as compute
 from landscape.verify.__main__ import main as verify
 from tests.tiny import call, tiny, words
 from zarts.__main__ import main as zarts
-from zarts.assembly import make_problem
-from zarts.config import ConfigError
-from zarts.parts import lanes_of, network_of
-from zarts.plan import memory_needed
-from zarts.rng import generator
+from zarts.bilevel.rng import generator
+from zarts.problems.build import make_problem
+from zarts.problems.cost import memory_needed
+from zarts.problems.parts import lanes_of, network_of
+from zarts.settings.config import ConfigError
 from zarts.supernet.protocol import NETWORKS
 from zarts.supernet.spaces import SPACES
 

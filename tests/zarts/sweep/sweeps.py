@@ -9,8 +9,8 @@ import tomli_w
 
 from tests.tiny import TINY, call, tiny
 from zarts.__main__ import main
-from zarts.config import merge
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
+from zarts.settings.config import merge
 from zarts.sweep.settings import Search, Sweep
 
 EXPERIMENTS = """

@@ -14,7 +14,7 @@ import pytest
 
 from tests.tiny import Answer, call, create, signalled, start, tiny, wait_for
 from tests.zarts.sweep.sweeps import EXPERIMENTS, NAMES, contents, sweep_file
-from zarts.runfile import Run
+from zarts.runs.runfile import Run
 from zarts.sweep import running
 from zarts.sweep.__main__ import main
 

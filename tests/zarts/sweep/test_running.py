@@ -12,9 +12,10 @@ import pytest
 
 from tests.tiny import call, create, tiny
 from tests.zarts.sweep.sweeps import NAMES, sweep_file
-from zarts import plan, register_dataset
+from zarts import register_dataset
 from zarts.execute import Failure, Outcome
-from zarts.runfile import Run
+from zarts.problems import cost as plan
+from zarts.runs.runfile import Run
 from zarts.sweep import running
 from zarts.sweep.__main__ import main
 from zarts.sweep.results import Problem, Result

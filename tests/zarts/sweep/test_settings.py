@@ -11,7 +11,7 @@ import pytest
 
 from tests.tiny import call
 from zarts.__main__ import main as search_main
-from zarts.config import ConfigError
+from zarts.settings.config import ConfigError
 from zarts.sweep.__main__ import main
 from zarts.sweep.settings import Sweep, read_sweep
 

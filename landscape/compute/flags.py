@@ -1,0 +1,138 @@
+"""Flags of ``landscape.compute``: the settings they make, and what the computation begins with."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from zarts import cli
+from zarts.bilevel.alpha import LooksLikeWeights
+from zarts.runs.runfile import Run, valid_name
+from zarts.settings.config import Config, ConfigError, Table, filled, merge
+from zarts.supernet.spaces import SPACES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zarts.runs.given import Given
+
+__all__ = ["FigureSettings", "resolve"]
+
+
+class FigureSettings(NamedTuple):
+    """What is to be computed, and what it begins with.
+
+    Attributes:
+        config: The settings.
+        source: The run, or the files, whose ω is used.
+        points: α (n, d) for principal directions.
+        branch: The run and the epoch that the search begins with.
+    """
+
+    config: Config
+    source: Run | Given | None = None
+    points: Tensor | None = None
+    branch: tuple[Run, int] | None = None
+
+
+def resolve(args: argparse.Namespace) -> FigureSettings:
+    """What the flags of ``landscape.compute`` ask for.
+
+    Raises:
+        ConfigError: If that cannot be.
+        RunError: If a run that they name cannot be read.
+    """
+    if args.weights is not None and args.alpha is None:
+        raise ConfigError("--weights needs --alpha FILE, the α that this ω was trained at")
+    if args.weights is not None and args.epochs is not None:
+        raise ConfigError("--weights is an ω that is there, --epochs trains one; leave one out")
+    if args.alpha is not None:
+        found = _around(args)
+    elif args.origin is not None:
+        from zarts.branch import branched
+
+        config, run, epoch = branched(args, _flags(args))
+        found = FigureSettings(config, branch=(run, epoch))
+    elif args.run is not None:
+        found = _of_run(args)
+    else:
+        found = FigureSettings(cli.resolve(args, "darts-1", _flags(args)))
+    if args.axes is None or not args.axes.startswith("pca:"):
+        return found
+    from landscape.compute.axes import pca
+    from zarts.runs.given import read_points
+
+    dim = SPACES[found.config.supernet.space].dim
+    points = read_points(Path(args.axes.removeprefix("pca:")), dim)
+    table = merge(found.config.to_table(), {"landscape": {"axes": pca(points)}})
+    return found._replace(config=Config.from_table(table), points=points)
+
+
+def _of_run(args: argparse.Namespace) -> FigureSettings:
+    """The ω of another search."""
+    if not valid_name(args.run):
+        raise ConfigError(
+            f"got --run {args.run!r}, expected the name of a run in {cli.runs_root()}"
+        )
+    source = Run.open(cli.runs_root() / args.run)
+    searched = {
+        key: value
+        for key, value in filled(source.config).items()
+        if key in ("seed", "dtype", "data", "supernet", "search", "optimizer")
+    }
+    config = cli.resolve(args, "darts-1", _flags(args), base=searched)
+    from landscape.compute.pipeline import origin_of
+    from zarts.runs.origin import check_network
+
+    check_network(config, Config.from_table(searched), source.name)
+    epoch, name = origin_of(config, source)
+    table = merge(config.to_table(), {"source": name, "landscape": {"epoch": epoch}})
+    return FigureSettings(Config.from_table(table), source)
+
+
+def _around(args: argparse.Namespace) -> FigureSettings:
+    """An α of one's own, with its ω, or with one that is trained at it."""
+    from zarts.runs.given import Given, read_alpha, read_weights
+
+    config = cli.resolve(args, "darts-1", merge(_flags(args), {"search": {"warmup": 0}}))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LooksLikeWeights)
+        alpha = read_alpha(args.alpha, config)
+    cli.say(args, [f"warning    {args.alpha}: {each.message}" for each in caught])
+    if args.weights is None:  # a search that is all warm-up
+        fixed = {"alpha": alpha.tolist(), "warmup": config.search.epochs}
+        return FigureSettings(Config.from_table(merge(config.to_table(), {"search": fixed})))
+    given = Given(alpha, read_weights(args.weights, config))
+    table = merge(config.to_table(), {"source": given.source, "landscape": {"epoch": 1}})
+    return FigureSettings(Config.from_table(table), given)
+
+
+def _flags(args: argparse.Namespace) -> Table:
+    land: Table = {}
+    if args.steps is not None:
+        land["steps"] = args.steps
+    if args.grid is not None:
+        match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", args.grid)
+        if not match:
+            raise ConfigError(f"got --grid {args.grid!r}, expected ROWSxCOLS such as 9x9")
+        land["rows"], land["cols"] = int(match[1]), int(match[2])
+    if args.range is not None:
+        land["range"] = args.range
+    for key, text in (("scale", args.scale), ("inner_learning_rate", args.inner_lr)):
+        if text is not None:
+            land[key] = _number_or_word(text)
+    if args.axes is not None and not args.axes.startswith("pca:"):
+        land["axes"] = args.axes
+    search = {} if args.epochs is None else {"epochs": args.epochs}
+    tables = {"landscape": land, "search": search}
+    return {name: table for name, table in tables.items() if table}
+
+
+def _number_or_word(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,565 @@
+"""Settings: they come back from TOML as they were, their hash names them, and mistakes are told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zarts.optimizers import METHODS
+from zarts.settings import tables
+from zarts.settings.config import (
+    METHOD_NAMES,
+    Config,
+    ConfigError,
+    merge,
+    parse_assignment,
+    read_toml,
+)
+from zarts.settings.stages import PROGRAMS
+
+
+@pytest.fixture(autouse=True)
+def other_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one program so far, so another one needs making."""
+    monkeypatch.setitem(PROGRAMS, "other", PROGRAMS["plain"])
+
+
+# Another valid value for every setting there is.
+CHANGED: dict[str, Any] = {
+    "seed": 1,
+    "device": "cuda:1",
+    "dtype": "float64",
+    "tf32": "off",
+    "deterministic": "on",
+    "source": "0123abcd",
+    "data": {
+        "name": "cifar10",
+        "subset": 100,
+        "portion": 0.25,
+        "batch_size": 32,
+        "augment": "none",
+        "cutout": 8,
+        "downscale": 2,
+        "last_batch": "keep",
+        "split": "stratified",
+        "share": 0.25,
+        "size": "96x128",
+        "channels": 1,
+        "storage": "stream",
+    },
+    "supernet": {
+        "space": "s1",
+        "channels": 4,
+        "cells": 3,
+        "stem": "imagenet",
+        "stack_below": 0,
+        "matmul_from": 8,
+        "lanes": 3,
+        "network": "plain",
+        "layout": "first",
+        "phases": "off",
+    },
+    "search": {
+        "method": "zarts-rs",
+        "epochs": 3,
+        "warmup": 1,
+        "period": 10,
+        "learning_rate": 0.1,
+        "learning_rate_min": 0.0,
+        "momentum": 0.5,
+        "weight_decay": 0.0,
+        "clip": 0.0,
+        "inner_steps": 1,
+        "inner_learning_rate": 0.01,
+        "inner_batch_size": 64,
+        "inner_batches": "next",
+        "inner_velocity": "copy",
+        "inner_clip": 0.0,
+        "sigma_schedule": "constant",
+        "snapshots": [1, 2],
+        "program": "other",
+        "alpha": [0.5, -1.0],
+        "origin": "run/epoch-0001/0123456789abcdef",
+    },
+    "optimizer": {"sigma": 0.2},
+    "landscape": {
+        "steps": 3,
+        "rows": 5,
+        "cols": 7,
+        "range": 0.5,
+        "scale": 2.5,
+        "inner_learning_rate": 1e-3,
+        "val_batches": 0,
+        "val_batch_size": 32,
+        "epoch": 2,
+        "axes": "gradient",
+    },
+    "paths": {
+        "methods": ["darts-1"],
+        "updates": 3,
+        "start": [0.25, -0.75],
+        "space": "full",
+        "weights": "trained",
+        "noise": "fresh",
+        "step": "paper",
+        "fraction": 0.2,
+        "samples": 8,
+        "temperature": 0.1,
+    },
+}
+
+
+def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping) and f"{prefix}{name}" != "optimizer":
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def nested(key: str, value: object) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def error(table: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_table(table)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def through_toml(config: Config, path: Path) -> Config:
+    path.write_text(config.to_toml(), encoding="utf-8")
+    return Config.from_table(read_toml(path))
+
+
+# --- to and from tables -------------------------------------------------------------------------
+
+
+def test_the_changed_table_names_every_setting() -> None:
+    defaults, changed = dict(leaves(Config().to_table(whole=True))), dict(leaves(CHANGED))
+    assert defaults.keys() == changed.keys()
+    assert not [key for key in defaults if defaults[key] == changed[key]]
+
+
+def test_no_table_gives_the_defaults() -> None:
+    assert Config.from_table({}) == Config()
+
+
+@pytest.mark.parametrize("table", [{}, CHANGED])
+def test_toml_round_trip(table: dict[str, Any], tmp_path: Path) -> None:
+    config = Config.from_table(table)
+    back = through_toml(config, tmp_path / "config.toml")
+    assert back == config
+    assert back.hash() == config.hash()
+    assert back.to_toml() == config.to_toml()
+
+
+def test_a_table_comes_back_as_it_was() -> None:
+    assert Config.from_table(CHANGED).to_table() == CHANGED
+
+
+PRINTABLE = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+WORDS = st.text(PRINTABLE, max_size=8)
+POSITIVE = st.floats(min_value=1e-12, max_value=1e12)
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+
+
+def section(**settings: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Any of the settings, or none."""
+    return st.fixed_dictionaries({}, optional=settings)
+
+
+TABLES = section(
+    seed=st.integers(0, 2**70),
+    device=st.sampled_from(["cpu", "cuda", "cuda:3"]),
+    source=WORDS,
+    data=section(name=WORDS, portion=st.floats(0.01, 0.99), cutout=st.integers(0, 40)),
+    search=section(
+        method=st.sampled_from(METHOD_NAMES),
+        learning_rate=POSITIVE,
+        clip=st.floats(0, 1e300),
+        snapshots=st.lists(st.integers(1, 50)),
+    ),
+    optimizer=st.dictionaries(NAMES, st.booleans() | NUMBERS | WORDS),
+    landscape=section(
+        rows=st.integers(2, 1001),
+        scale=st.sampled_from(["unit", "alpha"]) | POSITIVE | st.integers(1, 9),
+        inner_learning_rate=st.just("search") | POSITIVE,
+    ),
+    paths=section(
+        methods=st.lists(st.sampled_from(METHOD_NAMES)),
+        start=st.tuples(st.floats(-1, 1), st.floats(-1, 1)),
+    ),
+)
+
+
+@given(table=TABLES)
+def test_every_config_comes_back_from_toml(
+    table: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    config = Config.from_table(table)
+    back = through_toml(config, tmp_path_factory.mktemp("config") / "config.toml")
+    assert back == config
+    assert back.hash() == config.hash()
+
+
+# --- hash ---------------------------------------------------------------------------------------
+
+
+def test_the_hash_depends_on_every_setting() -> None:
+    longer = {"search": {"epochs": 60, "snapshots": [2]}}  # so that every change is a valid one
+    base = merge(Config().to_table(), longer)
+    hashes = {
+        key: Config.from_table(merge(base, nested(key, value))).hash()
+        for key, value in leaves(CHANGED)
+    }
+    hashes["nothing"] = Config.from_table(base).hash()
+    assert len(set(hashes.values())) == len(hashes)
+
+
+def test_the_hash_does_not_depend_on_order_or_notation() -> None:
+    one = {"seed": 3, "optimizer": {"sigma": 0.1, "mix": 0.5}, "landscape": {"scale": 2.0}}
+    other = {"landscape": {"scale": 2}, "optimizer": {"mix": 0.5, "sigma": 0.1}, "seed": 3}
+    assert Config.from_table(one).hash() == Config.from_table(other).hash()
+
+
+def test_the_hash_is_the_same_in_another_process(root: Path) -> None:
+    code = "from zarts.settings.config import Config; print(Config(seed=7).hash())"
+    environment = {**os.environ, "PYTHONHASHSEED": "123"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == Config(seed=7).hash()
+
+
+# --- mistakes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("sed", ["seed"]),
+        ("search.warmpu", ["search.warmup"]),
+        ("search.epoch", ["search.epochs", "landscape.epoch"]),
+        ("landscape.inner_rate", ["landscape.inner_learning_rate"]),
+        ("chanels", ["data.channels", "supernet.channels"]),
+        ("space", ["supernet.space", "paths.space"]),
+        ("search.space", ["supernet.space", "paths.space"]),
+        ("serach.epochs", ["search"]),
+        ("data.colour", None),
+    ],
+)
+def test_an_unknown_key_is_named_in_full_with_the_nearest(
+    key: str, meant: list[str] | None
+) -> None:
+    message = error(nested(key, 1))
+    wrong = key if key != "serach.epochs" else "serach"
+    assert message.startswith(f"unknown setting '{wrong}'; ")
+    if meant is None:
+        assert "expected one of: data.name, data.subset, data.portion" in message
+    else:
+        assert message.endswith(f"did you mean {' or '.join(map(repr, meant))}?")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("seed", 1.5, "a whole number"),
+        ("seed", True, "a whole number"),
+        ("seed", "1", "a whole number"),
+        ("search.learning_rate", "fast", "a finite number"),
+        ("search.learning_rate", False, "a finite number"),
+        ("search.learning_rate", float("nan"), "a finite number"),
+        ("search.clip", float("inf"), "a finite number"),
+        ("search.clip", 10**400, "a finite number"),
+        ("data.name", 3, "one line of text"),
+        ("data.name", "two\nlines", "one line of text"),
+        ("data.name", "\x7f", "one line of text"),
+        ("data.name", "\udcff", "one line of text"),
+        ("landscape.scale", [1.0], "a finite number"),
+        ("search.snapshots", 3, "a list"),
+        ("search.snapshots", [1, 2.5], "a whole number"),
+        ("paths.methods", "darts-1", "a list"),
+        ("optimizer", 3, "a table of settings"),
+        ("optimizer.sigma", [1], "a number, text, true or false"),
+        ("optimizer.sigma", float("nan"), "a finite number"),
+        ("optimizer.sigma", {"a": 1}, "a number, text, true or false"),
+        ("search", 3, "a table of settings"),
+    ],
+)
+def test_a_wrong_type_says_got_and_expected(key: str, value: object, expected: str) -> None:
+    message = error(nested(key, value))
+    assert message.startswith(key)
+    assert expected in message
+    got = value[1] if isinstance(value, list) and len(value) > 1 else value
+    assert repr(got) in message
+
+
+def test_a_config_that_is_no_table() -> None:
+    assert error([1]) == "the configuration is [1], expected a table of settings"
+
+
+def test_a_hyper_parameter_needs_a_plain_name() -> None:
+    assert "unknown setting 'optimizer.a b'" in error({"optimizer": {"a b": 1}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("supernet.space", "s33", "s1, s2, s3, s4, s5, s6"),
+        ("supernet.network", "plane", "fast, plain"),
+        ("search.inner_velocity", "copi", "zero, copy"),
+        ("dtype", "bfloat16", "float32, float64"),  # which is near to neither
+    ],
+)
+def test_a_wrong_word_names_those_allowed(key: str, value: str, allowed: str) -> None:
+    assert error(nested(key, value)) == f"{key} is {value!r}; expected one of: {allowed}"
+
+
+def test_a_wrong_method_names_the_nearest() -> None:
+    message = error(nested("search.method", "zarts-msg"))
+    assert message == "search.method is 'zarts-msg'; did you mean 'zarts-mgs'?"
+
+
+def test_a_wrong_method_of_a_path_names_the_nearest() -> None:
+    message = error({"paths": {"methods": ["darts-1", "zarts-gdl"]}})
+    assert message == "paths.methods[1] is 'zarts-gdl'; did you mean 'zarts-gld'?"
+
+
+@pytest.mark.parametrize(
+    ("key", "least"),
+    [
+        ("seed", 0),
+        ("data.subset", 0),
+        ("data.batch_size", 2),
+        ("data.cutout", 0),
+        ("data.downscale", 1),
+        ("supernet.channels", 1),
+        ("supernet.cells", 1),
+        ("search.epochs", 1),
+        ("search.warmup", 0),
+        ("search.period", 1),
+        ("search.inner_steps", 0),
+        ("search.inner_batch_size", 2),
+        ("landscape.steps", 0),
+        ("landscape.rows", 2),
+        ("landscape.cols", 2),
+        ("landscape.val_batches", 0),
+        ("landscape.val_batch_size", 2),
+        ("landscape.epoch", 0),
+        ("paths.updates", 0),
+        ("paths.samples", 1),
+    ],
+)
+def test_counts_have_a_least_value(key: str, least: int) -> None:
+    assert dict(leaves(Config.from_table(nested(key, least)).to_table()))[key] == least
+    assert error(nested(key, least - 1)) == f"{key} is {least - 1}, expected {least} or more"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "search.learning_rate_min",
+        "search.momentum",
+        "search.weight_decay",
+        "search.clip",
+        "search.inner_learning_rate",
+        "search.inner_clip",
+    ],
+)
+def test_some_numbers_may_be_zero_but_not_below(key: str) -> None:
+    Config.from_table(nested(key, 0.0))
+    assert error(nested(key, -1e-9)) == f"{key} is -1e-09, expected 0 or more"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "data.portion",
+        "search.learning_rate",
+        "landscape.range",
+        "paths.fraction",
+        "paths.temperature",
+    ],
+)
+def test_other_numbers_must_be_above_zero(key: str) -> None:
+    Config.from_table(nested(key, 1e-9))
+    assert error(nested(key, 0)) == f"{key} is 0.0, expected a number > 0"
+
+
+@pytest.mark.parametrize(
+    ("table", "fragment"),
+    [
+        ({"data": {"portion": 1.0}}, "data.portion is 1.0, expected a share below 1"),
+        ({"device": "gpu"}, "device is 'gpu', expected cpu, cuda or cuda:NUMBER"),
+        ({"device": "cuda:x"}, "device is 'cuda:x'"),
+        ({"landscape": {"rows": 1002}}, "the grid is 1002x9, expected at most 1001"),
+        ({"landscape": {"range": 1e200}}, "landscape.range is 1e+200, expected at most 1e+06"),
+        ({"supernet": {"cells": 100000}}, "supernet.cells is 100000, expected at most 1000"),
+        ({"supernet": {"lanes": 65}}, "supernet.lanes is 65, expected at most 64"),
+        ({"paths": {"updates": 10_001}}, "paths.updates is 10001, expected at most 10000"),
+        ({"landscape": {"scale": "big"}}, "landscape.scale is 'big', expected unit or alpha or a"),
+        ({"landscape": {"scale": 0}}, "landscape.scale is 0.0, expected unit or alpha or a number"),
+        (
+            {"landscape": {"inner_learning_rate": "alpha"}},
+            "landscape.inner_learning_rate is 'alpha', expected search or a number > 0",
+        ),
+        ({"search": {"epochs": 3, "warmup": 3}}, "α would never move"),
+        ({"search": {"snapshots": [0]}}, "search.snapshots is [0], expected epochs from 1 to 50"),
+        ({"search": {"epochs": 3, "snapshots": [4]}}, "expected epochs from 1 to 3"),
+        ({"landscape": {"epoch": 51}}, "landscape.epoch is 51, expected at most 50"),
+        ({"paths": {"start": [0.5]}}, "paths.start is [0.5], expected two numbers"),
+    ],
+)
+def test_what_does_not_fit(table: dict[str, Any], fragment: str) -> None:
+    assert fragment in error(table)
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_a_search_without_an_update_is_refused(method: str) -> None:
+    assert "α would never move" in error({"search": {"method": method, "epochs": 2, "warmup": 2}})
+    Config.from_table({"search": {"method": method, "epochs": 2, "warmup": 1}})
+
+
+def test_the_origin_must_be_an_epoch_that_is_kept() -> None:
+    early: dict[str, Any] = {"search": {"epochs": 3}, "landscape": {"epoch": 1}}
+    assert "--set search.snapshots=[1]" in error(early)
+    Config.from_table(merge(early, {"search": {"snapshots": [1]}}))
+    Config.from_table(merge(early, {"landscape": {"epoch": 3}}))
+    Config.from_table(merge(early, {"source": "other/epoch-0001/00"}))  # kept by another run
+
+
+# --- key=value and files ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("search.epochs=3", {"search": {"epochs": 3}}),
+        ("seed = 4", {"seed": 4}),
+        ("landscape.scale=1e-3", {"landscape": {"scale": 1e-3}}),
+        ("supernet.space=s6", {"supernet": {"space": "s6"}}),
+        ('supernet.space="s6"', {"supernet": {"space": "s6"}}),
+        ("search.snapshots=[1, 2]", {"search": {"snapshots": [1, 2]}}),
+        ("optimizer.antithetic=false", {"optimizer": {"antithetic": False}}),
+        ("data.name=a=b", {"data": {"name": "a=b"}}),
+        ("data.name=", {"data": {"name": ""}}),
+        ("seed=1\nsource=2", {"seed": "1\nsource=2"}),
+        ("seed=" + "1" * 5000, {"seed": "1" * 5000}),
+    ],
+)
+def test_assignments(text: str, table: dict[str, Any]) -> None:
+    assert parse_assignment(text) == table
+
+
+@pytest.mark.parametrize("text", ["epochs", "=3", "", "search..epochs=3", ".seed=1", "search.=1"])
+def test_what_is_no_assignment(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected key=value such as search\.epochs=3"):
+        parse_assignment(text)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ([{"a": {"b": {"c": 1}}}, {"a": {"b": 2}}], r"^a\.b is 2, expected a table of settings$"),
+        (
+            [{"a": {"b": 2}}, {"a": {"b": {"c": 1}}}],
+            r"^a\.b is 2 and no table, but got a\.b\.c too$",
+        ),
+    ],
+)
+def test_merge_refuses_a_table_against_a_value(tables: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        merge(*tables)
+
+
+def test_merge_goes_key_by_key_and_copies() -> None:
+    first = {"search": {"epochs": 1, "warmup": 0}, "seed": 1}
+    merged = merge(first, {"search": {"epochs": 2}}, {"data": {"name": "x"}})
+    assert merged == {"search": {"epochs": 2, "warmup": 0}, "seed": 1, "data": {"name": "x"}}
+    merged["search"]["epochs"] = 9
+    assert first["search"] == {"epochs": 1, "warmup": 0}
+
+
+@pytest.mark.parametrize("content", [None, b"seed = ", b"\xff\xfe", b"seed = 1\nseed = 2"])
+def test_an_unreadable_file_is_named(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"cannot read the config .*mine\.toml"):
+        read_toml(path)
+
+
+def test_the_methods_are_those_of_the_optimizers() -> None:
+    assert tuple(METHODS) == METHOD_NAMES
+    assert Config().paths.methods == ("darts-1", "darts-2", "zarts-rs", "zarts-mgs", "zarts-gld")
+
+
+DOTS = ".".join(30_000 * "a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + 60_000 * "[",
+        "# " + (1 << 16) * "x",
+        f"{DOTS} = 1",
+        f"[{DOTS}]",
+        f"a = {{{DOTS} = 1}}",
+        f'x = {{a = """b"""", {DOTS} = 1}}',
+        f"x = 'it' # '\n{DOTS} = 1",
+        f'x = "a\\"" \n{DOTS} = 1',
+        "a = " + 5 * "{b.c.d = " + "1" + 5 * "}",
+    ],
+)
+def test_a_file_that_nobody_writes_is_refused_unread(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    loads = tables.tomllib.loads
+    monkeypatch.setattr(tables.tomllib, "loads", lambda text: loads(text) if len(text) < 99 else 0)
+    with pytest.raises(ConfigError, match=r"cannot read the config .*(deeper than 8|65,536 bytes)"):
+        read_toml(file)
+    with pytest.raises(ConfigError, match="nested deeper than 8"):
+        parse_assignment(f"{'.'.join(9 * 'a')}=1")
+
+
+def test_text_in_settings_may_hold_dots_and_brackets(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    text = "\n".join(
+        [
+            "# a.b.c.d.e.f.g.h.i [[[[[[[[[",
+            'a = "a.b.c.d.e.f.g.h.i [[[[[[[[["',
+            "b = '[[[[[[[[[\"'",
+            'c = """a.b.c.d.e.f\n.g.h.i.j"[[[[[[[[["""',
+            "d = [[1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]]",
+            "[e.f.g]",
+            "h.i.j = {k = 1}",
+        ]
+    )
+    file.write_text(text)
+    assert read_toml(file)["e"]["f"]["g"]["h"]["i"]["j"]["k"] == 1
+
+
+@pytest.mark.parametrize("file", ["/dev/zero", "/dev", "."])
+def test_what_is_no_file_is_not_read(file: str) -> None:
+    with pytest.raises(ConfigError, match="it is no file"):
+        read_toml(Path(file))

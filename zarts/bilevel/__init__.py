@@ -1,0 +1,1 @@
+"""The bilevel problem and the loop that descends it: objective and search."""

@@ -1,0 +1,1 @@
+"""Runs on disk: record files, the recorder of searches, stages, where numbers come from."""
