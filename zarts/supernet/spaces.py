@@ -6,10 +6,7 @@ for ``s1`` to ``s4`` (its ``src/spaces.py``; ZARTS uses the same tables).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from zarts.bilevel.alpha import Space
+from zarts.bilevel.alpha import Group, Space
 
 __all__ = ["SPACES", "TABLES"]
 
@@ -71,22 +68,7 @@ TABLES: dict[str, tuple[Edges, Edges]] = {
     "s5": _uniform(*_DARTS),
     "s6": _uniform(*_DARTS[1:]),
 }
-SPACES: dict[str, Space]
-
-
-def __getattr__(name: str) -> dict[str, Space]:
-    """Makes ``SPACES`` when it is first used: the tables can be read without torch (PEP 562).
-
-    Raises:
-        AttributeError: For any other name.
-    """
-    if name != "SPACES":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from zarts.bilevel.alpha import Group, Space
-
-    made = {
-        space: Space(space, (Group("normal", normal), Group("reduce", reduce)))
-        for space, (normal, reduce) in TABLES.items()
-    }
-    globals()[name] = made
-    return made
+SPACES: dict[str, Space] = {
+    name: Space(name, (Group("normal", normal), Group("reduce", reduce)))
+    for name, (normal, reduce) in TABLES.items()
+}
