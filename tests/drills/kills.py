@@ -21,12 +21,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from tests.zarts.runfile.dying import CALLS, die_inside
 
 from landscape.compute import writer as writer
 from landscape.compute.pipeline import compute
 from landscape.record import load
 from tests.tiny import create, tiny
+from tests.zarts.runs.runfile.dying import CALLS, die_inside
 from zarts.problems.build import make_problem
 from zarts.runs.recorder import record_search
 from zarts.runs.runfile import Run

@@ -14,9 +14,9 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from tests.zarts.runfile.corpus import HEADER_BYTES, peak_megabytes, sealed
 
 from tests.drills.checksums import blocks, with_checksum
+from tests.zarts.runs.runfile.corpus import HEADER_BYTES, peak_megabytes, sealed
 from zarts.runs.runfile import Record, RunError, read_record
 
 KINDS = ("bit", "bytes", "zeros", "swap", "insertion", "deletion", "truncation", "metadata")

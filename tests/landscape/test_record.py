@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
-from pathlib import OptimizerPath as File
+from pathlib import Path as File
 from typing import Any
 
 import numpy as np

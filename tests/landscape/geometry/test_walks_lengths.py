@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.landscape.test_paths import EXTENT, PLANE, QUADRATIC, SCALE, end, toy
 from torch import Tensor
 
 from landscape.geometry.walks import PILOTS, prepare, start_of, view_of
 from landscape.record import LENGTH_TOLERANCE
+from tests.landscape.geometry.test_walks import EXTENT, PLANE, QUADRATIC, SCALE, end, toy
 from zarts.bilevel.rng import generator
 from zarts.bilevel.search import Optimizer, Step
 from zarts.bilevel.wrappers import Tally

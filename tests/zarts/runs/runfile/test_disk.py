@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.zarts.runfile.dying import die_inside
 
+from tests.zarts.runs.runfile.dying import die_inside
 from zarts.runs.runfile import RunError, read_record, record, write_record
 from zarts.runs.runfile.disk import commit, make_folder
 

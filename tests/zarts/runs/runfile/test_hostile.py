@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from tests.zarts.runfile.corpus import HOSTILE, build, sealed
 
+from tests.zarts.runs.runfile.corpus import HOSTILE, build, sealed
 from zarts.runs.runfile import FORMAT, CorruptFile, ForeignFile, read_record
 
 
@@ -35,7 +35,7 @@ def test_hostile_constructs_are_refused_by_name_at_once_and_in_little_memory(
     monkeypatch.chdir(tmp_path)
     files = build(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.zarts.runfile.corpus", *map(str, files)],
+        [sys.executable, "-m", "tests.zarts.runs.runfile.corpus", *map(str, files)],
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,

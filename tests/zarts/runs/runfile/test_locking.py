@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from tests.zarts.runfile.conftest import Start
 
+from tests.zarts.runs.runfile.conftest import Start
 from zarts.runs.runfile import Run, RunError, RunLocked, being_written, locking, mounts
 
 HELD = locking.HELD

@@ -13,8 +13,8 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.zarts.runfile.dying import CALLS, die_inside
 
+from tests.zarts.runs.runfile.dying import CALLS, die_inside
 from zarts.runs.runfile import Run
 
 NAMES = st.sampled_from(["a", "grid/m00", "grid/m10"])
