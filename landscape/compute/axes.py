@@ -48,8 +48,10 @@ def plane_of(
     unit = f"1 unit = {scale:.3g}"
     try:
         if points is None:
-            objective = landscape_objective(config, snapshot.weights, rate).at(0)
-            slope = objective.grad(snapshot.alpha).double()
+            problem = landscape_objective(
+                config, snapshot.weights, rate, snapshot.stage, snapshot.epoch
+            )
+            slope = problem.at(0).grad(snapshot.alpha).double()
             plane = Plane.along(snapshot.alpha, -slope, rng, scale)
             return plane, (f"along −∇L₀ ({unit})", f"random direction ({unit})")
         found = Plane.from_points(points)

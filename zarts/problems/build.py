@@ -106,13 +106,13 @@ def make_problem(config: Config, stage: Stage | None = None) -> Problem:
         inherit_velocity=config.search.inner_velocity == "copy",
         lanes=lanes_of(config),
     )
-    alpha = _alpha(config, network.space)
+    alpha = _alpha(config, stage, network.space)
     return Problem(objective, alpha, feed, loss, validation, dataset)
 
 
-def _alpha(config: Config, space: Space) -> Tensor:
-    """α at the start of a search: drawn, or as the settings say."""
-    if not config.search.alpha:
+def _alpha(config: Config, stage: Stage, space: Space) -> Tensor:
+    """α at the start of a stage: drawn, or in the first one as the settings say."""
+    if stage.index or not config.search.alpha:
         return space.init(generator(config.seed, "alpha"), _dtype(config))
     alpha = torch.tensor(config.search.alpha, dtype=_dtype(config))
     try:

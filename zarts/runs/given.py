@@ -133,7 +133,7 @@ class Given:
         problem = make_problem(config)
         like = next(iter(problem.objective.weights.values()))
         weights = {name: weight.to(like) for name, weight in self.weights.items()}
-        loss, accuracy = problem.validate(weights, self.alpha.to(like))
+        loss, accuracy = problem.validate(weights, self.alpha.to(like), config.search.epochs - 1)
         if not np.isfinite(loss):
             raise ConfigError("the loss over D_val of these α and ω is not finite")
         rate = problem.feed.outer(config.search.epochs - 1).learning_rate
