@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from landscape.compute.jobs import SURFACES, Job
 from landscape.compute.jobs.job import Value, WorkerState
 from landscape.geometry.plane import Plane
-from landscape.geometry.walks import PlaneProblem
+from landscape.geometry.problem import PlaneProblem
 from zarts.data.arrays import Sent, receive, sent
 from zarts.problems.build import landscape_objective
 from zarts.problems.parts import load_dataset
