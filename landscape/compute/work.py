@@ -132,6 +132,15 @@ class WorkerInputs:
 def problem_of(run: Run, lanes: int | None = None) -> PlaneProblem:
     """Objective and plane of a run, rebuilt from what it stores and from nothing else.
 
+    Example:
+        >>> import landscape
+        >>> from pathlib import Path
+        >>> from zarts import Run
+        >>> run = Run.open(Path(landscape.__file__).parent / "demo" / "quick-ec257f9a")
+        >>> setup = landscape.problem_of(run)
+        >>> setup.objective.inner_steps, setup.extent, len(setup.plane.origin)
+        (10, 1.0, 84)
+
     Args:
         run: The run.
         lanes: Another number of candidates side by side than the run's; last digits may differ.

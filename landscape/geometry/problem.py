@@ -22,6 +22,15 @@ __all__ = ["PlaneProblem"]
 class PlaneProblem:
     """Where all optimizers of one figure walk.
 
+    Example:
+        >>> import landscape
+        >>> from pathlib import Path
+        >>> from zarts import Run
+        >>> run = Run.open(Path(landscape.__file__).parent / "demo" / "quick-ec257f9a")
+        >>> setup = landscape.problem_of(run)
+        >>> setup.scores(setup.plane.origin.unsqueeze(0), inner_steps=0).shape
+        (1,)
+
     Attributes:
         objective: The problem of the surfaces, at the M of the exact one.
         plane: Their plane.

@@ -24,6 +24,12 @@ Inputs = tuple[tuple[str, int], ...]  # (operation, source), two per node, node 
 class Genotype:
     """A discrete cell pair: two (operation, source) per node and which states a cell concatenates.
 
+    Example:
+        >>> from zarts import Genotype
+        >>> cell = (("skip_connect", 0), ("sep_conv_3x3", 1)) * 4
+        >>> Genotype(normal=cell, reduce=cell).skip_share
+        0.5
+
     Attributes:
         normal: Inputs of the normal cell; entries 2i and 2i + 1 belong to node i.
         reduce: Inputs of the reduction cell.
@@ -77,6 +83,12 @@ class Genotype:
 
 def parse(text: str) -> Genotype:
     """Reads the genotype in a text; the inverse of ``str``. Nothing in it is executed.
+
+    Example:
+        >>> from zarts import Genotype, parse
+        >>> cell = (("skip_connect", 0), ("sep_conv_3x3", 1)) * 4
+        >>> parse(f"epoch 49: {Genotype(cell, cell)}") == Genotype(cell, cell)
+        True
 
     Args:
         text: Holds ``Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)``,
@@ -194,6 +206,13 @@ def derive(space: Space, alpha: Tensor) -> Genotype:
     its inputs by falling weight. Among equal weights the lowest edge and the lowest operation come
     first.
 
+    Example:
+        >>> import torch
+        >>> from zarts import SPACES, derive
+        >>> space = SPACES["s2"]
+        >>> derive(space, torch.arange(float(space.dim))).normal[:2]
+        (('sep_conv_3x3', 0), ('sep_conv_3x3', 1))
+
     Args:
         space: A space of supernets.
         alpha: Raw logits (dim,).
@@ -226,7 +245,15 @@ def _strongest(operations: tuple[tuple[str, ...], ...], mixture: list[list[float
 
 
 def entropy(space: Space, alpha: Tensor) -> float:
-    """Returns the mean entropy of the edges' mixtures in nats: log K if undecided, 0 if decided."""
+    """Returns the mean entropy of the edges' mixtures in nats: log K if undecided, 0 if decided.
+
+    Example:
+        >>> import torch
+        >>> from zarts import SPACES, entropy
+        >>> space = SPACES["s2"]  # two operations per edge
+        >>> round(entropy(space, torch.zeros(space.dim)), 3)
+        0.693
+    """
     tables = [table.double() for table in space.mixture(alpha.detach()).values()]
     edges = [-(table.xlogy(table)).sum(dim=1) for table in tables]
     count = sum(len(table) for table in tables)
@@ -244,6 +271,12 @@ def parameters(
     image_channels: int = 3,
 ) -> int:
     """Counts the parameters of a discrete network exactly.
+
+    Example:
+        >>> from zarts import Genotype, parameters
+        >>> cell = (("skip_connect", 0), ("sep_conv_3x3", 1)) * 4
+        >>> parameters(Genotype(cell, cell), channels=16, count=8)
+        277114
 
     Args:
         genotype: Its cells.
