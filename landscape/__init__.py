@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from landscape.figures import figure_1, losses, static, to_html
     from landscape.geometry.grid import empty_surface, fill
     from landscape.geometry.plane import Plane, orthonormal
-    from landscape.geometry.walks import PlaneProblem
+    from landscape.geometry.problem import PlaneProblem
     from landscape.record import Figure1, OptimizerPath, Status, Surface, load
 
 _HOMES = {
@@ -26,7 +26,7 @@ _HOMES = {
     "figures": ("figure_1", "losses", "static", "to_html"),
     "geometry.grid": ("empty_surface", "fill"),
     "geometry.plane": ("Plane", "orthonormal"),
-    "geometry.walks": ("PlaneProblem",),
+    "geometry.problem": ("PlaneProblem",),
     "record": ("Figure1", "OptimizerPath", "Status", "Surface", "load"),
 }
 __all__ = [

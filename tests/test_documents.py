@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -61,3 +61,15 @@ def test_the_readme_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert float(away) < 0.3 * float(names["toy"].minimum(float("inf")).norm())
     else:
         assert len(shown) == 1
+
+
+@pytest.mark.parametrize("package", [zarts, landscape], ids=lambda package: package.__name__)
+def test_every_public_class_and_function_has_an_example(package: ModuleType) -> None:
+    public = {name: getattr(package, name) for name in package.__all__}
+    kinds = (type, FunctionType)
+    shown = {name: value for name, value in public.items() if isinstance(value, kinds)}
+    assert {*public} - {*shown} <= {"METHODS", "SPACES", "__version__"}  # data
+    texts = {name: value.__doc__ or "" for name, value in shown.items()}
+    assert not [name for name, text in texts.items() if ">>>" not in text]
+    private = re.compile(r"(>>>|\.\.\.) +(from|import) (zarts|landscape)\.")
+    assert not [name for name, text in texts.items() if private.search(text)]

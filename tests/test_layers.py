@@ -75,7 +75,7 @@ READ_IN_ORDER = {
         "search",
     ),
     "zarts.settings": ("tables", "sections", "stages", "config", "presets"),
-    "landscape.geometry": ("plane", "levels", "grid", "walks"),
+    "landscape.geometry": ("plane", "levels", "grid", "problem", "walks"),
 }  # fmt: skip
 
 OWNERS = {  # library -> the only places that may import it

@@ -53,7 +53,7 @@ def compute_surface(
     continue, call this again with the same one.
 
     Example:
-        >>> from zarts.problems.toy import Quadratic
+        >>> from zarts import Quadratic
         >>> toy = Quadratic.random(dim=4).problem()
         >>> record = compute_surface(toy, torch.ones(4), steps=(0, 3), rows=3, cols=3)
         >>> [surface.inner_steps for surface in record.surfaces]
@@ -135,6 +135,16 @@ def compute_surface(
 
 def save(record: Figure1, folder: Folder | str, plane: Plane | None = None) -> Run:
     """Keeps surfaces and paths that were made by hand, so that the page opens them.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from landscape import compute_surface, save
+        >>> from zarts import Quadratic
+        >>> toy = Quadratic.random()
+        >>> record = compute_surface(toy.problem(), toy.center, steps=(0, 3), rows=3, cols=3)
+        >>> with TemporaryDirectory() as folder:
+        ...     save(record, folder).names()
+        ['grid/m00', 'grid/m03', 'plane']
 
     Args:
         record: With paths under any names.

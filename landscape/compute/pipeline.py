@@ -48,6 +48,17 @@ def compute_run(
 
     The Python twin of ``python -m landscape.compute``, for notebooks and scripts.
 
+    Example:
+        >>> import landscape, shutil, tempfile
+        >>> from pathlib import Path
+        >>> from zarts import Config, Run
+        >>> demo = Path(landscape.__file__).parent / "demo" / "quick-ec257f9a"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = Run.open(shutil.copytree(demo, folder, dirs_exist_ok=True))
+        ...     record = landscape.compute_run(Config.from_table(run.config), folder)  # just read
+        >>> len(record.paths)
+        5
+
     Args:
         config: The settings.
         folder: Where the run is, or will be.

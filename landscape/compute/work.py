@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from landscape.compute.jobs import SURFACES, Job
 from landscape.compute.jobs.job import Value, WorkerState
 from landscape.geometry.plane import Plane
-from landscape.geometry.walks import PlaneProblem
+from landscape.geometry.problem import PlaneProblem
 from zarts.data.arrays import Sent, receive, sent
 from zarts.problems.build import landscape_objective
 from zarts.problems.parts import load_dataset
@@ -131,6 +131,15 @@ class WorkerInputs:
 
 def problem_of(run: Run, lanes: int | None = None) -> PlaneProblem:
     """Objective and plane of a run, rebuilt from what it stores and from nothing else.
+
+    Example:
+        >>> import landscape
+        >>> from pathlib import Path
+        >>> from zarts import Run
+        >>> run = Run.open(Path(landscape.__file__).parent / "demo" / "quick-ec257f9a")
+        >>> setup = landscape.problem_of(run)
+        >>> setup.objective.inner_steps, setup.extent, len(setup.plane.origin)
+        (10, 1.0, 84)
 
     Args:
         run: The run.

@@ -21,6 +21,16 @@ def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
 
     Updates of one optimizer cost the same, so its budget is spread evenly over its steps.
 
+    Example:
+        >>> import torch
+        >>> from landscape import compute_surface, losses
+        >>> from zarts import Quadratic
+        >>> toy = Quadratic.random()
+        >>> paths = {"mine": torch.stack([toy.center, toy.minimum(10)])}
+        >>> record = compute_surface(toy.problem(), toy.center, rows=3, cols=3, paths=paths)
+        >>> [trace.name for trace in losses(record).data]
+        ['mine', 'mine']
+
     Raises:
         ValueError: If the record has no surface.
     """

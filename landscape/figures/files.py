@@ -75,6 +75,14 @@ def to_csv(record: Figure1) -> str:
 def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
     """A page that works offline: the playable figure with plotly inside, tables, and their origin.
 
+    Example:
+        >>> from landscape import compute_surface, figure_1, to_html
+        >>> from zarts import Quadratic
+        >>> toy = Quadratic.random()
+        >>> record = compute_surface(toy.problem(), toy.center, steps=(0, 3), rows=3, cols=3)
+        >>> to_html(figure_1(record), record)[:15]
+        '<!doctype html>'
+
     Args:
         figure: Made of the record by ``figure_1``.
         record: What a run holds.

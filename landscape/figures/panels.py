@@ -41,6 +41,14 @@ def figure_1(
 
     ``to_html`` and the page play the steps; what they need is in the figure's ``meta``.
 
+    Example:
+        >>> from landscape import compute_surface, figure_1
+        >>> from zarts import Quadratic
+        >>> toy = Quadratic.random()
+        >>> record = compute_surface(toy.problem(), toy.center, steps=(0, 3), rows=3, cols=3)
+        >>> [trace.type for trace in figure_1(record).select_traces("contour")]
+        ['contour', 'contour']
+
     Args:
         record: What a run holds.
         inner_steps: M of the panels from left to right; by default first-order and exact.

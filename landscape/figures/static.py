@@ -58,6 +58,14 @@ def static(
 ) -> bytes:
     """The bytes of a picture file; the same record gives the same bytes.
 
+    Example:
+        >>> from landscape import compute_surface, static
+        >>> from zarts import Quadratic
+        >>> toy = Quadratic.random()
+        >>> record = compute_surface(toy.problem(), toy.center, steps=(3,), rows=3, cols=3)
+        >>> static(record, "png")[1:4]
+        b'PNG'
+
     Args:
         record: What a run holds.
         kind: Format of the file.

@@ -37,6 +37,12 @@ class Point(NamedTuple):
 def empty_surface(inner_steps: int, rows: int, cols: int, extent: float = 1.0) -> Surface:
     """A surface of pending points over [−extent, extent] on both axes.
 
+    Example:
+        >>> from landscape import empty_surface
+        >>> surface = empty_surface(10, rows=3, cols=5, extent=2.0)
+        >>> surface.x.tolist(), surface.done
+        ([-2.0, -1.0, 0.0, 1.0, 2.0], 0)
+
     Raises:
         ValueError: If there are fewer than two rows or columns.
     """
@@ -120,6 +126,15 @@ def copy_of(surface: Surface) -> Surface:
 
 def fill(objective: Objective, plane: Plane, surface: Surface) -> Iterator[Surface]:
     """Computes the pending points in this process; yields the surface after each.
+
+    Example:
+        >>> import torch
+        >>> from landscape import Plane, empty_surface, fill
+        >>> from zarts import Quadratic
+        >>> toy = Quadratic.random()
+        >>> plane = Plane(toy.center, torch.eye(3, 2, dtype=torch.float64))
+        >>> [surface.done for surface in fill(toy.problem(), plane, empty_surface(0, 2, 2))]
+        [1, 2, 3, 4]
 
     Args:
         objective: Asked at M = ``surface.inner_steps``.

@@ -20,6 +20,13 @@ FLAT = 1e-7  # relative: what is nearer to a line than this is on it, in single 
 class Plane:
     """All α = origin + scale · (x · direction 1 + y · direction 2).
 
+    Example:
+        >>> import torch
+        >>> from landscape import Plane
+        >>> plane = Plane(torch.zeros(3), torch.eye(3, 2, dtype=torch.float64), scale=2.0)
+        >>> plane.points(torch.tensor([[1.0, 0.5]])).tolist()
+        [[2.0, 1.0, 0.0]]
+
     Attributes:
         origin: α at (0, 0), (d,), float64.
         basis: The two directions as columns (d, 2), float64, orthonormal over all of α jointly.
@@ -168,6 +175,13 @@ def _finite(name: str, values: Tensor) -> Tensor:
 
 def orthonormal(draws: Tensor) -> Tensor:
     """Orthonormalises the columns of ``draws`` (d, k) jointly; the first keeps its direction.
+
+    Example:
+        >>> import torch
+        >>> from landscape import orthonormal
+        >>> basis = orthonormal(torch.tensor([[3.0, 1.0], [4.0, 0.0]]))
+        >>> [[round(each, 2) for each in row] for row in basis.tolist()]
+        [[0.6, 0.8], [0.8, -0.6]]
 
     Raises:
         ValueError: If the columns are linearly dependent.

@@ -198,6 +198,14 @@ def load(run: Run) -> Figure1:
     Surfaces and paths are those that the settings ask for; records of other names are left out. Of
     a run whose settings do not say, as of one made by hand, they are all that there are.
 
+    Example:
+        >>> import landscape
+        >>> from pathlib import Path
+        >>> from zarts import Run
+        >>> run = Run.open(Path(landscape.__file__).parent / "demo" / "quick-ec257f9a")
+        >>> [surface.inner_steps for surface in landscape.load(run).surfaces]
+        [0, 1, 10]
+
     Raises:
         RunError: If the run holds no landscape, or a file is damaged.
         ForeignFile: If a record has not the form, or the settings not the sense, that drawing

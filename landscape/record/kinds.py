@@ -23,7 +23,13 @@ LENGTH_TOLERANCE = 0.15  # how far the mean length of pilot updates may be from 
 
 
 class Status(IntEnum):
-    """What is known about one grid point. NaN alone says nothing: a NaN result is a result."""
+    """What is known about one grid point. NaN alone says nothing: a NaN result is a result.
+
+    Example:
+        >>> from landscape import Status
+        >>> Status(2).name, Status.OK == 1
+        ('DIVERGED', True)
+    """
 
     PENDING = 0
     OK = 1
@@ -36,6 +42,15 @@ class Status(IntEnum):
 @dataclass(frozen=True)
 class Surface:
     """L_M on a plane.
+
+    Example:
+        >>> import numpy as np
+        >>> from landscape import Status, Surface
+        >>> axis = np.array([-1.0, 1.0])
+        >>> loss = np.array([[0.5, 0.7], [0.6, np.nan]])
+        >>> status = np.where(np.isnan(loss), Status.PENDING, Status.OK).astype(np.uint8)
+        >>> Surface(10, axis, axis, loss, status).done
+        3
 
     Attributes:
         inner_steps: M.
@@ -82,6 +97,15 @@ class Surface:
 @dataclass(frozen=True)
 class OptimizerPath:
     """What one optimizer did to α, seen on the plane. Index 0 is the start.
+
+    Example:
+        >>> import numpy as np
+        >>> from landscape import OptimizerPath
+        >>> xy, loss = np.array([[0.0, 0.0], [0.3, 0.4]]), np.array([0.9, 0.7])
+        >>> budget = {"evaluations": 0, "gradients": 1, "weight_steps": 10, "seconds": 0.1}
+        >>> path = OptimizerPath("me", 10, xy, loss, loss, np.zeros(2), **budget, length_ratio=2.0)
+        >>> path.remark
+        'first updates of 2 times the matched length'
 
     Attributes:
         method: ``darts-1``, ``darts-2``, ``zarts-rs``, ``zarts-mgs`` or ``zarts-gld``; another name
@@ -143,6 +167,13 @@ class OptimizerPath:
 @dataclass(frozen=True)
 class Figure1:
     """Fig. 1 of the paper as data: surfaces (a), (b), paths (c) and what is needed to read them.
+
+    Example:
+        >>> from landscape import Figure1, empty_surface
+        >>> surfaces = (empty_surface(0, 3, 5), empty_surface(10, 3, 5))
+        >>> record = Figure1("mine", surfaces, paths=(), scale=1.0)
+        >>> [(surface.inner_steps, surface.loss.shape) for surface in record.surfaces]
+        [(0, (3, 5)), (10, (3, 5))]
 
     Attributes:
         name: Name of the run.

@@ -12,7 +12,8 @@ import torch
 
 from landscape.compute import schema
 from landscape.compute.pipeline import problem_of
-from landscape.geometry.walks import PlaneProblem, walk
+from landscape.geometry.problem import PlaneProblem
+from landscape.geometry.walks import walk
 from landscape.record import OptimizerPath, load, path_from, surface_from
 from landscape.record.asked import by_hand
 from landscape.verify import origin

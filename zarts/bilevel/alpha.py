@@ -27,6 +27,12 @@ class LooksLikeWeights(UserWarning):
 class Group:
     """The α of one cell type: ``edges`` rows of ``width`` logits.
 
+    Example:
+        >>> from zarts import Group
+        >>> cell = Group("normal", (("skip_connect", "max_pool_3x3"),) * 3)
+        >>> cell.edges, cell.width, cell.size
+        (3, 2, 6)
+
     Attributes:
         name: The cell type, ``"normal"`` or ``"reduce"`` in the DARTS family.
         operations: The candidate operations of each edge, in the order of the logits. All edges of
@@ -63,6 +69,14 @@ class Group:
 @dataclass(frozen=True)
 class Space:
     """A search space: how a flat α of ``dim`` raw logits is cut into groups, edges and operations.
+
+    Example:
+        >>> from zarts import Group, Space
+        >>> space = Space("small", (Group("normal", (("skip_connect", "max_pool_3x3"),) * 2),))
+        >>> alpha = space.join({"normal": [[0.0, 0.0], [1.0, -1.0]]})
+        >>> space.mixture(alpha)
+        {'normal': tensor([[0.5000, 0.5000],
+                [0.8808, 0.1192]])}
 
     Source: ZARTS §3.1 and DARTS §2.2 (continuous relaxation); one α per cell type, shared by its
     cells.

@@ -20,6 +20,15 @@ BatchT = TypeVar("BatchT")
 class Diverged(ArithmeticError):
     """A loss, a gradient or the weights stopped being finite.
 
+    Example:
+        >>> from zarts import SGD, Diverged, Quadratic
+        >>> toy = Quadratic.random()
+        >>> try:
+        ...     toy.problem(3, inner=SGD(1e200, clip=None)).grad(toy.center)
+        ... except Diverged as error:
+        ...     print(error.what, error.step)
+        the training loss 1
+
     Attributes:
         what: What is not finite.
         step: The number of SGD steps after which it was noticed.
@@ -40,6 +49,15 @@ class Diverged(ArithmeticError):
 @dataclass(frozen=True)
 class SGD:
     """Stochastic gradient descent as ``torch.optim.SGD`` defines it, with a gradient clip.
+
+    Example:
+        >>> import torch
+        >>> from zarts import SGD
+        >>> sgd = SGD(0.1, momentum=0.0, weight_decay=0.0)
+        >>> omega, slope = {"omega": torch.ones(2)}, {"omega": torch.tensor([1.0, 2.0])}
+        >>> weights, _ = sgd.update(omega, slope, velocity=None)
+        >>> weights["omega"]
+        tensor([0.9000, 0.8000])
 
     Attributes:
         learning_rate: ξ. The paper's search: 0.025 falling to 0.001 along a cosine.
@@ -123,6 +141,15 @@ def descend(
     differentiable: bool = False,
 ) -> tuple[Weights, Weights | None]:
     """Moves ω by one SGD step per batch: ω*_M of ZARTS Eq. 3 when given M training batches.
+
+    Example:
+        >>> import torch
+        >>> from zarts import SGD, descend
+        >>> loss = lambda weights, batch: ((weights["omega"] - batch) ** 2).sum()
+        >>> sgd = SGD(0.25, momentum=0.0, weight_decay=0.0)
+        >>> weights, _ = descend(loss, {"omega": torch.tensor([3.0])}, [1.0, 1.0, 1.0], sgd)
+        >>> weights["omega"]
+        tensor([1.2500])
 
     Args:
         loss: ``loss(weights, batch)``, a scalar: L_train at fixed α.

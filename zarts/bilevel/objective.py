@@ -29,7 +29,18 @@ Through = Callable[[Problem[Any], Weights, Tensor, Weights], Tensor]
 
 
 class Objective(Protocol):
-    """A scalar function of α that is pure: asking never changes it, advancing makes a new one."""
+    """A scalar function of α that is pure: asking never changes it, advancing makes a new one.
+
+    Example:
+        >>> import torch
+        >>> from zarts import Objective, Quadratic
+        >>> def lower(objective: Objective, alpha):
+        ...     return alpha - 0.1 * objective.grad(alpha)
+        >>> toy = Quadratic.random().problem(inner_steps=10)
+        >>> alpha = torch.ones(3, dtype=torch.float64)
+        >>> bool(toy(lower(toy, alpha)) < toy(alpha))
+        True
+    """
 
     @property
     def space(self) -> Space:
@@ -61,6 +72,14 @@ class Bilevel(Generic[BatchT]):
 
     All candidates of one iteration see the same batches (common random numbers), and every
     evaluation runs on one thread, so a value depends on (ω, α, iteration) alone.
+
+    Example:
+        >>> from zarts import SGD, Bilevel, ListFeed, Quadratic, flat_space
+        >>> toy = Quadratic.random()  # it has two losses, which need no batches
+        >>> omega, feed = {"omega": toy.start}, ListFeed([None], [None], SGD(0.1))
+        >>> mine = Bilevel(flat_space("mine", 3), toy.train_loss, toy.val_loss, omega, feed)
+        >>> [round(float(mine.at(steps)(toy.center)), 2) for steps in (0, 1, 10)]
+        [1.8, 2.5, 16.67]
 
     Attributes:
         space: What α means.

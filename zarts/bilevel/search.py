@@ -23,6 +23,13 @@ Memory = Mapping[str, Tensor]
 class Step:
     """What one optimizer step did.
 
+    Example:
+        >>> from zarts import MGS, Quadratic, search
+        >>> toy = Quadratic.random()
+        >>> step, _ = next(search(toy.problem(), MGS(samples=4), toy.center, iterations=1, seed=0))
+        >>> step.candidates.shape, round(float(step.weights.sum()), 6)
+        (torch.Size([4, 3]), 1.0)
+
     Attributes:
         alpha: The new α (d,).
         loss: Loss of the incumbent α the step started from; NaN if the optimizer did not ask.
@@ -48,7 +55,24 @@ class StepError(ValueError):
 
 
 class Optimizer(Protocol):
-    """A rule that moves α; a frozen dataclass whose fields are its hyper-parameters."""
+    """A rule that moves α; a frozen dataclass whose fields are its hyper-parameters.
+
+    Example:
+        >>> import math, torch
+        >>> from dataclasses import dataclass
+        >>> from zarts import Quadratic, Step, search
+        >>> @dataclass(frozen=True)
+        ... class Slope:
+        ...     rate: float = 0.1
+        ...     evaluations, gradients = 0, 1
+        ...     def step(self, objective, alpha, memory, rng):
+        ...         alpha = alpha - self.rate * objective.grad(alpha)
+        ...         return Step(alpha, math.nan, alpha.new_empty(0, len(alpha)), torch.empty(0))
+        >>> start = torch.zeros(3, dtype=torch.float64)
+        >>> walk = search(Quadratic.random().problem(), Slope(), start, iterations=4, seed=0)
+        >>> len(list(walk))
+        4
+    """
 
     @property
     def evaluations(self) -> int:
@@ -84,6 +108,16 @@ def search(
     schedule: Mapping[str, Callable[[int], float]] | None = None,
 ) -> Iterator[tuple[Step, Objective]]:
     """Runs Alg. 1 of ZARTS (or DARTS): update α, train ω at the new α, repeat.
+
+    Example:
+        >>> from zarts import MGS, Quadratic, search
+        >>> toy = Quadratic.random()
+        >>> walk = search(toy.problem(10), MGS(sigma=0.1), toy.center, iterations=3, seed=0)
+        >>> for step, objective in walk:
+        ...     print(objective.iteration, round(step.diagnostics["update_norm"], 2))
+        1 0.18
+        2 0.09
+        3 0.15
 
     Args:
         objective: The problem at iteration ``start``.

@@ -14,7 +14,16 @@ __all__ = ["Counted", "Restricted", "Tally"]
 
 @dataclass
 class Tally:
-    """What an optimizer spent: evaluations of L_M, gradients, and the inner SGD steps of both."""
+    """What an optimizer spent: evaluations of L_M, gradients, and the inner SGD steps of both.
+
+    Example:
+        >>> from zarts import Counted, Quadratic, Tally
+        >>> toy, tally = Quadratic.random(), Tally()
+        >>> loss = Counted(toy.problem(10), tally)(toy.center)
+        >>> slope = Counted(toy.problem(1), tally).grad(toy.center)
+        >>> tally
+        Tally(evaluations=1, gradients=1, weight_steps=11)
+    """
 
     evaluations: int = 0
     gradients: int = 0
@@ -23,7 +32,16 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """An objective that counts what is asked of it; all that derive from it share the tally."""
+    """An objective that counts what is asked of it; all that derive from it share the tally.
+
+    Example:
+        >>> from zarts import Counted, Quadratic
+        >>> toy = Quadratic.random()
+        >>> counted = Counted(toy.problem(10))
+        >>> losses = counted.evaluate(toy.center.repeat(4, 1))
+        >>> counted.tally
+        Tally(evaluations=4, gradients=0, weight_steps=40)
+    """
 
     objective: Objective
     tally: Tally = field(default_factory=Tally)
@@ -66,6 +84,14 @@ class Counted:
 @dataclass(frozen=True, eq=False)
 class Restricted:
     """An objective on a plane or line, for unchanged optimizers: z ↦ L(origin + scale · basis · z).
+
+    Example:
+        >>> import torch
+        >>> from zarts import Quadratic, Restricted
+        >>> toy = Quadratic.random()
+        >>> plane = Restricted(toy.problem(), toy.center, torch.eye(3, 2, dtype=torch.float64))
+        >>> plane.space.dim, bool(plane(torch.zeros(2)) == plane.objective(toy.center))
+        (2, True)
 
     Attributes:
         objective: The full-dimensional problem.

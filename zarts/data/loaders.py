@@ -72,6 +72,12 @@ def load_images(
     FILE.npz          arrays ``x``, ``y``; see ``zarts.data.arrays`` as they are
     ================= ============================================== ====================
 
+    Example:
+        >>> from zarts import load_images
+        >>> dataset = load_images("packaged")
+        >>> dataset.images.shape, dataset.classes
+        (torch.Size([8000, 1, 28, 28]), 10)
+
     Args:
         name: One of ``NAMES``, a file of arrays, or a name that ``register_dataset`` gave.
         root: Folder of the data sets; default: the environment variable ``ZARTS_DATA``.

@@ -22,6 +22,14 @@ __all__ = ["DARTS", "METHODS"]
 class DARTS:
     """Descends ∇_α L_{k-1} for order k: L_0 (ω fixed) or L_1 (ω makes one virtual step).
 
+    Example:
+        >>> from zarts import DARTS, Quadratic, search
+        >>> toy = Quadratic.random()
+        >>> rule = DARTS(order=2, learning_rate=0.1)
+        >>> *_, (step, _) = search(toy.problem(1), rule, toy.center, iterations=15, seed=0)
+        >>> [round(float(toy.loss_at(alpha, 1)), 2) for alpha in (toy.center, step.alpha)]
+        [2.72, 1.87]
+
     Attributes:
         order: 1 or 2.
         hypergradient: How order 2 differentiates through its step: ``exact``, by double backward,

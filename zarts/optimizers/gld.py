@@ -27,6 +27,14 @@ class GLD:
     released code compares with the loss before fine-tuning, which biases it towards moving). Losses
     that are not finite never win.
 
+    Example:
+        >>> from zarts import GLD, Quadratic, search
+        >>> toy = Quadratic.random()
+        >>> rule = GLD(0.4, 0.1)
+        >>> *_, (step, _) = search(toy.problem(10), rule, toy.center, iterations=15, seed=0)
+        >>> [round(float(toy.loss_at(alpha, 10)), 2) for alpha in (toy.center, step.alpha)]
+        [9.84, 0.91]
+
     Attributes:
         radius_max: R. 0.13 after the rescaling in the released path code.
         radius_min: r. The paper publishes none; its search cost implies R/r near 2^10.

@@ -30,6 +30,14 @@ class Implicit:
     optimum. L_train is over the last of the batches that ω was tuned on, with the weight decay of
     its steps; a clip is left out. Memory does not grow with M.
 
+    Example:
+        >>> from zarts import Implicit, Quadratic, search
+        >>> toy = Quadratic.random()
+        >>> rule = Implicit(learning_rate=0.1)
+        >>> *_, (step, _) = search(toy.problem(10), rule, toy.center, iterations=15, seed=0)
+        >>> [round(float(toy.loss_at(alpha, 10)), 2) for alpha in (toy.center, step.alpha)]
+        [9.84, 0.91]
+
     Attributes:
         solver: How H⁻¹ is applied. ``neumann``: ξ Σ_{j=0..k} (I − ξH)^j with the learning rate ξ of
             the inner steps, which converges if ξH has eigenvalues in (0, 2). ``cg``: k steps of

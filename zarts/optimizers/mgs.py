@@ -23,6 +23,14 @@ __all__ = ["METHODS", "MGS", "importance_weights"]
 class MGS:
     """α ← α + Σ_i w_i u_i with u_i ~ q, w_i the importance weights of p(u) ∝ exp(−ΔL(u)/τ).
 
+    Example:
+        >>> from zarts import MGS, Quadratic, search
+        >>> toy = Quadratic.random()
+        >>> rule = MGS(sigma=0.1)
+        >>> *_, (step, _) = search(toy.problem(10), rule, toy.center, iterations=15, seed=0)
+        >>> [round(float(toy.loss_at(alpha, 10)), 2) for alpha in (toy.center, step.alpha)]
+        [9.84, 0.93]
+
     Attributes:
         samples: N = 4 in the paper.
         sigma: σ, the standard deviation of the Gaussians, or the radius ε of the ball. 0.025 in the

@@ -23,6 +23,14 @@ __all__ = ["METHODS", "RandomSearch"]
 class RandomSearch:
     """α ← α − ξ φ(d)/(2μN) Σ_i [L(α + μu_i) − L(α − μu_i)] u_i.
 
+    Example:
+        >>> from zarts import Quadratic, RandomSearch, search
+        >>> toy = Quadratic.random()
+        >>> rule = RandomSearch(samples=2, learning_rate=0.1)
+        >>> *_, (step, _) = search(toy.problem(10), rule, toy.center, iterations=15, seed=0)
+        >>> [round(float(toy.loss_at(alpha, 10)), 2) for alpha in (toy.center, step.alpha)]
+        [9.84, 0.81]
+
     Attributes:
         samples: N directions. The released path code uses 8.
         smoothing: μ, the length of a probe. 0.1 in the released path code.

@@ -24,6 +24,14 @@ class Unrolled:
 
     Its memory grows with M, as all M steps are kept for the backward pass.
 
+    Example:
+        >>> from zarts import Quadratic, Unrolled, search
+        >>> toy = Quadratic.random()
+        >>> rule = Unrolled(learning_rate=0.1)
+        >>> *_, (step, _) = search(toy.problem(10), rule, toy.center, iterations=15, seed=0)
+        >>> [round(float(toy.loss_at(alpha, 10)), 2) for alpha in (toy.center, step.alpha)]
+        [9.84, 0.91]
+
     Attributes:
         update: ``adam``, or ``sgd``.
         learning_rate: Of α.

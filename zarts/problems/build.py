@@ -76,6 +76,12 @@ class Problem:
 def make_problem(config: Config, stage: Stage | None = None) -> Problem:
     """Builds the search problem of a config, in a stage (None: the first).
 
+    Example:
+        >>> from zarts import Config, make_problem, preset
+        >>> problem = make_problem(Config.from_table(preset("quick", "zarts-mgs")))
+        >>> problem.objective.inner_steps, problem.alpha.shape, problem.dataset.name
+        (10, torch.Size([84]), 'packaged')
+
     Raises:
         ConfigError: If the device is not there or the data does not fit the settings.
         MissingData: If the data set is not there.

@@ -67,6 +67,14 @@ class Quadratic:
     ω*_M(α) = Aα + (I − ξH)^M (ω₀ − Aα), so every L_M, its gradient and its minimum are known. All
     matrices are asymmetric or of unequal sizes on purpose: an exchange of axes changes the numbers.
 
+    Example:
+        >>> import torch
+        >>> from zarts import Quadratic
+        >>> toy = Quadratic.random(dim=4)
+        >>> best = toy.minimum(steps=10)
+        >>> bool(torch.isclose(toy.problem(inner_steps=10)(best), toy.loss_at(best, 10)))
+        True
+
     Attributes:
         response: A (p, d).
         curvature: H (p, p), symmetric positive definite.

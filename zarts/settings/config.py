@@ -59,6 +59,12 @@ __all__ = [
 class Config:
     """Everything a run depends on: on one kind of CPU, equal configs give equal content.
 
+    Example:
+        >>> from zarts import Config
+        >>> config = Config.from_table({"search": {"method": "zarts-gld", "epochs": 5}})
+        >>> config.search.epochs, config.supernet.space
+        (5, 's6')
+
     Attributes:
         seed: Of initialisation, data order, plane and all draws.
         device: ``cpu`` or ``cuda`` (``cuda:1`` ...).

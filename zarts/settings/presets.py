@@ -74,6 +74,11 @@ _BASES = {"quick": _QUICK, "standard": _STANDARD, "paper": _PAPER, "paper-imagen
 def preset(name: str, method: str, space: str | None = None) -> Table:
     """The settings of a preset for one search method, as nested tables.
 
+    Example:
+        >>> from zarts import preset
+        >>> preset("quick", "zarts-mgs")["supernet"]
+        {'space': 's3', 'channels': 8, 'cells': 3}
+
     Args:
         name: One of ``PRESETS``.
         method: What moves α.

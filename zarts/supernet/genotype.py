@@ -14,7 +14,7 @@ from zarts.bilevel.alpha import Space
 from zarts.supernet.layout import EDGES, NODES, Cell, cells, stem_shapes
 from zarts.supernet.operations import OPERATIONS, shapes
 
-__all__ = ["NAMED", "Genotype", "derive", "entropy", "parameters", "parse"]
+__all__ = ["Genotype", "derive", "entropy", "parameters", "parse"]
 
 _DISCRETE = tuple(name for name in OPERATIONS if name != "none")
 Inputs = tuple[tuple[str, int], ...]  # (operation, source), two per node, node by node
@@ -23,6 +23,12 @@ Inputs = tuple[tuple[str, int], ...]  # (operation, source), two per node, node 
 @dataclass(frozen=True)
 class Genotype:
     """A discrete cell pair: two (operation, source) per node and which states a cell concatenates.
+
+    Example:
+        >>> from zarts import Genotype
+        >>> cell = (("skip_connect", 0), ("sep_conv_3x3", 1)) * 4
+        >>> Genotype(normal=cell, reduce=cell).skip_share
+        0.5
 
     Attributes:
         normal: Inputs of the normal cell; entries 2i and 2i + 1 belong to node i.
@@ -77,6 +83,12 @@ class Genotype:
 
 def parse(text: str) -> Genotype:
     """Reads the genotype in a text; the inverse of ``str``. Nothing in it is executed.
+
+    Example:
+        >>> from zarts import Genotype, parse
+        >>> cell = (("skip_connect", 0), ("sep_conv_3x3", 1)) * 4
+        >>> parse(f"epoch 49: {Genotype(cell, cell)}") == Genotype(cell, cell)
+        True
 
     Args:
         text: Holds ``Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)``,
@@ -194,6 +206,13 @@ def derive(space: Space, alpha: Tensor) -> Genotype:
     its inputs by falling weight. Among equal weights the lowest edge and the lowest operation come
     first.
 
+    Example:
+        >>> import torch
+        >>> from zarts import SPACES, derive
+        >>> space = SPACES["s2"]
+        >>> derive(space, torch.arange(float(space.dim))).normal[:2]
+        (('sep_conv_3x3', 0), ('sep_conv_3x3', 1))
+
     Args:
         space: A space of supernets.
         alpha: Raw logits (dim,).
@@ -226,7 +245,15 @@ def _strongest(operations: tuple[tuple[str, ...], ...], mixture: list[list[float
 
 
 def entropy(space: Space, alpha: Tensor) -> float:
-    """Returns the mean entropy of the edges' mixtures in nats: log K if undecided, 0 if decided."""
+    """Returns the mean entropy of the edges' mixtures in nats: log K if undecided, 0 if decided.
+
+    Example:
+        >>> import torch
+        >>> from zarts import SPACES, entropy
+        >>> space = SPACES["s2"]  # two operations per edge
+        >>> round(entropy(space, torch.zeros(space.dim)), 3)
+        0.693
+    """
     tables = [table.double() for table in space.mixture(alpha.detach()).values()]
     edges = [-(table.xlogy(table)).sum(dim=1) for table in tables]
     count = sum(len(table) for table in tables)
@@ -244,6 +271,12 @@ def parameters(
     image_channels: int = 3,
 ) -> int:
     """Counts the parameters of a discrete network exactly.
+
+    Example:
+        >>> from zarts import Genotype, parameters
+        >>> cell = (("skip_connect", 0), ("sep_conv_3x3", 1)) * 4
+        >>> parameters(Genotype(cell, cell), channels=16, count=8)
+        277114
 
     Args:
         genotype: Its cells.
@@ -274,54 +307,3 @@ def _cell_parameters(genotype: Genotype, cell: Cell) -> int:
         sizes = shapes(operation, cell.channels, cell.stride(source), affine=True).values()
         total += sum(prod(size) for size in sizes)
     return total
-
-
-_SHORT = {
-    "skip": "skip_connect",
-    "sep3": "sep_conv_3x3",
-    "sep5": "sep_conv_5x5",
-    "dil3": "dil_conv_3x3",
-    "dil5": "dil_conv_5x5",
-    "max": "max_pool_3x3",
-    "avg": "avg_pool_3x3",
-}
-
-
-def _named(normal: str, reduce: str) -> Genotype:
-    """Expands two lists of abbreviated operations with their source, two per node."""
-
-    def expand(text: str) -> Inputs:
-        words = text.split()
-        pairs = zip(words[::2], words[1::2], strict=True)
-        return tuple((_SHORT[name], int(source)) for name, source in pairs)
-
-    return Genotype(expand(normal), expand(reduce))
-
-
-# Published cells: DARTS (first and second order), P-DARTS, PC-DARTS (CIFAR-10, ImageNet), GDAS.
-NAMED = {
-    "DARTS_V1": _named(
-        "sep3 1 sep3 0  skip 0 sep3 1  skip 0 sep3 1  sep3 0 skip 2",
-        "max 0 max 1  skip 2 max 0  max 0 skip 2  skip 2 avg 0",
-    ),
-    "DARTS_V2": _named(
-        "sep3 0 sep3 1  sep3 0 sep3 1  sep3 1 skip 0  skip 0 dil3 2",
-        "max 0 max 1  skip 2 max 1  max 0 skip 2  skip 2 max 1",
-    ),
-    "PDARTS": _named(
-        "skip 0 dil3 1  skip 0 sep3 1  sep3 1 sep3 3  sep3 0 dil5 4",
-        "avg 0 sep5 1  sep3 0 dil5 2  max 0 dil3 1  dil3 1 dil5 3",
-    ),
-    "PC_DARTS_cifar": _named(
-        "sep3 1 skip 0  sep3 0 dil3 1  sep5 0 sep3 1  avg 0 dil3 1",
-        "sep5 1 max 0  sep5 1 sep5 2  sep3 0 sep3 3  sep3 1 sep3 2",
-    ),
-    "PC_DARTS_imagenet": _named(
-        "skip 1 sep3 0  sep3 0 skip 1  sep3 1 sep3 3  sep3 1 dil5 4",
-        "sep3 0 skip 1  dil5 2 max 1  sep3 2 sep3 1  sep5 0 sep3 3",
-    ),
-    "GDAS_V1": _named(
-        "skip 0 skip 1  skip 0 sep5 2  sep3 3 skip 0  sep5 4 sep3 3",
-        "sep5 0 sep3 1  sep5 2 sep5 1  dil5 2 sep3 1  sep5 0 sep5 1",
-    ),
-}

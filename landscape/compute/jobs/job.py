@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zarts.runs.runfile import Record, Run
 
 if TYPE_CHECKING:
-    from landscape.geometry.walks import PlaneProblem
+    from landscape.geometry.problem import PlaneProblem
     from landscape.record import Surface
     from zarts.settings.config import Config
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from landscape.geometry.plane import Plane
-from landscape.geometry.walks import PILOT_UPDATES, PILOTS, TRIALS, PlaneProblem, walk
+from landscape.geometry.problem import PlaneProblem
+from landscape.geometry.walks import PILOT_UPDATES, PILOTS, TRIALS, walk
 from landscape.record import OptimizerPath
 from tests.tiny import tiny
 from zarts.bilevel.inner import Weights

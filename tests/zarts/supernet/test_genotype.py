@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zarts.supernet.genotype import NAMED, Genotype, derive, entropy, parameters, parse
+from zarts.supernet.genotype import Genotype, derive, entropy, parameters, parse
 from zarts.supernet.layout import EDGES
+from zarts.supernet.published import NAMED
 from zarts.supernet.spaces import SPACES
 
 DARTS_V2 = (

@@ -53,6 +53,15 @@ _DERIVED_ARRAYS = "derived/"
 class Run:
     """A run on disk. One process writes it, under ``lock``; any number may read it meanwhile.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from zarts import Run
+        >>> with TemporaryDirectory() as folder:
+        ...     run = Run.create(Path(folder), {"seed": 0}, provenance={})
+        ...     Run.open(run.path).config
+        {'seed': 0}
+
     Attributes:
         path: The folder.
         config: The configuration, as nested JSON.
