@@ -102,12 +102,12 @@ def _ready(address: str) -> Iterator[ModuleType]:
     """
     own = address == "local"
     host, port = ("", 0) if own else _parsed(address)
-    with _environment(_variables(own, host)):
+    with environment(variables_for(own, host)):
         ray = _ray()
         if not own:
             # Ray takes a loopback address for this machine's address in the network
             found = ray.util.get_node_ip_address() if _loopback(host) else host
-            _knock(found, port, address)
+            knock(found, port, address)
         yield ray
 
 
@@ -151,7 +151,7 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _variables(own: bool, host: str) -> Mapping[str, str]:
+def variables_for(own: bool, host: str) -> Mapping[str, str]:
     """What Ray reads from the environment.
 
     Raises:
@@ -182,7 +182,7 @@ def _own_token() -> str:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -195,7 +195,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _knock(host: str, port: int, address: str) -> None:
+def knock(host: str, port: int, address: str) -> None:
     """Asks whether anybody listens, for whom Ray itself would wait.
 
     Args:

@@ -177,13 +177,13 @@ class ImageFeed:
 
     def train_batches(self, iteration: int) -> Sequence[Batch]:
         """The outer training batches: ``period`` of them, fewer at the end of an epoch."""
-        first, last = self._window(iteration)
+        first, last = self.window(iteration)
         return self._drawing(iteration, [self.train.batch(index) for index in range(first, last)])
 
     def inner_batches(self, iteration: int, steps: int) -> Sequence[Batch]:
         """The M training batches all candidates of this iteration are fine-tuned on."""
         if self.inner is None:
-            first, _ = self._window(iteration)
+            first, _ = self.window(iteration)
             return self._drawing(iteration, self._keep("train", self.train, first, steps))
         first = iteration * self.stride
         return self._drawing(iteration, self._keep("inner", self.inner, first, steps))
@@ -212,7 +212,8 @@ class ImageFeed:
         """The rule of the inner steps."""
         return self.inner_rule(self.outer_sgd(iteration))
 
-    def _window(self, iteration: int) -> tuple[int, int]:
+    def window(self, iteration: int) -> tuple[int, int]:
+        """The first of an iteration's outer batches in the training stream, and the one after."""
         epoch, position = divmod(iteration, self.iterations_per_epoch)
         size = self.train.batches_per_epoch
         start = position * self.period

@@ -167,7 +167,7 @@ def load_dataset(config: Config) -> Dataset:
         MissingData: If the data set is not there.
     """
     data = config.data
-    return _dataset(
+    return dataset_of(
         data.name,
         version(data.name),
         size=data.sides,
@@ -248,7 +248,7 @@ def data_lines(name: str, facts: Mapping[str, Any]) -> list[str]:
 
 
 @lru_cache(maxsize=1)  # search, grid and paths of one process share the images
-def _dataset(
+def dataset_of(
     name: str,
     version: Hashable,
     *,
@@ -258,6 +258,11 @@ def _dataset(
     factor: int,
     device: str,
 ) -> Dataset:
+    """The images of these settings, on their device; the last ones asked for are kept.
+
+    Raises:
+        ConfigError: If the device is not there, or the data cannot be used.
+    """
     del version  # arrays of another version are another data set of the same name
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {device!r}, but no CUDA device is here; use --device cpu")

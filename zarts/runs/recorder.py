@@ -101,7 +101,7 @@ def record_search(
         check_code(run.provenance.get("code"), config)
         note_environment(run)
         settled = settle(run, config)
-        state = _restore(run, settled)
+        state = restore(run, settled)
         while state is not None:
             state = _record_stage(
                 run, state, config=settled, report=report, check=check, flush_seconds=flush_seconds
@@ -303,7 +303,7 @@ def _save(run: Run, state: _State) -> None:
     run.write("checkpoint", arrays, facts | state.stage.note())
 
 
-def _restore(run: Run, config: Config) -> _State | None:
+def restore(run: Run, config: Config) -> _State | None:
     """Where a search stands, with the lanes it began with; None if only its result was missing."""
     record = _checkpoint(run)
     if record is None:

@@ -17,13 +17,13 @@ from zarts import cli
 from zarts.data.dataset import DamagedData, MissingData
 from zarts.data.loaders import load_images
 from zarts.data.stream import Stream, split, stratified
-from zarts.problems.parts import _dataset, data_facts, data_lines, halves_of, load_dataset
+from zarts.problems.parts import data_facts, data_lines, dataset_of, halves_of, load_dataset
 from zarts.settings.config import Config, ConfigError
 
 
 @pytest.fixture(autouse=True)
 def no_folder_of_another_test() -> None:
-    _dataset.cache_clear()
+    dataset_of.cache_clear()
 
 
 def write(path: Path, pixels: NDArray[Any]) -> None:

@@ -56,31 +56,31 @@ def test_another_machine_without_a_token_is_refused(host: str) -> None:
 @pytest.mark.usefixtures("no_token")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_this_machine_needs_no_token(host: str) -> None:
-    assert "RAY_AUTH_MODE" not in connect._variables(False, host)
+    assert "RAY_AUTH_MODE" not in connect.variables_for(False, host)
 
 
 @pytest.mark.usefixtures("no_token")
 def test_a_token_is_used_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/some/where")
-    assert connect._variables(False, "10.1.2.3")["RAY_AUTH_MODE"] == "token"
+    assert connect.variables_for(False, "10.1.2.3")["RAY_AUTH_MODE"] == "token"
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray/auth_token").write_text("secret")
-    assert connect._variables(False, "10.1.2.3")["RAY_AUTH_MODE"] == "token"
+    assert connect.variables_for(False, "10.1.2.3")["RAY_AUTH_MODE"] == "token"
 
 
 @pytest.mark.usefixtures("no_token")
 def test_a_cluster_of_our_own_has_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    variables = connect._variables(True, "")
+    variables = connect.variables_for(True, "")
     assert variables["RAY_AUTH_MODE"] == "token"
     assert len(variables["RAY_AUTH_TOKEN"]) == 64
     monkeypatch.setenv("RAY_AUTH_TOKEN", "theirs")
-    assert "RAY_AUTH_TOKEN" not in connect._variables(True, "")
+    assert "RAY_AUTH_TOKEN" not in connect.variables_for(True, "")
 
 
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONE", "before")
-    with connect._environment({"ONE": "1", "TWO": "2"}):
+    with connect.environment({"ONE": "1", "TWO": "2"}):
         assert (os.environ["ONE"], os.environ["TWO"]) == ("1", "2")
     assert os.environ["ONE"] == "before"
     assert "TWO" not in os.environ
@@ -90,13 +90,13 @@ def test_nobody_answers(line: socket.socket) -> None:
     host, port = line.getsockname()
     line.close()
     with pytest.raises(ClusterError, match=f"nobody answers at {host}:{port}"):
-        connect._knock(host, port, f"{host}:{port}")
+        connect.knock(host, port, f"{host}:{port}")
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 300])
 def test_what_can_be_no_name_does_not_answer(host: str) -> None:
     with pytest.raises(ClusterError, match=r"nobody answers at .* \(.*label"):
-        connect._knock(host, 6379, f"{host}:6379")
+        connect.knock(host, 6379, f"{host}:6379")
 
 
 def test_versions_are_found_without_torch() -> None:

@@ -252,7 +252,7 @@ def test_the_papers_updates_over_cifar(
     feed, search = make_problem(config).feed, config.search
     assert feed.train.batches_per_epoch == batches
     assert feed.iterations_per_epoch * (search.epochs - search.warmup) == updates
-    windows = [feed._window(iteration) for iteration in range(2 * feed.iterations_per_epoch)]
+    windows = [feed.window(iteration) for iteration in range(2 * feed.iterations_per_epoch)]
     assert [first % steps for first, _ in windows] == 2 * list(range(0, steps, 10))
     assert windows[-1][1] == 2 * steps
     (sigma,) = sigma_schedule(config, feed).values()

@@ -253,7 +253,7 @@ def test_a_resumed_search_clips_by_the_same_norm(tmp_path: Path) -> None:
         with pytest.raises(InterruptedError):
             record_search(run, config, check=stop)
     problem = make_problem(config)
-    restored = recorder._restore(run, config)
+    restored = recorder.restore(run, config)
     assert restored is not None
     assert list(restored.objective.weights) == list(problem.objective.weights)
     assert list(restored.objective.velocity or {}) == list(problem.objective.weights)

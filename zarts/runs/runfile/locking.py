@@ -102,7 +102,7 @@ def _flock(folder: Path, descriptor: int) -> bool:
     try:
         _exclusive(descriptor)
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(_myself()).encode())
+        os.write(descriptor, json.dumps(myself()).encode())
     except BlockingIOError:
         raise _locked(folder, _read(descriptor)) from None
     except OSError as error:
@@ -125,7 +125,7 @@ def _exclusive(descriptor: int) -> None:
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """The same by a file that stands for the lock."""
-    file, mine = folder / HELD, _myself() | {"token": token_hex(8)}
+    file, mine = folder / HELD, myself() | {"token": token_hex(8)}
     _claim(file, mine)
     ended = threading.Event()
     threading.Thread(target=_beat, args=(file, ended), daemon=True).start()
@@ -148,7 +148,7 @@ def _claim(file: Path, mine: dict[str, Any]) -> None:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:
         holder = _holder_of(file)
-        if not (_is_dead(holder) and _take(file, holder, mine)):
+        if not (_is_dead(holder) and take_over(file, holder, mine)):
             raise _locked(
                 file.parent, holder, f"{_silence(file)}; if it has ended, delete {file.name} there"
             ) from None
@@ -161,7 +161,7 @@ def _claim(file: Path, mine: dict[str, Any]) -> None:
         os.fsync(descriptor)
 
 
-def _take(file: Path, holder: dict[str, Any], mine: dict[str, Any]) -> bool:
+def take_over(file: Path, holder: dict[str, Any], mine: dict[str, Any]) -> bool:
     """Puts this process in the place of a dead one; false if another was faster.
 
     Of all that know of its death one makes the file with its token in the name, and finds it still
@@ -188,7 +188,7 @@ def _beat(file: Path, ended: threading.Event) -> None:
             os.utime(file)
 
 
-def _myself() -> dict[str, Any]:
+def myself() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot()}
 
 
@@ -203,7 +203,7 @@ def _boot() -> str:
 
 def _is_dead(holder: dict[str, Any]) -> bool:
     """Whether a process is proved to have ended: it was of this start of this machine."""
-    here = _myself()
+    here = myself()
     same = here["boot"] and all(holder.get(key) == here[key] for key in ("host", "boot"))
     pid = holder.get("pid")
     return bool(same) and isinstance(pid, int) and pid > 0 and pid != here["pid"] and not _runs(pid)

@@ -59,7 +59,7 @@ def test_nothing_is_taken_from_who_is_not_proved_dead(
 ) -> None:
     dead = start(os.getpid)
     dead.join()
-    holder = {**locking._myself(), "pid": dead.pid, "token": "t"}
+    holder = {**locking.myself(), "pid": dead.pid, "token": "t"}
     (run.path / HELD).write_text(json.dumps(holder | change))
     with pytest.raises(RunLocked), run.lock():
         pass
@@ -79,11 +79,12 @@ def test_who_has_not_signed_is_not_dead(run: Run, text: str) -> None:
 def test_of_all_that_find_a_dead_one_only_one_takes_its_place(run: Run, start: Start) -> None:
     dead = start(os.getpid)
     dead.join()
-    holder = {**locking._myself(), "pid": dead.pid, "token": "t"}
+    holder = {**locking.myself(), "pid": dead.pid, "token": "t"}
     file = run.path / HELD
     file.write_text(json.dumps(holder))
-    mine = [locking._myself() | {"token": name} for name in "ab"]
-    assert [locking._take(file, holder, each) for each in mine] == [True, False]  # both saw it dead
+    mine = [locking.myself() | {"token": name} for name in "ab"]
+    # both saw it dead
+    assert [locking.take_over(file, holder, each) for each in mine] == [True, False]
     assert json.loads(file.read_text())["token"] == "a"
 
 
