@@ -80,7 +80,7 @@ def _plane_problems(record: Record, snapshot: Snapshot, config: Config) -> Itera
 
 def _origin_problems(run: Run, snapshot: Snapshot, config: Config) -> Iterator[str]:
     if config.source:
-        kept = run.read(f"snapshot/epoch-{snapshot.epoch:04d}").arrays
+        kept = run.read(snapshot.point.snapshot_record).arrays
         found = content_of(kept, config.source)[:16]
         if found != config.source.rpartition("/")[2]:
             yield f"ω has the content {found}, the settings say it is that of {config.source}"

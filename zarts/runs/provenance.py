@@ -105,7 +105,7 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> dict[str, JSON] | None:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():  # installed, perhaps inside somebody else's repository
         return None
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

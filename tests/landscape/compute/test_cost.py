@@ -30,13 +30,13 @@ def test_the_plan_counts_what_is_asked(
     plan = plan_landscape(config)
     assert (plan.points, plan.iterations, plan.images) == (18, 8, 8000)
     asked = []
-    original = Bilevel.evaluate
+    original = Bilevel.measure
 
-    def counting(self: Bilevel[Any], alphas: torch.Tensor) -> torch.Tensor:
+    def counting(self: Bilevel[Any], alphas: torch.Tensor) -> Any:
         asked.append(len(alphas))
         return original(self, alphas)
 
-    monkeypatch.setattr(Bilevel, "evaluate", counting)
+    monkeypatch.setattr(Bilevel, "measure", counting)
     compute(create(tmp_path / "run", config), config)
     # the start is judged once for all paths, and GLD may stay where it is
     # how many trials find the length of an update is not known before, only that four are the most

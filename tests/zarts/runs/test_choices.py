@@ -62,7 +62,7 @@ def test_a_search_computes_as_its_run_chose(
 ) -> None:
     config, seen = tiny("darts-1"), []
 
-    def making(config: Config) -> object:
+    def making(config: Config, stage: object) -> object:
         seen.append(config.supernet.layout)
         raise InterruptedError
 

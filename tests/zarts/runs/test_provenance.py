@@ -23,7 +23,7 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "zarts").mkdir()
+    (tmp_path / "zarts/runs").mkdir(parents=True)
     (tmp_path / "zarts/runs/provenance.py").write_text("code")
     monkeypatch.setattr(
         zarts.runs.provenance, "__file__", str(tmp_path / "zarts/runs/provenance.py")
@@ -79,7 +79,7 @@ def test_commit_and_dirty_flag(checkout):
 
 def test_an_installed_copy_does_not_report_the_repository_around_it(checkout, monkeypatch):
     git(checkout, "init", "-q")
-    inner = checkout / "site-packages/zarts/provenance.py"
+    inner = checkout / "site-packages/zarts/runs/provenance.py"
     inner.parent.mkdir(parents=True)
     monkeypatch.setattr(zarts.runs.provenance, "__file__", str(inner))
     assert provenance([])["git"] is None
