@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from zarts.runs.given import Given
 
-__all__ = ["FigureSettings", "resolve"]
+__all__ = ["Request", "resolve"]
 
 
-class FigureSettings(NamedTuple):
+class Request(NamedTuple):
     """What is to be computed, and what it begins with.
 
     Attributes:
@@ -38,7 +38,7 @@ class FigureSettings(NamedTuple):
     branch: tuple[Run, int] | None = None
 
 
-def resolve(args: argparse.Namespace) -> FigureSettings:
+def resolve(args: argparse.Namespace) -> Request:
     """What the flags of ``landscape.compute`` ask for.
 
     Raises:
@@ -55,11 +55,11 @@ def resolve(args: argparse.Namespace) -> FigureSettings:
         from zarts.branch import branched
 
         config, run, epoch = branched(args, _flags(args))
-        found = FigureSettings(config, branch=(run, epoch))
+        found = Request(config, branch=(run, epoch))
     elif args.run is not None:
         found = _of_run(args)
     else:
-        found = FigureSettings(cli.resolve(args, "darts-1", _flags(args)))
+        found = Request(cli.resolve(args, "darts-1", _flags(args)))
     if args.axes is None or not args.axes.startswith("pca:"):
         return found
     from landscape.compute.axes import pca
@@ -71,7 +71,7 @@ def resolve(args: argparse.Namespace) -> FigureSettings:
     return found._replace(config=Config.from_table(table), points=points)
 
 
-def _of_run(args: argparse.Namespace) -> FigureSettings:
+def _of_run(args: argparse.Namespace) -> Request:
     """The ω of another search."""
     if not valid_name(args.run):
         raise ConfigError(
@@ -90,10 +90,10 @@ def _of_run(args: argparse.Namespace) -> FigureSettings:
     check_network(config, Config.from_table(searched), source.name)
     epoch, name = origin_of(config, source)
     table = merge(config.to_table(), {"source": name, "landscape": {"epoch": epoch}})
-    return FigureSettings(Config.from_table(table), source)
+    return Request(Config.from_table(table), source)
 
 
-def _around(args: argparse.Namespace) -> FigureSettings:
+def _around(args: argparse.Namespace) -> Request:
     """An α of one's own, with its ω, or with one that is trained at it."""
     from zarts.runs.given import Given, read_alpha, read_weights
 
@@ -104,10 +104,10 @@ def _around(args: argparse.Namespace) -> FigureSettings:
     cli.say(args, [f"warning    {args.alpha}: {each.message}" for each in caught])
     if args.weights is None:  # a search that is all warm-up
         fixed = {"alpha": alpha.tolist(), "warmup": config.search.epochs}
-        return FigureSettings(Config.from_table(merge(config.to_table(), {"search": fixed})))
+        return Request(Config.from_table(merge(config.to_table(), {"search": fixed})))
     given = Given(alpha, read_weights(args.weights, config))
     table = merge(config.to_table(), {"source": given.source, "landscape": {"epoch": 1}})
-    return FigureSettings(Config.from_table(table), given)
+    return Request(Config.from_table(table), given)
 
 
 def _flags(args: argparse.Namespace) -> Table:

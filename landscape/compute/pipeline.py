@@ -121,8 +121,7 @@ def compute(
         run: An open run whose lock the caller holds.
         config: The run's settings.
         source: The run whose ω is used, or α and ω from files, where ``config.source`` says so.
-        points: α (n, d) whose principal directions span the plane, where ``landscape.axes``
-        says so
+        points: α (n, d) whose principal directions span the plane, where ``landscape.axes`` says so
             and the run has no plane yet.
         workers: Processes for surfaces and paths; the values do not depend on it. None: what the
             cluster offers.

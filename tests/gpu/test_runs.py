@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from landscape.compute.pipeline import compute
-from landscape.verify.run import FigureSettings, verify
+from landscape.verify.run import VerifyOptions, verify
 from zarts.bilevel.inner import descend
 from zarts.data.stream import Batch
 from zarts.problems.build import make_problem
@@ -104,7 +104,7 @@ def test_a_figure_is_the_same_in_workers_and_verifies(small: Small, create: Crea
     apart = figure(create, config, "apart", 2)
     assert_same(apart, here, "(grid|search)/.*")
     report = verify(
-        here.path, FigureSettings(), lambda phase, total, done: lambda count, note: None
+        here.path, VerifyOptions(), lambda phase, total, done: lambda count, note: None
     )
     assert not [each for each in report.findings if each.result in ("FAIL", "unchecked")]
     assert report.code == 0
