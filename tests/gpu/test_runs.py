@@ -103,9 +103,7 @@ def test_a_figure_is_the_same_in_workers_and_verifies(small: Small, create: Crea
     here = figure(create, config, "here", 1)
     apart = figure(create, config, "apart", 2)
     assert_same(apart, here, "(grid|search)/.*")
-    report = verify(
-        here.path, VerifyOptions(), lambda phase, total, done: lambda count, note: None
-    )
+    report = verify(here.path, VerifyOptions(), lambda phase, total, done: lambda count, note: None)
     assert not [each for each in report.findings if each.result in ("FAIL", "unchecked")]
     assert report.code == 0
 

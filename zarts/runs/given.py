@@ -22,6 +22,7 @@ from zarts.supernet.spaces import SPACES
 
 __all__ = ["GIVEN", "Given", "content_of", "read_alpha", "read_points", "read_weights"]
 
+SAFE = "2.10"  # the first torch whose loader of tensors alone is known to run nothing else
 GIVEN = "(files)"  # where the name of a run stands otherwise; no run can have this one
 
 
@@ -161,6 +162,11 @@ def _load(path: Path) -> object:
             with np.load(path, allow_pickle=False) as file:
                 return dict(file)
         if path.suffix in (".pt", ".pth"):
+            if torch.__version__ < SAFE:
+                raise ConfigError(
+                    f"{path}: torch {torch.__version__} could run code of such a file, expected "
+                    f"{SAFE} or newer; upgrade it, or save the arrays as .npz"
+                )
             return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         reason = str(error).partition("\n")[0]

@@ -111,7 +111,7 @@ class Points:
         return [(point, None) for point in found]
 
     def store(self, writer: Store, value: Value, *, final: bool) -> None:
-        """Puts the losses on the writer."""
+        """Hands the losses to the one that writes."""
         del final  # there is one value only
         if isinstance(value, Failure):
             bad = Status.TIMEOUT if value.timeout else Status.FAILED

@@ -112,6 +112,15 @@ def test_omega_is_that_of_the_network_by_name_and_shape(tmp_path: Path) -> None:
         read_weights(tmp_path / "few.pt", CONFIG)
 
 
+def test_an_older_torch_opens_no_file_of_its_own_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(FLAT, tmp_path / "a.pt")
+    monkeypatch.setattr(torch, "__version__", type(torch.__version__)("2.9.1"))
+    with pytest.raises(ConfigError, match=r"torch 2\.9\.1 could run code .*, expected 2\.10 or"):
+        read_alpha(tmp_path / "a.pt", CONFIG)
+
+
 def test_files_are_called_by_what_is_in_them() -> None:
     weights = {"a": torch.ones(2), "b": torch.zeros(1)}
     name = Given(FLAT, weights).source
