@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -43,3 +47,13 @@ def test_a_search_is_timed_after_its_first_update() -> None:
     row = measure(tiny("zarts-mgs", {"search": {"period": 2}}), seconds=0.0)
     assert (row.updates, row.steps, row.peak) == (1, 2, 0)
     assert row.update > row.step > 0
+
+
+def test_the_tests_of_a_gpu_can_be_collected() -> None:
+    """Nobody without a GPU runs them, so a name that moved would be found out there only."""
+    root = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-c", "tests/gpu/pytest.ini"]
+    asked = subprocess.run(
+        [*command, "tests/gpu"], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert asked.returncode == 0, asked.stdout[-2000:]
