@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from zarts.runs.runfile import Run
     from zarts.settings.config import Config
     from zarts.settings.presets import preset
-    from zarts.supernet.genotype import Genotype, derive, entropy, parameters, parse
+    from zarts.supernet.derivation import derive, entropy
+    from zarts.supernet.genotype import Genotype, parameters, parse
     from zarts.supernet.spaces import SPACES
 
 __version__ = "0.1.0"
@@ -46,7 +47,8 @@ _HOMES = {
     "runs.runfile": ("Run",),
     "settings.config": ("Config",),
     "settings.presets": ("preset",),
-    "supernet.genotype": ("Genotype", "derive", "entropy", "parameters", "parse"),
+    "supernet.derivation": ("derive", "entropy"),
+    "supernet.genotype": ("Genotype", "parameters", "parse"),
     "supernet.spaces": ("SPACES",),
 }
 __all__ = [

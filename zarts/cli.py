@@ -32,6 +32,7 @@ from zarts.settings.config import (
     read_toml,
 )
 from zarts.settings.presets import PRESETS, complete
+from zarts.settings.variants import VARIANTS
 from zarts.text import printable
 
 __all__ = [
@@ -176,6 +177,11 @@ def add_options(parser: argparse.ArgumentParser, *, default_preset: str) -> None
         default=default_preset,
         help=f"named settings: {', '.join(PRESETS)} (default: {default_preset})",
     )
+    parser.add_argument(
+        "--variant",
+        default="",
+        help=f"of the search and its supernet: {', '.join(VARIANTS)}; goes with any method",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings from a file")
     parser.add_argument(
         "--set",
@@ -223,7 +229,7 @@ def resolve(
         flags = merge(flags, {"seed": args.seed})
     if args.device is not None:
         flags = merge(flags, {"device": _device(args.device)})
-    return complete(args.preset, method, file, sets, flags, base=base)
+    return complete(args.preset, method, file, sets, flags, base=base, variant=args.variant)
 
 
 # Short keys whose section is clear.

@@ -42,7 +42,7 @@ from zarts.runs.snapshot import (
 from zarts.runs.stored import check_code, check_data, lanes_stored
 from zarts.settings.config import Config
 from zarts.settings.stages import Done, Point, Stage
-from zarts.supernet.genotype import derive, entropy
+from zarts.supernet.derivation import derive, entropy
 
 __all__ = ["iterations_done", "record_search"]
 
@@ -243,7 +243,7 @@ def _close_epoch(run: Run, state: _State) -> str:
     if not math.isfinite(loss):  # ω can be finite and yet too large for a loss
         raise Diverged("the validation loss", point.epoch * feed.train.batches_per_epoch)
     space = state.objective.space
-    genotype = derive(space, alpha)
+    genotype = derive(space, alpha, state.config.search.derivation)
     rate = feed.outer(point.epoch - 1).learning_rate
     facts = {
         "val_loss": loss,

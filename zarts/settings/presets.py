@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from zarts.optimizers import method_of
 from zarts.settings.config import Config, ConfigError, Table, merge, nearest
+from zarts.settings.variants import ALIASES, overlay
 
 __all__ = ["PRESETS", "complete", "preset"]
 
@@ -71,7 +72,7 @@ _IMAGENET: Table = merge(
 _BASES = {"quick": _QUICK, "standard": _STANDARD, "paper": _PAPER, "paper-imagenet": _IMAGENET}
 
 
-def preset(name: str, method: str, space: str | None = None) -> Table:
+def preset(name: str, method: str, space: str | None = None, variant: str = "") -> Table:
     """The settings of a preset for one search method, as nested tables.
 
     Example:
@@ -83,9 +84,10 @@ def preset(name: str, method: str, space: str | None = None) -> Table:
         name: One of ``PRESETS``.
         method: What moves α.
         space: The space that is searched, which MGS' σ and RS' ξ depend on; None: the preset's own.
+        variant: A name in ``zarts.settings.variants``; empty: the plain search.
 
     Raises:
-        ConfigError: If the preset is unknown; the nearest name is given.
+        ConfigError: If the preset or the variant is unknown; the nearest name is given.
     """
     if name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r}; {nearest(name, PRESETS)}")
@@ -95,10 +97,13 @@ def preset(name: str, method: str, space: str | None = None) -> Table:
     place: Table = {"supernet": {"space": space}}
     small = space in ("s1", "s2", "s3", "s4")
     moving = method_of(method).preset(base, small)
-    return merge(_EVERY, table, place, {"search": {"method": method}}, moving)
+    changed = overlay(variant, base, method)
+    return merge(_EVERY, table, place, {"search": {"method": method}}, moving, changed)
 
 
-def complete(name: str, method: str, *given: Table, base: Table | None = None) -> Config:
+def complete(
+    name: str, method: str, *given: Table, base: Table | None = None, variant: str = ""
+) -> Config:
     """Merges defaults < preset < base < what is given, the last winning, to one checked config.
 
     Args:
@@ -108,15 +113,22 @@ def complete(name: str, method: str, *given: Table, base: Table | None = None) -
         given: Settings.
         base: Settings of an existing run to build on; hyper-parameters of another method are left
             out.
+        variant: What changes the preset. A name of the paper such as ``gzas``, given for a method,
+            is a method and a variant.
 
     Raises:
         ConfigError: For anything that cannot be used.
     """
     wanted = merge(base or {}, *given)
     method = _text(wanted, "search", "method") or method
+    if method in ALIASES:
+        method, meant = ALIASES[method]
+        if variant not in ("", meant):
+            raise ConfigError(f"got variant {variant!r} for a method that is {meant!r}; leave one")
+        variant, given = meant, (*given, {"search": {"method": method}})
     if base and base.get("search", {}).get("method") != method:
         base = {key: value for key, value in base.items() if key != "optimizer"}
-    start = preset(name, method, _text(wanted, "supernet", "space"))
+    start = preset(name, method, _text(wanted, "supernet", "space"), variant)
     data = _text(wanted, "data", "name") or start["data"]["name"]
     own = _FOLDERS.get("folder" if data.endswith(".npz") else data, {})
     return Config.from_table(merge(start, own, base or {}, *given))

@@ -205,6 +205,7 @@ class SearchConfig:
         snapshots: Epochs whose ω is kept (counted from 1); the last is always kept.
         program: Of what stages the search is made, a name in ``zarts.settings.stages``; ``plain``:
         of one.
+        derivation: How cells are read off α, a rule of ``zarts.supernet.derivation``.
         alpha: α at the start (d,), raw logits; none: drawn. With a warm-up of all epochs it stays
             as it is and ω alone is trained, which is what ``--alpha`` asks for.
         origin: Run, epoch and content of the α and ω that the search begins with (set by
@@ -229,6 +230,7 @@ class SearchConfig:
     sigma_schedule: Literal["cosine", "constant"] = "cosine"
     snapshots: tuple[int, ...] = ()
     program: str = later("plain")
+    derivation: Literal["darts", "gdas", "pdarts"] = later("darts")
     alpha: tuple[float, ...] = later(())
     origin: str = later("")
 

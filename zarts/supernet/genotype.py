@@ -1,4 +1,4 @@
-"""Discrete architectures: derivation from α, the text the field exchanges, parameter counts."""
+"""Discrete architectures: the text the field exchanges, parameter counts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from torch import Tensor
-
-from zarts.bilevel.alpha import Space
-from zarts.supernet.layout import EDGES, NODES, Cell, cells, stem_shapes
+from zarts.supernet.layout import NODES, Cell, cells, stem_shapes
 from zarts.supernet.operations import OPERATIONS, shapes
 
-__all__ = ["Genotype", "derive", "entropy", "parameters", "parse"]
+__all__ = ["Genotype", "Inputs", "parameters", "parse"]
 
 _DISCRETE = tuple(name for name in OPERATIONS if name != "none")
 Inputs = tuple[tuple[str, int], ...]  # (operation, source), two per node, node by node
@@ -196,68 +193,6 @@ def _input(node: ast.expr) -> tuple[str, int]:
         if type(operation) is str and type(source) is int:
             return operation, source
     raise ValueError(f"input {ast.unparse(node)}")
-
-
-def derive(space: Space, alpha: Tensor) -> Genotype:
-    """Derives the discrete architecture of α.
-
-    Of every node the two incoming edges whose strongest operation weighs most are kept, and of an
-    edge that strongest operation; ``none`` counts in the softmax but is never chosen. A node lists
-    its inputs by falling weight. Among equal weights the lowest edge and the lowest operation come
-    first.
-
-    Example:
-        >>> import torch
-        >>> from zarts import SPACES, derive
-        >>> space = SPACES["s2"]
-        >>> derive(space, torch.arange(float(space.dim))).normal[:2]
-        (('sep_conv_3x3', 0), ('sep_conv_3x3', 1))
-
-    Args:
-        space: A space of supernets.
-        alpha: Raw logits (dim,).
-
-    Raises:
-        ValueError: If α is not a vector of the space or not finite.
-
-    Source: DARTS §2.4; the order within a node is that of its released code.
-    """
-    if not bool(alpha.isfinite().all()):
-        raise ValueError("got an α with NaN or infinite entries, expected finite logits")
-    mixture = {name: table.tolist() for name, table in space.mixture(alpha.detach()).items()}
-    cell = {group.name: _strongest(group.operations, mixture[group.name]) for group in space.groups}
-    return Genotype(cell["normal"], cell["reduce"])
-
-
-def _strongest(operations: tuple[tuple[str, ...], ...], mixture: list[list[float]]) -> Inputs:
-    best: list[tuple[float, str]] = []
-    for names, row in zip(operations, mixture, strict=True):
-        offered = [
-            (weight, name) for weight, name in zip(row, names, strict=True) if name != "none"
-        ]
-        best.append(max(offered, key=lambda pair: pair[0]))  # max keeps the first of equals
-    kept: list[tuple[str, int]] = []
-    for node in range(NODES):
-        edges = [edge for edge, (target, _) in enumerate(EDGES) if target == node]
-        edges.sort(key=lambda edge: -best[edge][0])  # a stable sort: the lower edge first
-        kept += [(best[edge][1], EDGES[edge].source) for edge in edges[:2]]
-    return tuple(kept)
-
-
-def entropy(space: Space, alpha: Tensor) -> float:
-    """Returns the mean entropy of the edges' mixtures in nats: log K if undecided, 0 if decided.
-
-    Example:
-        >>> import torch
-        >>> from zarts import SPACES, entropy
-        >>> space = SPACES["s2"]  # two operations per edge
-        >>> round(entropy(space, torch.zeros(space.dim)), 3)
-        0.693
-    """
-    tables = [table.double() for table in space.mixture(alpha.detach()).values()]
-    edges = [-(table.xlogy(table)).sum(dim=1) for table in tables]
-    count = sum(len(table) for table in tables)
-    return sum(float(edge.sum()) for edge in edges) / count
 
 
 def parameters(

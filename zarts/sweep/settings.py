@@ -18,9 +18,10 @@ from zarts.settings.presets import complete
 __all__ = ["Search", "Sweep", "read_sweep"]
 
 _LIMIT = 10_000  # searches: a grid beyond is a slip of the pen, and no list of it can be read
-# `method` is short for search.method
+# `method` is short for search.method, `variant` changes the preset
 _SETTINGS = (
     "method",
+    "variant",
     *(field.name for field in dataclasses.fields(Config) if field.name != "seed"),
 )
 
@@ -108,7 +109,9 @@ def _resolve(label: str, settings: Table, preset: object, seed: int) -> Config:
     if not isinstance(preset, str):
         raise ConfigError(f"preset is {preset!r}, expected the name of one, in quotes")
     try:
-        return complete(preset, "zarts-mgs", settings, {"seed": seed})
+        own = {key: value for key, value in settings.items() if key != "variant"}
+        variant = str(settings.get("variant", ""))
+        return complete(preset, "zarts-mgs", own, {"seed": seed}, variant=variant)
     except ConfigError as error:
         raise ConfigError(f"experiment {label!r}: {error}") from error
 

@@ -86,6 +86,7 @@ CHANGED: dict[str, Any] = {
         "sigma_schedule": "constant",
         "snapshots": [1, 2],
         "program": "other",
+        "derivation": "gdas",
         "alpha": [0.5, -1.0],
         "origin": "run/epoch-0001/0123456789abcdef",
     },
