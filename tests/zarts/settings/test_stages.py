@@ -85,18 +85,17 @@ def test_a_crash_between_any_two_writes_changes_nothing(
     """Between stages, in the middle of an epoch, and between the last epoch and the result."""
     config = staged(PROGRAMS[program])
     whole = searched(tmp_path / "whole", config).content_hash()
-    for writes in count():
-        run = create(tmp_path / f"run-{writes}", config)
+    run = create(tmp_path / "run", config)
+    for crashes in count():
         try:
-            with crash_after(writes, monkeypatch):
-                record_search(run, config, flush_seconds=0)
+            # one, two, three, four writes and then a kill, and again
+            with crash_after(1 + crashes % 4, monkeypatch):
+                record_search(Run.open(run.path), config, flush_seconds=0)
         except Crash:
-            record_search(Run.open(run.path), config)
-            assert run.content_hash() == whole, writes
-        else:
-            break
-    # iterations, epochs, snapshots, the result
-    assert writes == {"narrowing": 8 + 4 + 2 + 1, "early": 6 + 3 + 3 + 1}[program]
+            continue
+        break
+    assert run.content_hash() == whole
+    assert crashes >= 5
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
