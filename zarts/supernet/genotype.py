@@ -7,16 +7,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from zarts.bilevel.alpha import Space
 from zarts.supernet.layout import EDGES, NODES, Cell, cells, stem_shapes
-from zarts.supernet.operations import OPERATIONS, shapes
+from zarts.supernet.shapes import LAYERS, shapes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zarts.bilevel.alpha import Space
 
 __all__ = ["Genotype", "derive", "entropy", "parameters", "parse"]
 
-_DISCRETE = tuple(name for name in OPERATIONS if name != "none")
+_DISCRETE = tuple(name for name in LAYERS if name != "none")
 Inputs = tuple[tuple[str, int], ...]  # (operation, source), two per node, node by node
 
 
