@@ -47,6 +47,7 @@ MAY_IMPORT = ZARTS | {
     "zarts.cli": {"zarts.settings", "zarts.runs", "zarts.execute", "zarts.guard", "zarts.text"},
     "zarts.branch": {"zarts.cli", "zarts.optimizers", "zarts.runs", "zarts.settings"},
     "zarts.genotype": {"zarts.supernet", "zarts.settings", "zarts.runs", "zarts.cli", "zarts.text"},
+    "zarts.retrain": LIBRARY | COMMANDS | {"zarts.genotype"},
     "zarts.sweep": LIBRARY | COMMANDS,
     "landscape.record": {"zarts.optimizers", "zarts.runs"},  # names and files
     "landscape.measure": {"landscape.record"},
@@ -95,6 +96,7 @@ STARTS_WITHOUT_TORCH = (
     "landscape.verify.__main__", "zarts", "zarts.__main__", "zarts.bilevel.alpha",
     "zarts.bilevel.chance", "zarts.cli", "zarts.facade", "zarts.genotype.source", "zarts.guard",
     "zarts.optimizers",
+    "zarts.retrain", "zarts.retrain.presets", "zarts.retrain.settings",
     "zarts.runs.course", "zarts.runs.provenance", "zarts.runs.runfile", "zarts.runs.stored",
     "zarts.settings.config", "zarts.settings.presets", "zarts.settings.sections",
     "zarts.settings.stages", "zarts.settings.tables", "zarts.supernet.genotype",

@@ -70,17 +70,29 @@ class Pictures:
         """
         return _opened(self.paths[index], self._read)
 
-    def _read(self, path: Path, picture: Image) -> tuple[Tensor, tuple[int, int, int]]:
-        from PIL import Image
-        from torchvision.transforms import functional
+    def cut(self, index: int, how: Callable[[Image], T]) -> T:
+        """What a function makes of an image as it is in its file, but for colours and bits.
 
-        width, height = picture.size
-        shape = (len(picture.getbands()), height, width)
+        Raises:
+            DamagedData: As ``read``.
+        """
+        return _opened(self.paths[index], lambda path, picture: how(self._bytes(path, picture)))
+
+    def _bytes(self, path: Path, picture: Image) -> Image:
+        from PIL import Image
+
         deep = _deep(path, picture)
         if deep is not None:
             scaled = np.rint(deep.clip(max=self.largest) * (255 / self.largest)).astype(np.uint8)
             picture = Image.fromarray(scaled)
-        picture = picture.convert("RGB" if self.channels == 3 else "L")
+        return picture.convert("RGB" if self.channels == 3 else "L")
+
+    def _read(self, path: Path, picture: Image) -> tuple[Tensor, tuple[int, int, int]]:
+        from torchvision.transforms import functional
+
+        width, height = picture.size
+        shape = (len(picture.getbands()), height, width)
+        picture = self._bytes(path, picture)
         rows, columns = self.size
         if width * rows >= height * columns:
             scaled_size = [rows, int(rows * width / height)]
