@@ -29,8 +29,11 @@ from zarts.settings.stages import Stage, epochs
 from zarts.supernet.protocol import Network
 
 __all__ = [
+    "BASE_BYTES",
     "SearchPlan",
     "Timing",
+    "available",
+    "bytes_kept",
     "check_memory",
     "measure",
     "memory_needed",
@@ -245,6 +248,19 @@ def _gradients(config: Config, methods: Sequence[str] | None) -> Iterator[Gradie
 
 def _kept(network: Network, shape: tuple[int, ...], dtype: torch.dtype) -> int:
     """Bytes that autograd keeps of a forward pass over images of a shape."""
+    with torch.device("meta"):  # no storage, and quicker to import than FakeTensorMode
+        weights = {
+            name: torch.empty(size, dtype=dtype, requires_grad=True)
+            for name, size in network.shapes().items()
+        }
+        alpha = torch.empty(network.space.dim, dtype=dtype)
+        images = torch.empty(shape, dtype=dtype)
+    with single_thread():
+        return bytes_kept(lambda: network(weights, alpha, images, Chance(0)))
+
+
+def bytes_kept(forward: Callable[[], object]) -> int:
+    """Bytes that autograd keeps for the backward pass of what is computed."""
     kept: dict[int, int] = {}
     alive: list[Tensor] = []
 
@@ -255,15 +271,8 @@ def _kept(network: Network, shape: tuple[int, ...], dtype: torch.dtype) -> int:
         return tensor
 
     unpack: Callable[[Tensor], Tensor] = lambda tensor: tensor  # noqa: E731 - the hook's shape
-    with torch.device("meta"):  # no storage, and quicker to import than FakeTensorMode
-        weights = {
-            name: torch.empty(size, dtype=dtype, requires_grad=True)
-            for name, size in network.shapes().items()
-        }
-        alpha = torch.empty(network.space.dim, dtype=dtype)
-        images = torch.empty(shape, dtype=dtype)
-    with single_thread(), torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        network(weights, alpha, images, Chance(0))
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        forward()
     return sum(kept.values())
 
 
@@ -277,7 +286,7 @@ def check_memory(config: Config, methods: Sequence[str] | None = None) -> int:
     Raises:
         ConfigError: If that is more than this device has; the setting that decides is named.
     """
-    need, image, there = *_memory(config, methods), _available(config.device)
+    need, image, there = *_memory(config, methods), available(config.device)
     if (over := need.peak + BASE_BYTES - there) > 0:
         fitting = need.value - math.ceil(over / need.each) if need.each else 0
         fit = f" ({fitting} images would fit)" if fitting > 1 else ""
@@ -295,7 +304,7 @@ def workers_that_fit(config: Config, methods: Sequence[str] | None = None) -> in
     """How many processes the memory holds, one per device on the costliest of ``methods``."""
     plain = _memory(config, None if methods is None else ())[0].peak
     peak = _memory(config, methods)[0].peak
-    room = _available(config.device) - peak - BASE_BYTES
+    room = available(config.device) - peak - BASE_BYTES
     each = max(0, 1 + int(room // (plain + BASE_BYTES)))
     return each * max(1, len(gpus_of(config)))
 
@@ -314,7 +323,8 @@ def _memory(config: Config, methods: Sequence[str] | None) -> tuple[_Need, tuple
     return _need(config, dataset.classes, image, methods), image
 
 
-def _available(device: str) -> int:
+def available(device: str) -> int:
+    """Bytes of memory that a device has for this process."""
     if torch.device(device).type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -149,7 +149,18 @@ def gpus_of(config: Config) -> tuple[str, ...]:
     return tuple(named[:count]) if named[0] else tuple(map(str, range(count)))
 
 
-def set_precision(config: Config) -> None:
+class Rounding(Protocol):
+    """Settings that say what computes and how it rounds, see ``Config``."""
+
+    @property
+    def device(self) -> str: ...
+    @property
+    def tf32(self) -> str: ...
+    @property
+    def deterministic(self) -> str: ...
+
+
+def set_precision(config: Rounding) -> None:
     """Lets the libraries of a GPU round, and choose algorithms, as the config says."""
     if config.device == "cpu":
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -24,18 +24,21 @@ from zarts.settings.config import ConfigError
 __all__ = ["Feed", "Loaded", "Part", "load"]
 
 
+MORE = 4  # test images per image of a part: what is tested keeps nothing for a backward pass
+
+
 class Part(NamedTuple):
     """Some images of a batch, which the network sees together.
 
     Attributes:
-        index: Which part of its batch; of the test, which batch.
+        place: Which part of its batch; of the test, which batch.
         images: (n, c, h, w), normalised, on the device.
         labels: (n,) int64.
         key: Seed of what the network draws.
         share: Its images per those of the whole batch.
     """
 
-    index: int
+    place: int
     images: Tensor
     labels: Tensor
     key: int
@@ -48,7 +51,7 @@ class Loaded:
 
     Attributes:
         train: Where the training images are.
-        test: Where the test images are; with the mean and standard deviation of ``train``.
+        test: Where the test images are.
         used: Indices of the training images.
         tested: Indices of the test images.
     """
@@ -99,7 +102,7 @@ def load(config: RetrainConfig, device: str | None = None) -> Loaded:
             part=name,
             size=data.sides,
             channels=data.channels,
-            storage="stream" if data.augment == "resized" else "memory",
+            storage="stream" if data.augment == "resized" or data.name == "imagenet" else "memory",
             factor=data.downscale,
             device=device or config.device,
         )
@@ -119,10 +122,7 @@ def load(config: RetrainConfig, device: str | None = None) -> Loaded:
             raise ConfigError("data.test is rest, and there is none; lower data.count")
         return Loaded(train, train, used, rest)
     test = part("test")
-    if test.images.shape[1:] != train.images.shape[1:] or test.classes != train.classes:
-        raise ConfigError(f"{data.name}: images of its test part differ from those of its training")
-    same = replace(test, mean=train.mean, std=train.std)
-    return Loaded(train, same, used, torch.arange(len(test.labels)))
+    return Loaded(train, test, used, torch.arange(len(test.labels)))
 
 
 class Feed:
@@ -136,6 +136,7 @@ class Feed:
         steps: Batches of an epoch.
         images: Images of an epoch.
         tests: Batches of a pass over the test images.
+        classes: Of the images.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class Feed:
             self._test = Stream(
                 loaded.test,
                 loaded.tested,
-                min(max(2, data.batch_size // self._parts), len(loaded.tested)),
+                min(MORE * data.batch_size // self._parts, len(loaded.tested)),
                 config.seed,
                 "test",
                 sequential=True,
@@ -175,7 +176,7 @@ class Feed:
         except ValueError as error:
             raise ConfigError(f"data: {error}") from error
         self.steps, self.images = self._train.batches_per_epoch, len(loaded.used)
-        self.tests = self._test.batches_per_epoch
+        self.tests, self.classes = self._test.batches_per_epoch, loaded.train.classes
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[Part]]:
         """This process's parts of the batches of an epoch from step ``first`` on."""

@@ -46,7 +46,7 @@ class Ranks:
 
     def total(self, values: Tensor) -> Tensor:
         """The sum over all processes, on the CPU."""
-        values = values.cpu()
+        values = values.detach().to("cpu", copy=True)
         if self.count > 1:
             distributed.all_reduce(values)
         return values
