@@ -34,7 +34,7 @@ from zarts.settings.config import (
 )
 from zarts.settings.presets import PRESETS, complete
 from zarts.settings.variants import VARIANTS
-from zarts.text import printable
+from zarts.text import human_bytes, human_time, printable
 
 __all__ = [
     "EPILOG",
@@ -335,24 +335,3 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
             MemoryError,
         )  # fmt: skip
         return 2 if isinstance(error, usage) else 1
-
-
-def human_time(seconds: float) -> str:
-    """A duration for people: ``8 s``, ``3 min 20 s``, ``2 h 05 min``, ``4.2 days``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 2 * 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{seconds / 86400:.1f} days"
-
-
-def human_bytes(count: float) -> str:
-    """A size for people, in powers of 1024."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError("unreachable: the loop returns at GiB")

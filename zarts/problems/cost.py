@@ -38,6 +38,7 @@ __all__ = [
     "measure",
     "memory_needed",
     "plan_search",
+    "processes_that_fit",
     "workers_by_default",
     "workers_that_fit",
 ]
@@ -300,18 +301,28 @@ def check_memory(config: Config, methods: Sequence[str] | None = None) -> int:
     return need.peak
 
 
+def processes_that_fit(memory: int, device: str, first: int | None = None) -> int:
+    """How many processes the memory of all devices of a kind holds.
+
+    Args:
+        memory: Peak bytes of a training step in each.
+        device: Of the settings.
+        first: Peak of one of them on each device; None: as of the others.
+    """
+    room = available(device) - (memory if first is None else first) - BASE_BYTES
+    each = max(0, 1 + int(room // (memory + BASE_BYTES)))
+    return each * max(1, len(gpus_of(device)))
+
+
 def workers_that_fit(config: Config, methods: Sequence[str] | None = None) -> int:
     """How many processes the memory holds, one per device on the costliest of ``methods``."""
     plain = _memory(config, None if methods is None else ())[0].peak
-    peak = _memory(config, methods)[0].peak
-    room = available(config.device) - peak - BASE_BYTES
-    each = max(0, 1 + int(room // (plain + BASE_BYTES)))
-    return each * max(1, len(gpus_of(config)))
+    return processes_that_fit(plain, config.device, _memory(config, methods)[0].peak)
 
 
 def workers_by_default(config: Config, methods: Sequence[str] | None = None) -> int:
     """One process per core, or per GPU, as far as memory goes; at least one."""
-    useful = len(gpus_of(config)) or default_workers(config.device)
+    useful = len(gpus_of(config.device)) or default_workers(config.device)
     return max(1, min(useful, workers_that_fit(config, methods)))
 
 

@@ -137,12 +137,12 @@ def lanes_for(config: Config, height: int, width: int) -> int:
     return max(1, min(_GPU_LANES, _GPU_BYTES // size))
 
 
-def gpus_of(config: Config) -> tuple[str, ...]:
+def gpus_of(device: str) -> tuple[str, ...]:
     """The GPUs that worker processes may share out, named as in CUDA_VISIBLE_DEVICES.
 
     None for the device ``cpu``, and none for one GPU that is asked for by its number.
     """
-    if config.device != "cuda":
+    if device != "cuda":
         return ()
     count = torch.cuda.device_count()
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]

@@ -117,7 +117,7 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_old_one(
     kept: list[bytes] = []
 
     def full(descriptor: int) -> None:
-        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        name = str(Path(f"/proc/self/fd/{descriptor}").readlink())
         there = run.path / "checkpoint.h5"
         if ".checkpoint.h5.tmp" in name and there.exists():
             kept.append(there.read_bytes())
@@ -126,7 +126,7 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_old_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with run.lock(), pytest.raises(Unwritable, match="No space left.*undamaged"):
+        with run.lock(), pytest.raises(Unwritable, match=r"No space left.*undamaged"):
             record_retraining(run, small())
     assert kept == [(run.path / "checkpoint.h5").read_bytes()]
     with run.lock():
@@ -172,7 +172,7 @@ def test_autocast_computes_in_half_precision_and_goes_on(tmp_path: Path, precisi
 def test_what_diverges_ends_with_one_line(tmp_path: Path) -> None:
     config = small({"training": {"learning_rate": 1e30, "clip": 0}})
     run = begin(tmp_path / "diverged", config)
-    with run.lock(), pytest.raises(Diverged, match="loss is not finite after . SGD steps; lower"):
+    with run.lock(), pytest.raises(Diverged, match=r"loss is not finite after . SGD steps; lower"):
         record_retraining(run, config)
     assert not finished(run, config)
     assert steps_done(run) == 0  # a checkpoint would hold what is broken

@@ -21,7 +21,7 @@ from zarts.runs.runfile import ForeignFile, Run
 from zarts.runs.snapshot import read_snapshot
 from zarts.settings.config import Config, ConfigError
 from zarts.settings.stages import Done, Epoch, Plain, Point, Stage
-from zarts.sweep.results import read_result
+from zarts.sweep.outcomes import Result, read_outcome
 
 STAGE = staged({}).program.stages[0]  # of two epochs, of which the last is kept
 PROGRAMS = {"narrowing": NARROWING, "early": EARLY}
@@ -74,7 +74,9 @@ def test_a_second_stage_has_a_space_of_its_own_and_the_first_has_todays_bits(
     assert problem.feed.train_batches(2)[0].chance.drop_path == 0.5  # of the stage's second epoch
     assert problem.validate(last.weights, last.alpha, 1) == (last.val_loss, last.val_accuracy)
     assert chosen(run, config) == last_snapshot(run) == Point(1, 2)
-    assert read_result(run.path).val_loss == last.val_loss
+    found = read_outcome(run.path)
+    assert isinstance(found, Result)
+    assert found.val_loss == last.val_loss
     assert plan_search(config).iterations == iterations_done(run) == 8
 
 
@@ -127,7 +129,9 @@ def test_an_early_end_is_an_end(tmp_path: Path) -> None:
     assert run.read("result").attributes["genotype"] == genotype
     last = record_search(run, config, report=lambda count, note: pytest.fail("asked again"))
     assert last.epoch == 2
-    assert read_result(run.path).val_loss == last.val_loss
+    found = read_outcome(run.path)
+    assert isinstance(found, Result)
+    assert found.val_loss == last.val_loss
 
 
 @pytest.mark.parametrize("lost", ["result", "search/epoch-0001", "snapshot/epoch-0002"])
