@@ -76,7 +76,7 @@ READ_IN_ORDER = {
         "rng", "chance", "alpha", "inner", "feed", "chunk", "difference", "objective", "wrappers",
         "search",
     ),
-    "zarts.settings": ("tables", "sections", "stages", "config", "variants", "presets"),
+    "zarts.settings": ("tables", "sections", "stages", "staged", "config", "variants", "presets"),
     "landscape.geometry": ("plane", "levels", "grid", "problem", "walks"),
 }  # fmt: skip
 

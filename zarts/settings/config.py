@@ -275,7 +275,10 @@ def _check_epochs(config: Config) -> None:
             f"search.snapshots is {list(search.snapshots)}, expected epochs from 1 to "
             f"{search.epochs} (search.epochs)"
         )
-    last = config.program.stages[-1]
+    try:
+        last = config.program.stages[-1]
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if epoch > last.epochs:
         raise ConfigError(
             f"landscape.epoch is {epoch}, expected at most {last.epochs} (search.epochs); "

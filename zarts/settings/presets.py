@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from zarts.optimizers import method_of
 from zarts.settings.config import Config, ConfigError, Table, merge, nearest
-from zarts.settings.variants import ALIASES, overlay
+from zarts.settings.variants import ALIASES, on_data, overlay
 
 __all__ = ["PRESETS", "complete", "preset"]
 
@@ -93,12 +93,12 @@ def preset(name: str, method: str, space: str | None = None, variant: str = "") 
         raise ConfigError(f"unknown preset {name!r}; {nearest(name, PRESETS)}")
     base, _, own = (name, "", "") if name in _BASES else name.partition("-")
     table = _BASES[base]
-    space = space or own or table["supernet"]["space"]
+    changed = overlay(variant, base, method)
+    space = space or own or merge(table, changed)["supernet"]["space"]
     place: Table = {"supernet": {"space": space}}
     small = space in ("s1", "s2", "s3", "s4")
     moving = method_of(method).preset(base, small)
-    changed = overlay(variant, base, method)
-    return merge(_EVERY, table, place, {"search": {"method": method}}, moving, changed)
+    return merge(_EVERY, table, {"search": {"method": method}}, moving, changed, place)
 
 
 def complete(
@@ -131,7 +131,7 @@ def complete(
     start = preset(name, method, _text(wanted, "supernet", "space"), variant)
     data = _text(wanted, "data", "name") or start["data"]["name"]
     own = _FOLDERS.get("folder" if data.endswith(".npz") else data, {})
-    return Config.from_table(merge(start, own, base or {}, *given))
+    return Config.from_table(merge(start, own, on_data(variant, data), base or {}, *given))
 
 
 # What new runs over images of one's own get: every class in both halves. ImageNet is never in

@@ -204,7 +204,12 @@ class SearchConfig:
         sigma_schedule: Of MGS' σ: ``cosine`` to almost zero at the last epoch, or ``constant``.
         snapshots: Epochs whose ω is kept (counted from 1); the last is always kept.
         program: Of what stages the search is made, a name in ``zarts.settings.stages``; ``plain``:
-        of one.
+            of one.
+        stage_cells: Of ``program = staged``: L of each stage, in place of ``supernet.cells``. Each
+            has ``epochs`` epochs.
+        stage_drops: Operations that each edge loses at the end of each stage but the last.
+        stage_dropout: Rate of the dropout after skip connections in each stage, whose schedule is
+            in ``zarts.settings.staged``; none: 0.
         derivation: How cells are read off α, a rule of ``zarts.supernet.derivation``.
         alpha: α at the start (d,), raw logits; none: drawn. With a warm-up of all epochs it stays
             as it is and ω alone is trained, which is what ``--alpha`` asks for.
@@ -230,6 +235,9 @@ class SearchConfig:
     sigma_schedule: Literal["cosine", "constant"] = "cosine"
     snapshots: tuple[int, ...] = ()
     program: str = later("plain")
+    stage_cells: tuple[int, ...] = later(())
+    stage_drops: tuple[int, ...] = later(())
+    stage_dropout: tuple[float, ...] = later(())
     derivation: Literal["darts", "gdas", "pdarts"] = later("darts")
     alpha: tuple[float, ...] = later(())
     origin: str = later("")

@@ -192,7 +192,10 @@ class Program(Protocol):
 
 
 # How a program is called in settings: module and class.
-PROGRAMS: dict[str, str] = {"plain": "zarts.settings.stages:Plain"}
+PROGRAMS: dict[str, str] = {
+    "plain": "zarts.settings.stages:Plain",
+    "staged": "zarts.settings.staged:Staged",
+}
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,11 @@ class Plain:
 
 
 def program_of(search: SearchConfig, supernet: SupernetConfig) -> Program:
-    """The program of some settings, whose name is in ``PROGRAMS``."""
+    """The program of some settings, whose name is in ``PROGRAMS``.
+
+    Raises:
+        ValueError: If its settings do not fit each other.
+    """
     module, _, name = PROGRAMS[search.program].partition(":")
     program: Program = getattr(import_module(module), name).build(search, supernet)
     return program

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from zarts.optimizers import method_of
-from zarts.settings.tables import ConfigError, Table, nearest
+from zarts.settings.tables import ConfigError, Table, merge, nearest
 
 __all__ = ["ALIASES", "VARIANTS", "Variant", "overlay"]
 
@@ -20,16 +20,61 @@ class Variant:
         preset: ``preset(base, gradients)`` gives the settings that differ from those of a preset's
             base (``quick``, ``standard``, ``paper``, ``paper-imagenet``), for methods that take
             gradients or for the others.
+        on: What differs besides on some data sets, by name.
     """
 
     label: str
     preset: Callable[[str, bool], Table]
+    on: Mapping[str, Table] = field(default_factory=dict)
 
 
-VARIANTS: dict[str, Variant] = {}
+def _staged(base: str, gradients: bool) -> Table:
+    """P-DARTS §4.2 and its released code; a reduced one of ours for the smaller presets."""
+    if base == "quick":
+        size: Table = {
+            "data": {"subset": 500},
+            "search": {"epochs": 4, "warmup": 1, "stage_cells": [3, 4, 5]},
+        }
+    elif base == "standard":
+        size = {"search": {"epochs": 10, "warmup": 4, "stage_cells": [5, 7, 9]}}
+    else:
+        rates = {"learning_rate": 0.025, "learning_rate_min": 0.0}
+        size = {"search": {"epochs": 25, "warmup": 10, "stage_cells": [5, 11, 17], **rates}}
+    stages: Table = {
+        "supernet": {"space": "s5"},
+        "search": {
+            "program": "staged",
+            "stage_drops": [3, 2],
+            "stage_dropout": [0.0, 0.4, 0.7],
+            "derivation": "pdarts",
+        },
+    }
+    if base == "paper":
+        size["data"] = {"batch_size": 96}
+    if gradients:
+        paper = base.startswith("paper")
+        size["optimizer"] = {"clip": 5.0, **({"learning_rate": 6e-4} if paper else {})}
+    return merge(size, stages)
+
+
+VARIANTS: dict[str, Variant] = {
+    "staged": Variant(
+        "P-DARTS: three stages of more cells and fewer operations, dropout after skips",
+        _staged,
+        on={"cifar100": {"search": {"stage_dropout": [0.1, 0.2, 0.3]}}},
+    ),
+}
 
 # What the paper calls a method with a variant.
-ALIASES: dict[str, tuple[str, str]] = {}
+ALIASES: dict[str, tuple[str, str]] = {
+    "p-darts": ("darts-1", "staged"),
+    "p-zarts": ("zarts-mgs", "staged"),
+}
+
+
+def on_data(variant: str, name: str) -> Table:
+    """What a variant changes besides where the data set of this name is searched on."""
+    return dict(VARIANTS[variant].on.get(name, {})) if variant else {}
 
 
 def overlay(variant: str, base: str, method: str) -> Table:
