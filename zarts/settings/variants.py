@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from zarts.optimizers import method_of
-from zarts.settings.tables import ConfigError, Table, nearest
+from zarts.settings.tables import ConfigError, Table, merge, nearest
 
 __all__ = ["ALIASES", "VARIANTS", "Variant", "overlay"]
 
@@ -26,10 +26,33 @@ class Variant:
     preset: Callable[[str, bool], Table]
 
 
-VARIANTS: dict[str, Variant] = {}
+# AutoDL-Projects' GDAS, as far as there are settings for it: 6 cells, batches of 256, 250 epochs.
+_GDAS: Table = {
+    "data": {"batch_size": 256},
+    "supernet": {"cells": 6},
+    "search": {"epochs": 250, "weight_decay": 5e-4},
+}
+
+
+def _sampled(base: str, gradients: bool) -> Table:
+    """GZAS otherwise is ZARTS' search, with values over several draws (ours: not published)."""
+    tau = {"gumbel_temperature": 10.0, "gumbel_temperature_end": 0.1}
+    table = {
+        "supernet": {"network": "sampled", "draws": 1 if gradients else 4},
+        "search": {"derivation": "gdas", **tau},
+    }
+    return merge(table, _GDAS if gradients and base == "paper" else {})
+
+
+VARIANTS: dict[str, Variant] = {
+    "sampled": Variant("one drawn operation per edge (GDAS, GZAS)", _sampled),
+}
 
 # What the paper calls a method with a variant.
-ALIASES: dict[str, tuple[str, str]] = {}
+ALIASES: dict[str, tuple[str, str]] = {
+    "gdas": ("darts-1", "sampled"),
+    "gzas": ("zarts-mgs", "sampled"),
+}
 
 
 def overlay(variant: str, base: str, method: str) -> Table:
