@@ -116,6 +116,11 @@ class Operation(ABC):
             rng: Makes the generator of this edge, for operations that draw.
         """
 
+    def drops(self, stride: int) -> bool:
+        """Whether single numbers of its result are dropped (P-DARTS) at this stride."""
+        del stride
+        return False
+
     def apply(self, source: Source, edges: Edges) -> Found:
         """The same on all edges that leave a source: here one by one, and every lane by itself."""
         return Found(self._each(source, edges))

@@ -113,6 +113,10 @@ class Skip(Operation):
         """Two strided convolutions, the second of the image shifted by one pixel."""
         return x if stride == 1 else reduced(x, weights["pointwise_0"])
 
+    def drops(self, stride: int) -> bool:
+        """Where it has no parameters, which is what makes it win too early."""
+        return stride == 1
+
     def apply(self, source: Source, edges: Edges) -> Found:
         """The image for all edges, or one convolution of them."""
         if source.stride == 1:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from zarts.bilevel.chance import Chance
 from zarts.bilevel.rng import generator
+from zarts.supernet.drops import number_mask, path_masks
 from zarts.supernet.layout import EDGES, NODES
 from zarts.supernet.operations import OPERATIONS, names, normal, reduced
 from zarts.supernet.skeleton import Skeleton
@@ -89,17 +90,22 @@ class PlainSupernet(Skeleton):
         cell = self._layout[index]
         states: list[Tensor] = []
         tables = {group.name: group.operations for group in self.space.groups}
+        kept = path_masks(chance, index, inputs[0])
 
         def mixed(edge: int) -> Tensor:
-            """The weighted sum of all operations of one edge."""
+            """The weighted sum of all operations of one edge, less what is dropped."""
             x, stride = states[EDGES[edge].source], cell.stride(EDGES[edge].source)
             found = []
             for weight, operation in zip(mixture[edge], tables[cell.kind][edge], strict=True):
                 place = f"cells.{index}.edge.{edge}.{operation}"
                 own = {name: weights[f"{place}.{name}"] for name in names(operation, stride)}
                 rng = partial(generator, chance.key, operation, index, edge)
-                found.append(weight * OPERATIONS[operation].plain(x, own, stride, rng))
-            return sum(found, start=x.new_zeros(()))
+                y = OPERATIONS[operation].plain(x, own, stride, rng)
+                if chance.drop_skip and OPERATIONS[operation].drops(stride):
+                    y = y * number_mask(chance, index, edge, y.shape, y)
+                found.append(weight * y)
+            total = sum(found, start=x.new_zeros(()))
+            return total if kept is None else total * kept[edge]
 
         for source, x in enumerate(inputs):
             weight = weights[f"cells.{index}.input.{source}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from zarts.bilevel.chance import Chance
 from zarts.bilevel.rng import generator
+from zarts.supernet.drops import number_mask, path_masks
 from zarts.supernet.family import Edges, Source
 from zarts.supernet.fast.kernels import Kernels, factorized_reduce, from_phases, join, pointwise
 from zarts.supernet.fast.normalization import batch_norm
-from zarts.supernet.layout import NODES, Cell, Use
+from zarts.supernet.layout import EDGES, NODES, Cell, Use
 from zarts.supernet.operations import OPERATIONS, names
 
 __all__ = ["Candidate", "CellPass", "Plan", "Scales", "places", "scales"]
@@ -107,26 +108,36 @@ class CellPass:
         wide = mixture.unsqueeze(-1).expand(*mixture.shape, self.cell.channels).contiguous()
         own, per_channel = scales(mixture, self.plan), scales(wide, self.plan)
         states: list[Tensor] = []
-        sums, phases = _Sums(), _Sums()
+        nodes, phases = _Sums(), _Sums()
+        kept = path_masks(self.chance, self.index, now)
         for source in range(NODES + 1):
             if known and source in known:
                 found: Iterator[Candidate] = iter(known[source])
             else:
                 x = self.read(source, (before, now)[source]) if source < 2 else states[source - 2]
                 found = self.candidates(source, x, per_channel[source])
+            # where paths are dropped, what belongs to one is summed first
+            sums = nodes if kept is None else _Sums()
             for candidate in found:
-                _, place, operation, value, mixed, phased = candidate
+                use, place, operation, value, mixed, phased = candidate
                 scale = None
                 if not mixed and self.lanes == 1:
                     scale = own[source][operation][place]
                 elif not mixed:  # of each lane for its channels
                     scale = per_channel[source][operation][place].reshape(-1, 1, 1)
-                (phases if phased else sums).add(candidate.use.node, value, scale)
+                whole = use.node if kept is None else use.edge
+                (phases if phased else sums).add(whole, value, scale)
+            if kept is not None:
+                for edge, (node, start) in enumerate(EDGES):
+                    if start == source and edge in phases:
+                        sums.add(edge, from_phases(phases.pop(edge)))
+                    if edge in sums:
+                        nodes.add(node, sums.pop(edge), kept[edge])
             if source > 0:  # node i reads the sources 0..i+1, so it is complete now
                 node = source - 1
-                if node in phases:
-                    sums.add(node, from_phases(phases.pop(node)))
-                states.append(sums.pop(node) if node in sums else self._nothing(now))
+                if kept is None and node in phases:
+                    nodes.add(node, from_phases(phases.pop(node)))
+                states.append(nodes.pop(node) if node in nodes else self._nothing(now))
         return join(states, self.kernels, self.lanes)
 
     def read(self, source: int, x: Tensor) -> Tensor:
@@ -162,6 +173,8 @@ class CellPass:
                 partial(self._rng, operation, uses),
             )
             values, mixed, phased = OPERATIONS[operation].apply(read, edges)
+            if self.chance.drop_skip and OPERATIONS[operation].drops(read.stride):
+                values = self._thinned(values, uses)
             for place, (use, value) in enumerate(zip(uses, values, strict=True)):
                 yield Candidate(use, place, operation, value, mixed, phased)
 
@@ -171,6 +184,13 @@ class CellPass:
         height, width = (-(-side // self.cell.stride(1)) for side in sides)
         channels = self.lanes * self.cell.channels
         return self.kernels.laid(now.new_zeros(images, channels, height, width))
+
+    def _thinned(self, values: Iterable[Tensor], uses: list[Use]) -> Iterator[Tensor]:
+        """Images without the numbers that are dropped, the same ones in all lanes."""
+        for value, use in zip(values, uses, strict=True):
+            shape = len(value), self.cell.channels, *value.shape[2:]
+            mask = number_mask(self.chance, self.index, use.edge, shape, value)
+            yield value * self.kernels.laid(mask.repeat(1, self.lanes, 1, 1))
 
     def _rng(self, operation: str, uses: list[Use], place: int) -> torch.Generator:
         return generator(self.chance.key, operation, self.index, uses[place].edge)
@@ -189,14 +209,14 @@ class CellPass:
 
 
 class _Sums(dict[int, Tensor]):
-    """The unfinished nodes of a cell."""
+    """The unfinished nodes of a cell, or the edges of a source."""
 
     def __init__(self) -> None:
         super().__init__()
         self._own: set[int] = set()  # sums that are nobody else's tensor, so can grow in place
 
     def add(self, node: int, value: Tensor, scale: Tensor | None = None) -> None:
-        """Adds ``value``, times ``scale`` if there is one, to the sum of ``node``."""
+        """Adds ``value``, times ``scale`` if there is one, to the sum of ``node`` (or an edge)."""
         total = self.get(node)
         if total is None:
             self[node] = value if scale is None else value * scale
