@@ -93,12 +93,12 @@ def preset(name: str, method: str, space: str | None = None, variant: str = "") 
         raise ConfigError(f"unknown preset {name!r}; {nearest(name, PRESETS)}")
     base, _, own = (name, "", "") if name in _BASES else name.partition("-")
     table = _BASES[base]
-    space = space or own or table["supernet"]["space"]
+    changed = overlay(variant, base, method)
+    space = space or own or merge(table, changed)["supernet"]["space"]
     place: Table = {"supernet": {"space": space}}
     small = space in ("s1", "s2", "s3", "s4")
     moving = method_of(method).preset(base, small)
-    changed = overlay(variant, base, method)
-    return merge(_EVERY, table, place, {"search": {"method": method}}, moving, changed)
+    return merge(_EVERY, table, {"search": {"method": method}}, moving, changed, place)
 
 
 def complete(

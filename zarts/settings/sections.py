@@ -166,7 +166,8 @@ class SupernetConfig:
         network: How it is computed, a name in ``zarts.supernet.protocol``: ``fast``, or ``plain``:
             edge by edge as it is usually written, to compare with and to start a variant from.
             Their values differ in the last digits; both can read each other's ω. ``sampled``: of
-            each edge one drawn operation (GDAS, GZAS).
+            each edge one drawn operation (GDAS, GZAS). ``merged``: one kernel for the convolutions
+            of an edge (MergeNAS, MergeZARTS), with an ω of its own.
         draws: How often the network draws for a value of L_val (``noise``, sampled operations),
             which is the mean over them, in searches and on landscapes.
     """

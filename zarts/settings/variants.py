@@ -44,14 +44,24 @@ def _sampled(base: str, gradients: bool) -> Table:
     return merge(table, _GDAS if gradients and base == "paper" else {})
 
 
+def _merged(base: str, gradients: bool) -> Table:
+    """As the plain search, but in a space that has something to merge."""
+    del gradients
+    space = {"space": "s6"} if base in ("quick", "standard") else {}
+    return {"supernet": {"network": "merged", **space}}
+
+
 VARIANTS: dict[str, Variant] = {
     "sampled": Variant("one drawn operation per edge (GDAS, GZAS)", _sampled),
+    "merged": Variant("one kernel for an edge's convolutions (MergeNAS, MergeZARTS)", _merged),
 }
 
 # What the paper calls a method with a variant.
 ALIASES: dict[str, tuple[str, str]] = {
     "gdas": ("darts-1", "sampled"),
     "gzas": ("zarts-mgs", "sampled"),
+    "merge-nas": ("darts-1", "merged"),
+    "merge-zarts": ("zarts-mgs", "merged"),
 }
 
 

@@ -76,6 +76,7 @@ KERNELS = ("stack_below", "matmul_from", "layout", "phases")
 NETWORKS: dict[str, NetworkRecord] = {
     "fast": NetworkRecord("zarts.supernet.fast.network:Supernet", (*_SIZES, *KERNELS)),
     "plain": NetworkRecord("zarts.supernet.plain:PlainSupernet", _SIZES),
+    "merged": NetworkRecord("zarts.supernet.merged:MergedSupernet", (*_SIZES, *KERNELS)),
     "sampled": NetworkRecord(
         "zarts.supernet.sampled:SampledSupernet", (*_SIZES, *KERNELS), redraws=True
     ),

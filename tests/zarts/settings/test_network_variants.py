@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from zarts.settings.config import METHOD_NAMES, Config, ConfigError
 from zarts.settings.presets import PRESETS, complete, preset
 
-VARIANTS = ("sampled",)
+VARIANTS = ("sampled", "merged")
 
 
 def built(name: str, method: str, variant: str) -> Config:
@@ -26,7 +28,11 @@ def test_goes_with_every_preset_and_every_method_that_can_use_it(method: str, va
             continue
         config, plain = built(name, method, variant), built(name, method, "")
         assert config.supernet.network == variant
-        assert (config.optimizer, config.paths) == (plain.optimizer, plain.paths)
+        assert config.paths == plain.paths
+        if config.supernet.space == plain.supernet.space:
+            assert config.optimizer == plain.optimizer
+        else:  # the small presets have a space with something to merge
+            assert (name, config.supernet.space) in (("quick", "s6"), ("standard", "s6"))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +56,17 @@ def test_the_papers_names() -> None:
     assert (gdas.search.weight_decay, gzas.search.weight_decay) == (5e-4, 3e-4)
     assert (gdas.supernet.draws, gzas.supernet.draws) == (1, 4)
     assert {gdas.search.derivation, gzas.search.derivation} == {"gdas"}
+
+
+def test_a_merged_search_is_the_plain_one_but_for_its_network() -> None:
+    """The released scripts change nothing else; the space that a user names is kept."""
+    for name, method in (("merge-nas", "darts-1"), ("merge-zarts", "zarts-mgs")):
+        merged, plain = complete("paper", name), complete("paper", method)
+        assert replace(merged, supernet=plain.supernet) == plain
+        assert replace(merged.supernet, network="fast") == plain.supernet
+    assert complete("quick", "merge-zarts").optimizer["sigma"] == 0.025
+    small = complete("quick", "merge-zarts", {"supernet": {"space": "s1"}})
+    assert (small.supernet.space, small.optimizer["sigma"]) == ("s1", 0.2)
 
 
 def test_paths_are_refused_like_searches() -> None:

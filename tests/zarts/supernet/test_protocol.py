@@ -64,7 +64,14 @@ def test_the_plain_network_takes_one_candidate_at_a_time_and_its_memory_is_known
     assert plain > fast > 0
 
 
-@pytest.mark.parametrize("network", ["plain", pytest.param("sampled", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "network",
+    [
+        "plain",
+        pytest.param("merged", marks=pytest.mark.slow),
+        pytest.param("sampled", marks=pytest.mark.slow),
+    ],
+)
 def test_a_search_and_figure_1_run_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
 ) -> None:

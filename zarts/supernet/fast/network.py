@@ -30,21 +30,23 @@ Weights = Mapping[str, Tensor]
 
 
 class Picked:
-    """Entries of a flat tensor by place, whose numbers lie on each device that asked so far.
+    """Entries of a flat tensor by place, or 0 for place -1.
 
-    A GPU would wait for a list each time.
+    The places lie on each device that asked so far: a GPU would wait for a list each time.
     """
 
     def __init__(self, places: Sequence[Any]) -> None:
-        self._places, self._known = places, dict[torch.device, Tensor]()
+        with torch.inference_mode(mode=False):  # a gradient may be asked for later
+            self._places = torch.tensor(places, dtype=torch.int64, device="cpu")
+        self._known = dict[torch.device, Tensor]()
+        self._zeros = bool((self._places < 0).any())
 
     def __call__(self, flat: Tensor) -> Tensor:
         """The entries, in the shape of the places."""
         if flat.device not in self._known:
-            with torch.inference_mode(mode=False):  # a gradient may be asked for later
-                found = torch.tensor(self._places, dtype=torch.int64, device=flat.device)
-                self._known[flat.device] = found
-        return flat[self._known[flat.device]]
+            with torch.inference_mode(mode=False):
+                self._known[flat.device] = self._places.to(flat.device)
+        return (functional.pad(flat, (0, 1)) if self._zeros else flat)[self._known[flat.device]]
 
 
 @dataclass(frozen=True)
