@@ -120,7 +120,8 @@ def plan_search(config: Config) -> SearchPlan:
         each += optimizer.gradients * timing.gradient(cost.steps)
         train = stage.epochs * problem.feed.train.batches_per_epoch * outer
         images = stage.epochs * len(problem.validation.indices)
-        seconds += train + moves * each + timing.val * images / config.data.batch_size
+        once = timing.val / config.supernet.draws  # D_val is seen with one draw of each batch
+        seconds += train + moves * each + once * images / config.data.batch_size
         updates += moves
     return SearchPlan(
         iterations=epochs(config.program) * size,
@@ -222,7 +223,9 @@ def _stage_need(
     dtype: torch.dtype = getattr(torch, config.dtype)
     kept = _kept(network, (size, *image), dtype)
     own = sum(map(math.prod, network.shapes().values())) * dtype.itemsize
-    steps = max([1, *(cost.passes for cost in _gradients(config, methods))])
+    # a gradient keeps L_val's forward pass of every draw
+    more = config.supernet.draws - 1
+    steps = max([1, *(cost.passes + more for cost in _gradients(config, methods))])
     # side by side there are inner steps only, and L_val without a backward pass; the peak there was
     # 1.4 to 2 times what is kept, for the copies that lay lanes side by side and by what is freed
     inner = (3 if lanes > 1 else 2) * lanes * kept * search.inner_batch_size // (2 * size)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from zarts.optimizers import METHODS, OwnName, name_of
+from zarts.optimizers import METHODS, OwnName, method_of, name_of
 from zarts.settings.sections import (
     METHOD_NAMES,
     DataConfig,
@@ -244,6 +244,12 @@ def _check_choices(config: Config) -> None:
     for key, method in named:
         if method not in METHODS and OwnName.parse(method) is None:
             raise ConfigError(f"{key} is {method!r}; {nearest(method, [*METHODS, 'MODULE:CLASS'])}")
+        if method_of(method).stationary and NETWORKS[net.network].redraws:
+            fit = ", ".join(name for name, each in METHODS.items() if not each.stationary)
+            raise ConfigError(
+                f"{key} is {method!r}, which needs ω at an optimum of one loss, but the network "
+                f"{net.network!r} is another one on each batch; use one of {fit}"
+            )
     if not re.fullmatch(r"random|gradient|pca:[0-9a-f]{16}", land.axes):
         raise ConfigError(
             f"landscape.axes is {land.axes!r}, expected random, gradient or pca:DIGEST, which "

@@ -215,6 +215,7 @@ class Plain:
             epochs=search.epochs,
             warmup=search.warmup,
             weight_decay=search.weight_decay,
+            strengths=_temperatures(search),
             snapshots=tuple(sorted({*search.snapshots, search.epochs})),
         )
         return cls((stage,))
@@ -222,6 +223,18 @@ class Plain:
     def after(self, stage: Stage, history: Sequence[Epoch]) -> Stage | Done:
         """The next epoch, or the end after the last."""
         return Done(stage.epochs) if len(history) == stage.epochs else stage
+
+
+def _temperatures(search: SearchConfig) -> tuple[Strengths, ...]:
+    """τ of sampled operations by epoch, on a line; none where it is 1 in all of them."""
+    start, end = search.gumbel_temperature, search.gumbel_temperature_end
+    if start == end == Strengths.temperature:
+        return ()
+    last = max(1, search.epochs - 1)
+    return tuple(
+        Strengths(temperature=start + (end - start) * epoch / last)
+        for epoch in range(search.epochs)
+    )
 
 
 def program_of(search: SearchConfig, supernet: SupernetConfig) -> Program:

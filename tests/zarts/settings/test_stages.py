@@ -179,8 +179,8 @@ def test_a_checkpoint_that_tells_of_no_stage_is_named(
 
 
 def test_an_unknown_program_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"search\.program is 'staged'; expected one of: plain"):
-        staged({"search": {"program": "staged"}})
+    with pytest.raises(ConfigError, match=r"search\.program is 'nosuch'; expected one of: plain"):
+        staged({"search": {"program": "nosuch"}})
 
 
 @pytest.mark.parametrize(
