@@ -48,7 +48,8 @@ MAY_IMPORT = ZARTS | {
     "zarts.branch": {"zarts.cli", "zarts.optimizers", "zarts.runs", "zarts.settings"},
     "zarts.genotype": {"zarts.supernet", "zarts.settings", "zarts.runs", "zarts.cli", "zarts.text"},
     "zarts.retrain": LIBRARY | COMMANDS | {"zarts.genotype"},
-    "zarts.sweep": LIBRARY | COMMANDS,
+    "zarts.sweep": LIBRARY | COMMANDS | {"zarts.retrain"},
+    "zarts.reproduce": LIBRARY | COMMANDS | {"zarts.genotype", "zarts.retrain", "zarts.sweep"},
     "landscape.record": {"zarts.optimizers", "zarts.runs"},  # names and files
     "landscape.measure": {"landscape.record"},
     "landscape.geometry": ENGINE,

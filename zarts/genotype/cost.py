@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import NamedTuple
 
-from zarts.supernet.genotype import Genotype, parameters
-from zarts.supernet.layout import Cell, cells, stem_shapes
+from zarts.bilevel.alpha import Space
+from zarts.supernet.genotype import Genotype, Inputs, parameters
+from zarts.supernet.layout import EDGES, NODES, Cell, cells, stem_shapes
 from zarts.supernet.shapes import shapes
 
-__all__ = ["NETWORKS", "Cost", "NetworkSize", "cost", "network_size"]
+__all__ = ["NETWORKS", "Cost", "NetworkSize", "cost", "network_size", "supernet_macs"]
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,32 @@ def cost(
         stem=stem,
         image_channels=image[0],
     )
-    units = list(_units(genotype, channels, count, stem, image))
+    inputs = {"normal": genotype.normal, "reduce": genotype.reduce}
+    size = NetworkSize(channels, count, classes, stem, image)
+    units = list(_units(inputs, len(genotype.concat), size))
     width = len(genotype.concat) * list(cells(channels, count, stem))[-1].channels
     macs = sum(unit.macs for unit in units) + width * classes
     more = sum(2 * unit.normalised + unit.rectified for unit in units)
     return Cost(counted(), counted(auxiliary=True), macs, macs + more)
+
+
+def supernet_macs(space: Space, size: NetworkSize) -> int:
+    """Multiply-accumulates of a supernet that computes all operations of every edge, for one image.
+
+    Args:
+        space: The operations of each edge.
+        size: Its size.
+    """
+    inputs = {
+        group.name: tuple(
+            (operation, edge.source)
+            for edge, offered in zip(EDGES, group.operations, strict=True)
+            for operation in offered
+        )
+        for group in space.groups
+    }
+    width = NODES * list(cells(size.channels, size.count, size.stem))[-1].channels
+    return sum(unit.macs for unit in _units(inputs, NODES, size)) + width * size.classes
 
 
 class _Unit(NamedTuple):
@@ -162,24 +184,22 @@ class _Image(NamedTuple):
         return _Image(-(-self.height // 2), -(-self.width // 2))
 
 
-def _units(
-    genotype: Genotype, channels: int, count: int, stem: str, image: tuple[int, int, int]
-) -> Iterator[_Unit]:
+def _units(inputs: Mapping[str, Inputs], concat: int, size: NetworkSize) -> Iterator[_Unit]:
+    channels, count, stem, image = size.channels, size.count, size.stem, size.image
     before = now = _Image(*image[1:])
-    kernels = [
-        size for name, size in stem_shapes(stem, channels, image[0]).items() if len(size) == 4
-    ]
+    stems = stem_shapes(stem, channels, image[0]).values()
+    kernels = [shape for shape in stems if len(shape) == 4]
     rectified = 0  # nothing before the first convolution
-    for size in kernels:
+    for shape in kernels:
         before, now = now, now.halved() if stem == "imagenet" else now
-        yield _Unit(prod(size) * now.pixels, size[0] * now.pixels, rectified)
-        rectified = size[0] * now.pixels
-    for cell in cells(channels, count, stem, len(genotype.concat)):
+        yield _Unit(prod(shape) * now.pixels, shape[0] * now.pixels, rectified)
+        rectified = shape[0] * now.pixels
+    for cell in cells(channels, count, stem, concat):
         for width, source in zip(cell.inputs, (before, now), strict=True):
             made = cell.channels * now.pixels  # an image of before is halved if it is larger
             yield _Unit(width * made, made, width * source.pixels)
         after = now.halved() if cell.reduction else now
-        for operation, source_state in genotype.reduce if cell.reduction else genotype.normal:
+        for operation, source_state in inputs[cell.kind]:
             read = now if source_state < 2 else after
             yield from _edge(operation, cell, cell.stride(source_state), read, after)
         before, now = now, after
@@ -188,9 +208,9 @@ def _units(
 def _edge(operation: str, cell: Cell, stride: int, read: _Image, made: _Image) -> Iterator[_Unit]:
     """The layers of an operation; all its convolutions give images of the last one's size."""
     weights: dict[str, int] = {}
-    for name, size in shapes(operation, cell.channels, stride).items():
+    for name, shape in shapes(operation, cell.channels, stride).items():
         layer = name.rpartition("_")[2]
-        weights[layer] = weights.get(layer, 0) + prod(size)
+        weights[layer] = weights.get(layer, 0) + prod(shape)
     rectified = cell.channels * read.pixels
     for total in weights.values():
         yield _Unit(total * made.pixels, cell.channels * made.pixels, rectified)

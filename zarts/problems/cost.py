@@ -39,11 +39,13 @@ __all__ = [
     "memory_needed",
     "plan_search",
     "processes_that_fit",
+    "seconds_per_image",
     "workers_by_default",
     "workers_that_fit",
 ]
 
 
+LONG = 0.5  # seconds that a single step may take to tell a rate
 BASE_BYTES = 700 << 20  # measured: a process that has imported torch, and a small data set
 
 
@@ -134,6 +136,36 @@ def plan_search(config: Config) -> SearchPlan:
         fingerprint=problem.dataset.fingerprint,
         data=data_facts(config),
     )
+
+
+def seconds_per_image(step: Callable[[int], object], most: int, device: str) -> float:
+    """Seconds that a step takes for each of its images, measured in about a second.
+
+    Small batches are no measure: there calls take the time. So it is as large a one as can be had.
+
+    Args:
+        step: Does a step over so many images.
+        most: The images that it is about.
+        device: Where it works.
+    """
+    count = min(2, most)
+    with single_thread():
+        step(count)  # prepares the kernels
+        while True:
+            _wait(device)
+            before = time.perf_counter()
+            step(count)
+            _wait(device)
+            took = time.perf_counter() - before
+            more = min(most, 4 * count)
+            if count == most or took * more / count > LONG:
+                return took / count
+            count = more
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize(device)
 
 
 def measure(objective: Bilevel[Batch], alpha: Tensor, repeats: int = 3) -> Timing:

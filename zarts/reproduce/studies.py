@@ -39,6 +39,7 @@ class Arm:
         changed: ... settings that differ from it.
         seeds: Of searches; each retraining has the seed of its search.
         epochs: Epochs whose cells are retrained; empty: the one that the search chose.
+        device: Of all of them.
     """
 
     row: str
@@ -50,6 +51,12 @@ class Arm:
     changed: Table = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     epochs: tuple[int, ...] = ()
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """Row and column: those of one name cost the same."""
+        return f"{self.row}, {self.column}"
 
     @property
     def space(self) -> str:
@@ -59,7 +66,7 @@ class Arm:
     def searching(self, seed: int) -> Config:
         """The settings of a search."""
         method = "darts-1" if self.method == RANDOM else self.method
-        return complete(self.preset, method, self.search, {"seed": seed})
+        return complete(self.preset, method, self.search, {"seed": seed, "device": self.device})
 
     def searched(self, seed: int) -> Path:
         """Where that search is: the folder that ``python -m zarts`` gives it."""
@@ -68,7 +75,8 @@ class Arm:
 
     def retraining(self, genotype: str, seed: int) -> RetrainConfig:
         """The settings of the retraining of some cells."""
-        given = merge(self.changed, {"genotype": genotype, "seed": seed})
+        own = {"genotype": genotype, "seed": seed, "device": self.device}
+        given = merge(self.changed, own)
         return complete_retraining(self.retrain, given, space=self.space)
 
 
@@ -79,7 +87,6 @@ class Study:
     Attributes:
         title: What it shows.
         arms: Its entries in a preset, row by row; none: a landscape.
-        error: Whether its numbers are test errors (else accuracies).
         images: What quick runs are made of, where the paper names other data.
     """
 
@@ -192,7 +199,7 @@ def _table_5(preset: str) -> list[Arm]:
             column=column,
             preset=preset,
             method=method,
-            search=_SMALL_S6 if quick else {},
+            search=(_QUICK if "P-" in column else _SMALL_S6) if quick else {},
             retrain="quick" if quick else "cifar",
             seeds=(0, 1) if quick else (0, 1, 2, 3),
         )

@@ -43,11 +43,18 @@ def rows_of(study: str, entries: Sequence[Entry]) -> Rows:
     """
     quoted = dict(QUOTED[study])
     rows = [_HEAD]
-    for arm in dict.fromkeys((entry.arm.row, entry.arm.column) for entry in entries):
-        mine = [entry for entry in entries if (entry.arm.row, entry.arm.column) == arm]
-        rows.append(_row(mine, quoted.pop(arm, "")))
-    for (row, column), text in quoted.items():
-        rows.append([row, column, *[""] * (len(_HEAD) - 3), text])
+    for row, column in dict.fromkeys((entry.arm.row, entry.arm.column) for entry in entries):
+        mine = [entry for entry in entries if (entry.arm.row, entry.arm.column) == (row, column)]
+        # a quick run has other data than the paper, so what is quoted says its own
+        place = {place: f"{place[0]}: " for place in quoted if place[1] == column}
+        beside = {(row, column): ""} if (row, column) in quoted else place
+        rows.append(_row(mine, "; ".join(text + quoted[key] for key, text in beside.items())))
+    shown = {row[1] for row in rows}
+    rows += [
+        [row, column, *[""] * (len(_HEAD) - 3), text]
+        for (row, column), text in quoted.items()
+        if column not in shown
+    ]
     return rows
 
 

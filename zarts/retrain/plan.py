@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -13,8 +12,8 @@ import torch
 from torch import nn
 
 from zarts.bilevel.chance import Chance
-from zarts.bilevel.inner import single_thread
 from zarts.bilevel.rng import generator
+from zarts.problems.cost import seconds_per_image
 from zarts.retrain.data import Feed, Loaded, load
 from zarts.retrain.extent import check_memory, extent, network_of
 from zarts.retrain.network import start
@@ -22,10 +21,9 @@ from zarts.retrain.settings import RetrainConfig
 from zarts.retrain.training import Trainer
 from zarts.supernet.genotype import parameters, parse
 
-__all__ = ["RetrainPlan", "plan_retraining"]
+__all__ = ["RetrainPlan", "plan_retraining", "seconds_per_mac"]
 
 FEW_CELLS = 3  # of the network whose step is timed; its cells are the first, as wide as the others
-LONG = 0.2  # seconds that are enough to tell a rate
 BACKWARD = 3  # a step costs as much as so many forward passes
 
 
@@ -69,7 +67,7 @@ def plan_retraining(config: RetrainConfig, *, measure: bool = False) -> RetrainP
     memory = check_memory(config, found)
     feed = Feed(config, loaded)
     work = found.macs * config.data.batch_size
-    step = _real(config, loaded) if measure else work * _seconds_per_mac(config, classes, shape)
+    step = _real(config, loaded) if measure else work * seconds_per_mac(config, classes, shape)
     images = len(loaded.tested) * (config.training.passes if _noisy(config) else 1)
     test = step * images / config.data.batch_size / BACKWARD
     steps = config.training.epochs * feed.steps
@@ -105,8 +103,16 @@ def _real(config: RetrainConfig, loaded: Loaded) -> float:
     return _timed(config, lambda: [None for _ in islice(steps, 1)])
 
 
-def _seconds_per_mac(config: RetrainConfig, classes: int, shape: tuple[int, int, int]) -> float:
-    """Measured on a network of few cells, on as many images as take a moment."""
+def seconds_per_mac(config: RetrainConfig, classes: int, shape: tuple[int, int, int]) -> float:
+    """Seconds of a training step per multiplication and image, measured on this device.
+
+    On a network of few cells, and on as many images as take a moment.
+
+    Args:
+        config: Settings of a retraining.
+        classes: Of its images.
+        shape: (channels, height, width) of its images.
+    """
     few = replace(config.network, cells=min(FEW_CELLS, config.network.cells))
     config = replace(config, network=few)
     most = -(-config.data.batch_size // config.training.accumulate)
@@ -126,14 +132,7 @@ def _seconds_per_mac(config: RetrainConfig, classes: int, shape: tuple[int, int,
         loss.backward()
         network.zero_grad()
 
-    count = min(2, most)
-    with single_thread():
-        step(count)  # prepares the kernels
-        while True:
-            took = _timed(config, partial(step, count))
-            if took >= LONG / 4 or count == most:
-                return took / (count * macs)
-            count = min(most, 4 * count)
+    return seconds_per_image(step, most, config.device) / macs
 
 
 def _timed(config: RetrainConfig, run: Callable[[], object]) -> float:
