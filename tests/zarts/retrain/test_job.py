@@ -66,7 +66,7 @@ class Stop(Exception):
     """Somebody asked to stop."""
 
 
-@pytest.mark.parametrize("after", [1, STEPS, STEPS + 3])
+@pytest.mark.parametrize("after", [1, STEPS])
 def test_it_goes_on_to_the_same_bits(whole: Run, tmp_path: Path, after: int) -> None:
     run, asked = begin(tmp_path / "part", small()), iter(range(1, 100))
 
@@ -86,7 +86,7 @@ def test_it_goes_on_to_the_same_bits(whole: Run, tmp_path: Path, after: int) -> 
     assert run.content_hash() == whole.content_hash()
 
 
-@pytest.mark.parametrize("writes", [1, 2, 4, 5])
+@pytest.mark.parametrize("writes", [1, 3, 5])
 def test_a_kill_between_two_writes_costs_nothing_but_time(
     whole: Run, tmp_path: Path, writes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +117,7 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_old_one(
     kept: list[bytes] = []
 
     def full(descriptor: int) -> None:
-        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        name = str(Path(f"/proc/self/fd/{descriptor}").readlink())
         there = run.path / "checkpoint.h5"
         if ".checkpoint.h5.tmp" in name and there.exists():
             kept.append(there.read_bytes())
@@ -126,7 +126,7 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_old_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with run.lock(), pytest.raises(Unwritable, match="No space left.*undamaged"):
+        with run.lock(), pytest.raises(Unwritable, match=r"No space left.*undamaged"):
             record_retraining(run, small())
     assert kept == [(run.path / "checkpoint.h5").read_bytes()]
     with run.lock():
@@ -172,7 +172,7 @@ def test_autocast_computes_in_half_precision_and_goes_on(tmp_path: Path, precisi
 def test_what_diverges_ends_with_one_line(tmp_path: Path) -> None:
     config = small({"training": {"learning_rate": 1e30, "clip": 0}})
     run = begin(tmp_path / "diverged", config)
-    with run.lock(), pytest.raises(Diverged, match="loss is not finite after . SGD steps; lower"):
+    with run.lock(), pytest.raises(Diverged, match=r"loss is not finite after . SGD steps; lower"):
         record_retraining(run, config)
     assert not finished(run, config)
     assert steps_done(run) == 0  # a checkpoint would hold what is broken
@@ -185,7 +185,7 @@ def test_memory_that_runs_out_says_what_would_fit(monkeypatch: pytest.MonkeyPatc
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB; more")
 
     monkeypatch.setattr(trainer.network, "forward", out)
-    monkeypatch.setattr("zarts.retrain.training.fitting", lambda *_: 7)
+    monkeypatch.setattr("zarts.retrain.extent.Extent.fitting", lambda *_: 7)
     with pytest.raises(MemoryError, match=r"24 images .*; about 7 would fit; raise training.accu"):
         next(trainer.steps(0))
 
