@@ -94,7 +94,7 @@ STARTS_WITHOUT_TORCH = (
     "landscape.geometry.grid", "landscape.geometry.levels", "landscape.measure",
     "landscape.merge", "landscape.record", "landscape.record.asked", "landscape.verify",
     "landscape.verify.__main__", "zarts", "zarts.__main__", "zarts.bilevel.alpha",
-    "zarts.bilevel.chance", "zarts.cli", "zarts.facade", "zarts.genotype.source", "zarts.guard",
+    "zarts.bilevel.chance", "zarts.cli", "zarts.facade", "zarts.genotype.__main__", "zarts.guard",
     "zarts.optimizers",
     "zarts.retrain", "zarts.retrain.presets", "zarts.retrain.settings",
     "zarts.runs.course", "zarts.runs.provenance", "zarts.runs.runfile", "zarts.runs.stored",
