@@ -42,7 +42,6 @@ __all__ = [
     "workers_that_fit",
 ]
 
-
 BASE_BYTES = 700 << 20  # measured: a process that has imported torch, and a small data set
 
 
@@ -324,7 +323,7 @@ def _memory(config: Config, methods: Sequence[str] | None) -> tuple[_Need, tuple
 
 
 def available(device: str) -> int:
-    """Bytes of memory that a device has for this process."""
+    """Bytes that a device has for this process."""
     if torch.device(device).type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

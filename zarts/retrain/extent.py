@@ -1,14 +1,12 @@
-"""How large a network is: its multiplications, and the memory of a step. Nothing is computed."""
+"""The network of some settings, and the memory that a step of it takes. Nothing is computed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from zarts.problems.cost import BASE_BYTES, available, bytes_kept
 from zarts.retrain.network import CellNetwork
@@ -23,16 +21,13 @@ COPIES = 4  # of the parameters: they, their gradients, momentum, and what is ma
 
 @dataclass(frozen=True)
 class Extent:
-    """What one network takes.
+    """The memory of a step.
 
     Attributes:
-        macs: Multiplications with additions of convolutions and linear layers, an image, without
-            the auxiliary head.
         each: Bytes that a step keeps for the backward pass, an image.
         own: Bytes that do not depend on the number of images.
     """
 
-    macs: int
     each: int
     own: int
 
@@ -69,7 +64,7 @@ def network_of(config: RetrainConfig, classes: int, image_channels: int) -> Cell
 
 
 def extent(config: RetrainConfig, classes: int, shape: Sequence[int]) -> Extent:
-    """The extent of a network, from a pass over tensors without storage.
+    """The memory of a network, from a pass over tensors without storage.
 
     Args:
         config: Settings.
@@ -82,23 +77,12 @@ def extent(config: RetrainConfig, classes: int, shape: Sequence[int]) -> Extent:
     with torch.device("meta"):
         network = network_of(config, classes, shape[0])
         images = torch.empty(2, *shape)
-    counted: list[int] = []
-
-    def count(module: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: ANN401
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        counted.append(output[0].numel() * weight[0].numel())
-
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear) and not name.startswith("auxiliary."):
-            module.register_forward_hook(count)
     kept = bytes_kept(lambda: network(images))
     weights = 4 * sum(math.prod(weight.shape) for weight in network.parameters())
     each = max(1, kept - weights) // len(images)
     if config.training.precision != "float32":
         each //= 2
-    macs, own = sum(counted), COPIES * weights
-    return Extent(macs, each, own)
+    return Extent(each, COPIES * weights)
 
 
 def check_memory(config: RetrainConfig, found: Extent) -> int:
