@@ -44,7 +44,6 @@ __all__ = [
     "workers_that_fit",
 ]
 
-
 LONG = 0.5  # seconds that a single step may take to tell a rate
 BASE_BYTES = 700 << 20  # measured: a process that has imported torch, and a small data set
 
@@ -370,7 +369,7 @@ def _memory(config: Config, methods: Sequence[str] | None) -> tuple[_Need, tuple
 
 
 def available(device: str) -> int:
-    """Bytes of memory that a device has for this process."""
+    """Bytes that a device has for this process."""
     if torch.device(device).type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

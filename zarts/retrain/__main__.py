@@ -19,7 +19,7 @@ from zarts.retrain.results import Result, finished
 from zarts.retrain.settings import RetrainConfig
 from zarts.runs.provenance import provenance
 from zarts.runs.runfile import Run, Unwritable
-from zarts.settings.config import ConfigError, Table, merge
+from zarts.settings.config import ConfigError, Table, merge, read_toml
 
 if TYPE_CHECKING:
     from zarts.retrain.plan import RetrainPlan
@@ -59,7 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         ),
         epilog=cli.EPILOG + " torchrun itself exits with 1 where its processes exit with 3.",
     )
-    parser.add_argument("genotype", metavar="GENOTYPE", help=f"{EXPECTED}, or the text of one")
+    parser.add_argument(
+        "genotype",
+        nargs="?",
+        metavar="GENOTYPE",
+        help=f"{EXPECTED}, or the text of one (default: that of --config)",
+    )
     parser.add_argument("--epochs", type=int, help="passes over the training images")
     parser.add_argument(
         "--space",
@@ -69,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--measure",
         action="store_true",
-        help="take the cost from a step of this network, not from a count of its multiplications",
+        help="take the cost from a step of this network, not from a count of its operations",
     )
     cli.add_options(
         parser, default_preset="quick", presets=PRESETS, example="training.epochs=100 (or epochs)"
@@ -78,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _retrain(args: argparse.Namespace, command: list[str]) -> int:
-    source = read_source(args.genotype)
+    source = _source(args)
     if args.print_config:
         print(_config(args, source, 1).to_toml(), end="")
         return 0
@@ -101,6 +106,18 @@ def _retrain(args: argparse.Namespace, command: list[str]) -> int:
 
         record_retraining(None, config, check=check, ranks=ranks, device=device)
         return 0
+
+
+def _source(args: argparse.Namespace) -> Source:
+    """The genotype that is named, or that of the file of settings.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    told = args.genotype or (read_toml(args.config).get("genotype") if args.config else None)
+    if not isinstance(told, str):
+        raise ConfigError(f"got no genotype, expected {EXPECTED}")
+    return read_source(told)
 
 
 def _config(args: argparse.Namespace, source: Source, processes: int) -> RetrainConfig:
@@ -191,7 +208,7 @@ def _headlines(config: RetrainConfig, plan: RetrainPlan, source: Source, team: _
     return [
         f"genotype   {source.name} ({source.origin})",
         f"network    {net.channels} channels, {net.cells} cells, {plan.parameters:,} parameters, "
-        f"{plan.macs / 1e6:,.2f} M multiplications an image",
+        f"{plan.macs / 1e6:,.2f} M macs an image",
         f"data set   {data.name} (real images), {found['images']:,} to train on and "
         f"{found['test_images']:,} {test}, {found['classes']:,} classes, {found['pixels']}",
         f"device     {team.device}, {train.precision}{shared}",

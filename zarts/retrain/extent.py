@@ -1,14 +1,12 @@
-"""How large a network is: its multiplications, and the memory of a step. Nothing is computed."""
+"""The network of some settings, and the memory that a step of it takes. Nothing is computed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from zarts.problems.cost import BASE_BYTES, available, bytes_kept
 from zarts.retrain.network import CellNetwork
@@ -16,29 +14,30 @@ from zarts.retrain.settings import RetrainConfig
 from zarts.settings.config import ConfigError
 from zarts.supernet.genotype import parse
 
-__all__ = ["Extent", "check_memory", "extent", "fitting", "network_of"]
+__all__ = ["Extent", "check_memory", "extent", "network_of"]
 
 COPIES = 4  # of the parameters: they, their gradients, momentum, and what is made on the way
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What one network takes.
+    """The memory of a step.
 
     Attributes:
-        macs: Multiplications with additions of convolutions and linear layers, an image, without
-            the auxiliary head.
         each: Bytes that a step keeps for the backward pass, an image.
         own: Bytes that do not depend on the number of images.
     """
 
-    macs: int
     each: int
     own: int
 
     def memory(self, images: int) -> int:
         """Bytes of a step with so many images in a part of a batch."""
         return self.own + self.each * images
+
+    def fitting(self, device: str) -> int:
+        """About how many images in a part of a batch the memory of a device holds."""
+        return max(0, (available(device) - BASE_BYTES - self.own) // self.each)
 
 
 def network_of(config: RetrainConfig, classes: int, image_channels: int) -> CellNetwork:
@@ -65,7 +64,7 @@ def network_of(config: RetrainConfig, classes: int, image_channels: int) -> Cell
 
 
 def extent(config: RetrainConfig, classes: int, shape: Sequence[int]) -> Extent:
-    """The extent of a network, from two passes over tensors without storage.
+    """The memory of a network, from a pass over tensors without storage.
 
     Args:
         config: Settings.
@@ -77,33 +76,13 @@ def extent(config: RetrainConfig, classes: int, shape: Sequence[int]) -> Extent:
     """
     with torch.device("meta"):
         network = network_of(config, classes, shape[0])
-        few, more = torch.empty(2, *shape), torch.empty(4, *shape)
-    counted: list[int] = []
-
-    def count(module: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: ANN401
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        counted.append(output[0].numel() * weight[0].numel())
-
-    hooks = [
-        module.register_forward_hook(count)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear) and not name.startswith("auxiliary.")
-    ]
-    less = bytes_kept(lambda: network(few))
-    macs = sum(counted)
-    for hook in hooks:
-        hook.remove()
-    each = (bytes_kept(lambda: network(more)) - less) // 2
-    each = each if config.training.precision == "float32" else each // 2
-    own = COPIES * 4 * sum(math.prod(weight.shape) for weight in network.parameters())
-    return Extent(macs, each, own)
-
-
-def fitting(config: RetrainConfig, classes: int, shape: Sequence[int]) -> int:
-    """About how many images in a part of a batch the memory of the device holds."""
-    found = extent(config, classes, shape)
-    return max(0, (available(config.device) - BASE_BYTES - found.own) // found.each)
+        images = torch.empty(2, *shape)
+    kept = bytes_kept(lambda: network(images))
+    weights = 4 * sum(math.prod(weight.shape) for weight in network.parameters())
+    each = max(1, kept - weights) // len(images)
+    if config.training.precision != "float32":
+        each //= 2
+    return Extent(each, COPIES * weights)
 
 
 def check_memory(config: RetrainConfig, found: Extent) -> int:
@@ -117,7 +96,7 @@ def check_memory(config: RetrainConfig, found: Extent) -> int:
     need, there = found.memory(images), available(config.device)
     if need + BASE_BYTES <= there:
         return need
-    fit = max(0, (there - BASE_BYTES - found.own) // found.each)
+    fit = found.fitting(config.device)
     # as few parts as fit, in a number that processes can share
     cure = "use a smaller network (network.channels, network.cells)"
     if fit >= 2:

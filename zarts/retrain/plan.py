@@ -1,4 +1,4 @@
-"""What a retraining will cost: counted multiplications, and a rate that is measured in a moment."""
+"""What a retraining will cost: counted operations, and a rate that is measured in a moment."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from torch import nn
 
 from zarts.bilevel.chance import Chance
 from zarts.bilevel.rng import generator
+from zarts.genotype.cost import Cost, cost
 from zarts.problems.cost import seconds_per_image
 from zarts.retrain.data import Feed, Loaded, load
 from zarts.retrain.extent import check_memory, extent, network_of
 from zarts.retrain.network import start
 from zarts.retrain.settings import RetrainConfig
 from zarts.retrain.training import Trainer
-from zarts.supernet.genotype import parameters, parse
+from zarts.supernet.genotype import parse
 
 __all__ = ["RetrainPlan", "plan_retraining", "seconds_per_mac"]
 
@@ -37,7 +38,7 @@ class RetrainPlan:
         measured: Whether the step itself was timed; else its time follows from ``macs``.
         memory: Expected peak of a step, bytes.
         parameters: Of the network, without the auxiliary head.
-        macs: Multiplications with additions an image.
+        macs: Multiplications with additions for one image (``zarts.genotype.cost``).
         facts: Of the data, see ``Loaded.facts``.
     """
 
@@ -63,31 +64,37 @@ def plan_retraining(config: RetrainConfig, *, measure: bool = False) -> RetrainP
     """
     loaded = load(config)
     classes, shape = loaded.train.classes, loaded.shape
-    found = extent(config, classes, shape)
-    memory = check_memory(config, found)
-    feed = Feed(config, loaded)
-    work = found.macs * config.data.batch_size
-    step = _real(config, loaded) if measure else work * seconds_per_mac(config, classes, shape)
+    memory = check_memory(config, extent(config, classes, shape))
+    feed, counted = Feed(config, loaded), _cost(config, classes, shape)
+    if measure:
+        step = _real(config, loaded)
+    else:
+        per_mac = seconds_per_mac(config, classes, shape)
+        step = counted.macs * config.data.batch_size * per_mac
     images = len(loaded.tested) * (config.training.passes if _noisy(config) else 1)
     test = step * images / config.data.batch_size / BACKWARD
     steps = config.training.epochs * feed.steps
     share = feed.images / feed.steps / config.data.batch_size  # the last batch is a smaller one
-    net = config.network
     return RetrainPlan(
         steps=steps,
         seconds=steps * step * share + config.training.epochs * test,
         measured=measure,
         memory=memory,
-        parameters=parameters(
-            parse(config.genotype),
-            channels=net.channels,
-            count=net.cells,
-            classes=classes,
-            stem=net.stem,
-            image_channels=shape[0],
-        ),
-        macs=found.macs,
+        parameters=counted.parameters,
+        macs=counted.macs,
         facts=loaded.facts(),
+    )
+
+
+def _cost(config: RetrainConfig, classes: int, shape: tuple[int, int, int]) -> Cost:
+    net = config.network
+    return cost(
+        parse(config.genotype),
+        channels=net.channels,
+        count=net.cells,
+        classes=classes,
+        stem=net.stem,
+        image=shape,
     )
 
 
@@ -116,7 +123,7 @@ def seconds_per_mac(config: RetrainConfig, classes: int, shape: tuple[int, int, 
     few = replace(config.network, cells=min(FEW_CELLS, config.network.cells))
     config = replace(config, network=few)
     most = -(-config.data.batch_size // config.training.accumulate)
-    macs = extent(config, classes, shape).macs
+    macs = _cost(config, classes, shape).macs
     with torch.device("meta"):
         network = network_of(config, classes, shape[0])
     network.to_empty(device="cpu")

@@ -17,7 +17,7 @@ from zarts.bilevel.rng import generator
 from zarts.guard import out_of_memory
 from zarts.problems.parts import set_precision
 from zarts.retrain.data import Feed, Loaded, Part
-from zarts.retrain.extent import fitting, network_of
+from zarts.retrain.extent import extent, network_of
 from zarts.retrain.network import Heads, start
 from zarts.retrain.ranks import ALONE, Ranks
 from zarts.retrain.settings import RetrainConfig
@@ -213,7 +213,8 @@ class Trainer:
 
     def _too_large(self, parts: list[Part], told: str) -> str:
         images = max(len(part.labels) for part in parts)
-        fit = fitting(self.config, self.feed.classes, parts[0].images.shape[1:])
+        shape = parts[0].images.shape[1:]
+        fit = extent(self.config, self.feed.classes, shape).fitting(self.config.device)
         would = f"; about {fit} would fit" if 1 < fit < images else ""
         return (
             f"memory ran out at {images} images in a part of a batch{would}; raise "

@@ -66,7 +66,7 @@ class Stop(Exception):
     """Somebody asked to stop."""
 
 
-@pytest.mark.parametrize("after", [1, STEPS, STEPS + 3])
+@pytest.mark.parametrize("after", [1, STEPS])
 def test_it_goes_on_to_the_same_bits(whole: Run, tmp_path: Path, after: int) -> None:
     run, asked = begin(tmp_path / "part", small()), iter(range(1, 100))
 
@@ -86,7 +86,7 @@ def test_it_goes_on_to_the_same_bits(whole: Run, tmp_path: Path, after: int) -> 
     assert run.content_hash() == whole.content_hash()
 
 
-@pytest.mark.parametrize("writes", [1, 2, 4, 5])
+@pytest.mark.parametrize("writes", [1, 3, 5])
 def test_a_kill_between_two_writes_costs_nothing_but_time(
     whole: Run, tmp_path: Path, writes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +185,7 @@ def test_memory_that_runs_out_says_what_would_fit(monkeypatch: pytest.MonkeyPatc
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB; more")
 
     monkeypatch.setattr(trainer.network, "forward", out)
-    monkeypatch.setattr("zarts.retrain.training.fitting", lambda *_: 7)
+    monkeypatch.setattr("zarts.retrain.extent.Extent.fitting", lambda *_: 7)
     with pytest.raises(MemoryError, match=r"24 images .*; about 7 would fit; raise training.accu"):
         next(trainer.steps(0))
 
