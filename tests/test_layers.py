@@ -46,6 +46,8 @@ COMMANDS = {"zarts.branch", "zarts.cli", "zarts.guard"}
 MAY_IMPORT = ZARTS | {
     "zarts.cli": {"zarts.settings", "zarts.runs", "zarts.execute", "zarts.guard", "zarts.text"},
     "zarts.branch": {"zarts.cli", "zarts.optimizers", "zarts.runs", "zarts.settings"},
+    "zarts.genotype": {"zarts.supernet", "zarts.settings", "zarts.runs", "zarts.cli", "zarts.text"},
+    "zarts.retrain": LIBRARY | COMMANDS | {"zarts.genotype"},
     "zarts.sweep": LIBRARY | COMMANDS,
     "landscape.record": {"zarts.optimizers", "zarts.runs"},  # names and files
     "landscape.measure": {"landscape.record"},
@@ -94,11 +96,15 @@ STARTS_WITHOUT_TORCH = (
     "landscape.geometry.grid", "landscape.geometry.levels", "landscape.measure",
     "landscape.merge", "landscape.record", "landscape.record.asked", "landscape.verify",
     "landscape.verify.__main__", "zarts", "zarts.__main__", "zarts.bilevel.alpha",
-    "zarts.bilevel.chance", "zarts.cli", "zarts.facade", "zarts.guard", "zarts.optimizers",
+    "zarts.bilevel.chance", "zarts.cli", "zarts.facade", "zarts.genotype.__main__", "zarts.guard",
+    "zarts.optimizers",
+    "zarts.retrain", "zarts.retrain.presets", "zarts.retrain.settings",
     "zarts.runs.course", "zarts.runs.provenance", "zarts.runs.runfile", "zarts.runs.stored",
     "zarts.settings.config", "zarts.settings.presets", "zarts.settings.sections",
-    "zarts.settings.stages", "zarts.settings.tables", "zarts.supernet.protocol",
-    "zarts.supernet.spaces", "zarts.sweep", "zarts.sweep.__main__", "zarts.sweep.progress",
+    "zarts.settings.stages", "zarts.settings.tables", "zarts.supernet.genotype",
+    "zarts.supernet.layout", "zarts.supernet.protocol", "zarts.supernet.published",
+    "zarts.supernet.shapes", "zarts.supernet.spaces", "zarts.sweep", "zarts.sweep.__main__",
+    "zarts.sweep.progress",
     "zarts.sweep.results", "zarts.sweep.settings", "zarts.text",
 )  # fmt: skip
 

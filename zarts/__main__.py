@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RUN@EPOCH",
         help="begin with the α and ω that this search in the runs folder kept, and its settings",
     )
+    cli.add_variant(parser)
     cli.add_options(parser, default_preset="quick")
     return parser
 

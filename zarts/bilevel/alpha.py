@@ -156,13 +156,56 @@ class Space:
 
         Source: DARTS Eq. 2, ZARTS §3.1. No other code takes a softmax of α.
         """
-        return {name: logits.softmax(dim=-1) for name, logits in self.split(alpha).items()}
+        return {name: _weights(logits) for name, logits in self.split(alpha).items()}
+
+    def one_hot(self, alpha: Tensor, rng: torch.Generator, temperature: float) -> dict[str, Tensor]:
+        """Draws one operation per edge, with the probabilities ``mixture``, by the Gumbel trick.
+
+        The value is the one-hot of the largest logit plus Gumbel noise, exactly, whatever the
+        temperature is. The gradient is the straight-through estimator: that of the softmax p of
+        these sums over τ, so with the gradient g of a loss by the value, ∂/∂α_j =
+        Σ_i g_i p_i (δ_ij − p_j)/τ.
+
+        Example:
+            >>> import torch
+            >>> from zarts import Group, Space
+            >>> space = Space("small", (Group("normal", (("skip_connect", "max_pool_3x3"),) * 2),))
+            >>> space.one_hot(torch.zeros(4), torch.Generator().manual_seed(0), 1.0)
+            {'normal': tensor([[1., 0.],
+                    [0., 1.]])}
+
+        Args:
+            alpha: Raw logits (dim,).
+            rng: A CPU generator; the same numbers are drawn for every device and precision.
+            temperature: τ > 0.
+
+        Returns:
+            One (edges, width) tensor per group, each row with a single 1.
+
+        Source: GDAS (Dong and Yang, CVPR 2019) Eq. 3-5.
+        """
+        import torch
+
+        found = {}
+        for name, logits in self.split(alpha).items():
+            uniform = torch.rand(
+                logits.shape, generator=rng, dtype=torch.float64, device=torch.device("cpu")
+            )
+            noisy = logits - uniform.log().neg().log().to(logits)
+            hard = torch.zeros_like(noisy).scatter(1, noisy.argmax(dim=1, keepdim=True), 1.0)
+            soft = _weights(noisy / temperature)
+            found[name] = hard + (soft - soft.detach())  # in this order it is hard to the last bit
+        return found
 
     def init(self, rng: torch.Generator, dtype: torch.dtype | None = None) -> Tensor:
         """Draws the initial α (dim,) ~ 1e-3 · N(0, 1), as DARTS does; in float32 if not told."""
         import torch
 
         return 1e-3 * torch.randn(self.dim, generator=rng, dtype=dtype or torch.float32)
+
+
+def _weights(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=-1)
 
 
 def _like_weights(table: Tensor) -> bool:

@@ -185,5 +185,6 @@ METHODS = (
         reach=reach,
         rate="learning_rate",
         rank=4,
+        stationary=True,
     ),
 )

@@ -72,6 +72,7 @@ class Method:
         rate: The hyper-parameter that its step is proportional to, 1 in ``reach``; empty: how the
             step grows with ``length`` depends on the losses.
         rank: Its place in legends and tables.
+        stationary: It takes ω*_M for an optimum of L_train, so L_train has to be one loss.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Method:
     reach: Callable[[Walk, int, float], Table] | None = None
     rate: str = ""
     rank: int = 100
+    stationary: bool = False
 
     def own_steps(self, steps: int) -> int:
         """M of the loss it descends where ``steps`` is asked for."""

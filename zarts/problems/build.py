@@ -105,7 +105,7 @@ def make_problem(config: Config, stage: Stage | None = None) -> Problem:
     objective = Bilevel(
         space=network.space,
         train_loss=loss,
-        val_loss=loss,
+        val_loss=ImageLoss(network, config.supernet.draws),
         weights=_placed(network.init(generator(config.seed, "weights"), _dtype(config)), config),
         feed=feed,
         inner_steps=config.search.inner_steps,
@@ -185,11 +185,10 @@ def landscape_objective(
         stride=max(1, land.steps),
         strengths=lambda epoch: strengths,
     )
-    loss = ImageLoss(network)
     return Bilevel(
         space=network.space,
-        train_loss=loss,
-        val_loss=loss,
+        train_loss=ImageLoss(network),
+        val_loss=ImageLoss(network, config.supernet.draws),
         weights=_placed(weights, config),
         feed=feed,
         inner_steps=land.steps,

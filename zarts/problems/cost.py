@@ -30,12 +30,16 @@ from zarts.settings.stages import Stage, epochs
 from zarts.supernet.protocol import Network
 
 __all__ = [
+    "BASE_BYTES",
     "SearchPlan",
     "Timing",
+    "available",
+    "bytes_kept",
     "check_memory",
     "measure",
     "memory_needed",
     "plan_search",
+    "processes_that_fit",
     "workers_by_default",
     "workers_that_fit",
 ]
@@ -118,7 +122,8 @@ def plan_search(config: Config) -> SearchPlan:
         each += optimizer.gradients * timing.gradient(cost.steps)
         train = count * problem.feed.train.batches_per_epoch * outer
         images = count * len(problem.validation.indices)
-        seconds += train + moves * each + timing.val * images / config.data.batch_size
+        once = timing.val / config.supernet.draws  # D_val is seen with one draw of each batch
+        seconds += train + moves * each + once * images / config.data.batch_size
         seconds += timing.val * sum(
             len(need.epochs) * FACTS[need.fact].passes(stage.space) for need in stage.needs
         )
@@ -223,9 +228,12 @@ def _stage_need(
     dtype: torch.dtype = getattr(torch, config.dtype)
     kept = _kept(network, (size, *image), dtype)
     own = sum(map(math.prod, network.shapes().values())) * dtype.itemsize
-    steps = max([1, *(cost.passes for cost in _gradients(config, methods))])
+    # a gradient keeps L_val's forward pass of every draw
+    more = config.supernet.draws - 1
+    passes = [1, *(cost.passes for cost in _gradients(config, methods))]
     if stage.needs and methods != ():  # a backward pass beside its forward one
-        steps = max(3, steps)
+        passes.append(3)
+    steps = max(passes) + (more if len(passes) > 1 else 0)
     # side by side there are inner steps only, and L_val without a backward pass; the peak there was
     # 1.4 to 2 times what is kept, for the copies that lay lanes side by side and by what is freed
     inner = (3 if lanes > 1 else 2) * lanes * kept * search.inner_batch_size // (2 * size)
@@ -252,6 +260,19 @@ def _gradients(config: Config, methods: Sequence[str] | None) -> Iterator[Gradie
 
 def _kept(network: Network, shape: tuple[int, ...], dtype: torch.dtype) -> int:
     """Bytes that autograd keeps of a forward pass over images of a shape."""
+    with torch.device("meta"):  # no storage, and quicker to import than FakeTensorMode
+        weights = {
+            name: torch.empty(size, dtype=dtype, requires_grad=True)
+            for name, size in network.shapes().items()
+        }
+        alpha = torch.empty(network.space.dim, dtype=dtype)
+        images = torch.empty(shape, dtype=dtype)
+    with single_thread():
+        return bytes_kept(lambda: network(weights, alpha, images, Chance(0)))
+
+
+def bytes_kept(forward: Callable[[], object]) -> int:
+    """Bytes that autograd keeps for the backward pass of what is computed."""
     kept: dict[int, int] = {}
     alive: list[Tensor] = []
 
@@ -262,15 +283,8 @@ def _kept(network: Network, shape: tuple[int, ...], dtype: torch.dtype) -> int:
         return tensor
 
     unpack: Callable[[Tensor], Tensor] = lambda tensor: tensor  # noqa: E731 - the hook's shape
-    with torch.device("meta"):  # no storage, and quicker to import than FakeTensorMode
-        weights = {
-            name: torch.empty(size, dtype=dtype, requires_grad=True)
-            for name, size in network.shapes().items()
-        }
-        alpha = torch.empty(network.space.dim, dtype=dtype)
-        images = torch.empty(shape, dtype=dtype)
-    with single_thread(), torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        network(weights, alpha, images, Chance(0))
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        forward()
     return sum(kept.values())
 
 
@@ -284,7 +298,7 @@ def check_memory(config: Config, methods: Sequence[str] | None = None) -> int:
     Raises:
         ConfigError: If that is more than this device has; the setting that decides is named.
     """
-    need, image, there = *_memory(config, methods), _available(config.device)
+    need, image, there = *_memory(config, methods), available(config.device)
     if (over := need.peak + BASE_BYTES - there) > 0:
         fitting = need.value - math.ceil(over / need.each) if need.each else 0
         fit = f" ({fitting} images would fit)" if fitting > 1 else ""
@@ -298,18 +312,28 @@ def check_memory(config: Config, methods: Sequence[str] | None = None) -> int:
     return need.peak
 
 
+def processes_that_fit(memory: int, device: str, first: int | None = None) -> int:
+    """How many processes the memory of all devices of a kind holds.
+
+    Args:
+        memory: Peak bytes of a training step in each.
+        device: Of the settings.
+        first: Peak of one of them on each device; None: as of the others.
+    """
+    room = available(device) - (memory if first is None else first) - BASE_BYTES
+    each = max(0, 1 + int(room // (memory + BASE_BYTES)))
+    return each * max(1, len(gpus_of(device)))
+
+
 def workers_that_fit(config: Config, methods: Sequence[str] | None = None) -> int:
     """How many processes the memory holds, one per device on the costliest of ``methods``."""
     plain = _memory(config, None if methods is None else ())[0].peak
-    peak = _memory(config, methods)[0].peak
-    room = _available(config.device) - peak - BASE_BYTES
-    each = max(0, 1 + int(room // (plain + BASE_BYTES)))
-    return each * max(1, len(gpus_of(config)))
+    return processes_that_fit(plain, config.device, _memory(config, methods)[0].peak)
 
 
 def workers_by_default(config: Config, methods: Sequence[str] | None = None) -> int:
     """One process per core, or per GPU, as far as memory goes; at least one."""
-    useful = len(gpus_of(config)) or default_workers(config.device)
+    useful = len(gpus_of(config.device)) or default_workers(config.device)
     return max(1, min(useful, workers_that_fit(config, methods)))
 
 
@@ -321,7 +345,8 @@ def _memory(config: Config, methods: Sequence[str] | None) -> tuple[_Need, tuple
     return _need(config, dataset.classes, image, methods), image
 
 
-def _available(device: str) -> int:
+def available(device: str) -> int:
+    """Bytes of memory that a device has for this process."""
     if torch.device(device).type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -13,6 +13,7 @@ from torch.nn import functional
 from zarts.bilevel.chance import Chance, Strengths
 from zarts.bilevel.feed import Scores
 from zarts.bilevel.inner import SGD, Weights, single_thread
+from zarts.bilevel.rng import key
 from zarts.data.stream import Batch, Stream
 from zarts.supernet.protocol import Network
 
@@ -31,17 +32,27 @@ def cosine(start: float, end: float, position: float, length: float) -> float:
 
 @dataclass(frozen=True)
 class ImageLoss:
-    """Cross-entropy of a supernet: both L_train and L_val, which differ by their batches alone."""
+    """Cross-entropy of a supernet: both L_train and L_val.
+
+    Attributes:
+        network: The supernet.
+        draws: How often the network draws for a value, which is the mean over these draws; of the
+            loss and the hits of an image too.
+    """
 
     network: Network
+    draws: int = 1
 
     def __call__(self, weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy (scalar, nats) over the batch, times the batch's weight.
 
         Its chance drives operations that draw.
         """
-        logits = self.network(weights, alpha, batch.images, batch.chance)
-        return _weighed(functional.cross_entropy(logits, batch.labels), batch)
+        found = []
+        for one in self._drawn(batch):
+            logits = self.network(weights, alpha, one.images, one.chance)
+            found.append(functional.cross_entropy(logits, one.labels))
+        return _weighed(_mean(found), batch)
 
     @property
     def many(self) -> Callable[[Weights, Tensor, Batch], Tensor]:
@@ -52,8 +63,11 @@ class ImageLoss:
             one then.
         """
         logits_of: Logits = self.network.many  # type: ignore[attr-defined]  # by its presence
-        return lambda weights, alphas, batch: _of_many(
-            logits_of(weights, alphas, batch.images, batch.chance), batch
+        return lambda weights, alphas, batch: _mean(
+            [
+                _of_many(logits_of(weights, alphas, one.images, one.chance), one)
+                for one in self._drawn(batch)
+            ]
         )
 
     @property
@@ -65,8 +79,23 @@ class ImageLoss:
             one then.
         """
         logits_of: Logits = self.network.each  # type: ignore[attr-defined]  # by its presence
-        return lambda weights, alphas, batch: _of_each(
-            logits_of(weights, alphas, batch.images, batch.chance), batch
+        return lambda weights, alphas, batch: _mean(
+            [
+                _of_each(logits_of(weights, alphas, one.images, one.chance), one)
+                for one in self._drawn(batch)
+            ]
+        )
+
+    @property
+    def distinct(self) -> Callable[[Tensor, Sequence[Batch]], int]:
+        """As how many different networks some batches see k rows of α (k, dim).
+
+        Raises:
+            AttributeError: If the network is the same at every α, but for its mixtures.
+        """
+        count: Callable[[Tensor, list[Chance]], int] = self.network.distinct  # type: ignore[attr-defined]
+        return lambda alphas, batches: count(
+            alphas, [one.chance for batch in batches for one in self._drawn(batch)]
         )
 
     def scores(self, weights: Weights, alphas: Tensor, batch: Batch, *, shared: bool) -> Scores:
@@ -74,14 +103,31 @@ class ImageLoss:
         known: Logits | None = getattr(self.network, "many" if shared else "each", None)
         if known is None and shared:
             weights = {name: one.expand(len(alphas), *one.shape) for name, one in weights.items()}
-        logits = (known or self._one_by_one)(weights, alphas, batch.images, batch.chance)
-        mean = _of_many if shared or known is None else _of_each
-        return Scores(mean(logits, batch), _apart(logits, batch), logits.argmax(2) == batch.labels)
+        mean, found = _of_many if shared or known is None else _of_each, []
+        for one in self._drawn(batch):
+            logits = (known or self._one_by_one)(weights, alphas, one.images, one.chance)
+            hits = logits.argmax(2) == one.labels
+            found.append(Scores(mean(logits, one), _apart(logits, one), hits))
+        if len(found) == 1:
+            return found[0]
+        losses, images, counted = zip(*found, strict=True)
+        return Scores(_mean(losses), _mean(images), _mean([each.double() for each in counted]))
 
     def apart(self, weights: Weights, alphas: Tensor, batch: Batch) -> Tensor:
         """Losses (k, images) of the single images, whose means are those of ``each``."""
         logits_of: Logits = getattr(self.network, "each", self._one_by_one)
-        return _apart(logits_of(weights, alphas, batch.images, batch.chance), batch)
+        return _mean(
+            [
+                _apart(logits_of(weights, alphas, one.images, one.chance), one)
+                for one in self._drawn(batch)
+            ]
+        )
+
+    def _drawn(self, batch: Batch) -> list[Batch]:
+        """The batch with the chance of each draw, its own first."""
+        chance = batch.chance
+        keys = [key(chance.key, "draw", number) for number in range(1, self.draws)]
+        return [batch, *(replace(batch, chance=replace(chance, key=each)) for each in keys)]
 
     def _one_by_one(
         self, weights: Weights, alphas: Tensor, images: Tensor, chance: Chance
@@ -97,7 +143,7 @@ class ImageLoss:
         """Mean loss (nats) and accuracy (share in [0, 1]) over all images of ``batches``.
 
         ω is taken as it is and α is the CPU vector of the search. BatchNorm uses the statistics of
-        each batch, as in the search.
+        each batch, as in the search. The network draws once for each.
         """
         some = next(iter(weights.values()))
         point = alpha.to(device=some.device, dtype=some.dtype)
@@ -128,6 +174,10 @@ def _apart(logits: Tensor, batch: Batch) -> Tensor:
     """Losses (k, n) of the single images."""
     labels = batch.labels.expand(len(logits), -1)
     return functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+
+
+def _mean(found: Sequence[Tensor]) -> Tensor:
+    return found[0] if len(found) == 1 else torch.stack(list(found)).mean(0)
 
 
 def _weighed(losses: Tensor, batch: Batch) -> Tensor:

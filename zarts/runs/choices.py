@@ -1,4 +1,4 @@
-"""How a GPU computes the fast supernet: measured once, when a run begins, and kept with the run.
+"""How a GPU computes fast supernets: measured once, when a run begins, and kept with the run.
 
 On a CPU the defaults hold, which are its fastest. A GPU differs from the next one, so there a step
 of ω is timed in each way. A run that goes on, and each of its workers, reads what was chosen.
@@ -17,6 +17,7 @@ from zarts.bilevel.inner import descend, single_thread
 from zarts.problems.build import make_problem
 from zarts.runs.runfile import JSON, Run
 from zarts.settings.config import Config, SupernetConfig, merge
+from zarts.supernet.protocol import NETWORKS
 
 __all__ = ["choose", "chosen", "settle"]
 
@@ -65,7 +66,7 @@ def choose(config: Config, seconds: Callable[[Config], float] | None = None) -> 
         ``chosen``, the settings of the fastest way, and ``seconds`` of each; none if there is
         nothing to choose.
     """
-    if config.supernet.network != "fast":
+    if not set(WAYS) <= set(NETWORKS[config.supernet.network].settings):
         return {}
     took = []
     for way in _ways(config):

@@ -68,6 +68,7 @@ class State:
     def add(self, step: Step, objective: object, seconds: float) -> None:
         """Takes over a step."""
         assert isinstance(objective, type(self.objective))
+        told = {**step.diagnostics, **self._distinct(step)}  # before the objective moves on
         self.objective, self.alpha, self.memory = objective, step.alpha, step.memory
         row: dict[str, Array] = {
             "alpha": step.alpha.numpy(),
@@ -76,9 +77,16 @@ class State:
             "weights": step.weights.numpy(),
             "timing_seconds": np.array(seconds),
         }
-        row |= {f"diagnostics/{name}": np.array(value) for name, value in step.diagnostics.items()}
+        row |= {f"diagnostics/{name}": np.array(value) for name, value in told.items()}
         for name, value in row.items():
             self.rows.setdefault(name, []).append(value)
+
+    def _distinct(self, step: Step) -> dict[str, float]:
+        """As how many networks its candidates were judged, where the network draws operations."""
+        count = getattr(self.objective.val_loss, "distinct", None)
+        if count is None or not len(step.candidates):
+            return {}
+        return {"distinct": float(count(step.candidates, self.objective.val_batches()))}
 
     def begin(
         self,

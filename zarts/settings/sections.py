@@ -168,7 +168,11 @@ class SupernetConfig:
             (``zarts.runs.choices``).
         network: How it is computed, a name in ``zarts.supernet.protocol``: ``fast``, or ``plain``:
             edge by edge as it is usually written, to compare with and to start a variant from.
-            Their values differ in the last digits; both can read each other's ω.
+            Their values differ in the last digits; both can read each other's ω. ``sampled``: of
+            each edge one drawn operation (GDAS, GZAS). ``merged``: one kernel for the convolutions
+            of an edge (MergeNAS, MergeZARTS), with an ω of its own.
+        draws: How often the network draws for a value of L_val (``noise``, sampled operations),
+            which is the mean over them, in searches and on landscapes.
     """
 
     space: str = "s6"
@@ -179,6 +183,7 @@ class SupernetConfig:
     matmul_from: int = setting(16, least=1)
     lanes: int = setting(0, least=0, most=MOST_LANES)
     network: str = later("fast")
+    draws: int = later(1, least=1, most=1000)
     layout: Literal["last", "first"] = later("last")
     phases: Literal["on", "off"] = later("on")
 
@@ -206,6 +211,9 @@ class SearchConfig:
         inner_clip: Clip of the inner steps; 0: no clip (DARTS-2nd).
         sigma_schedule: Of MGS' σ: ``cosine`` to almost zero at the last epoch, or ``constant``.
         snapshots: Epochs whose ω is kept (counted from 1); the last is always kept.
+        gumbel_temperature: τ of the gradient of sampled operations in the first epoch, ...
+        gumbel_temperature_end: ... on a line to that of the last one (GDAS: 10 to 0.1). Values do
+            not depend on it.
         program: Of what stages the search is made, a name in ``zarts.settings.stages``; ``plain``:
             of one.
         stage_cells: Of ``program = staged``: L of each stage, in place of ``supernet.cells``. Each
@@ -243,6 +251,8 @@ class SearchConfig:
     inner_clip: float = setting(5.0, least=0)
     sigma_schedule: Literal["cosine", "constant"] = "cosine"
     snapshots: tuple[int, ...] = ()
+    gumbel_temperature: float = later(1.0, above=0)
+    gumbel_temperature_end: float = later(1.0, above=0)
     program: str = later("plain")
     stage_cells: tuple[int, ...] = later(())
     stage_drops: tuple[int, ...] = later(())

@@ -256,7 +256,7 @@ class Plain:
             epochs=search.epochs,
             warmup=search.warmup,
             weight_decay=search.weight_decay,
-            strengths=_rising(search.drop_path, search.epochs),
+            strengths=_strengths(search),
             snapshots=tuple(sorted({*search.snapshots, search.epochs})),
         )
         return cls((stage,))
@@ -266,12 +266,22 @@ class Plain:
         return Done(stage.epochs) if len(history) == stage.epochs else stage
 
 
-def _rising(drop_path: float, epochs: int) -> tuple[Strengths, ...]:
-    """Drop-path that rises from 0 in the first epoch to its value in the last, as in R-DARTS."""
-    if not drop_path:
+def _strengths(search: SearchConfig) -> tuple[Strengths, ...]:
+    """By epoch: τ of sampled operations on a line, and drop-path that rises from 0 (R-DARTS).
+
+    None where a network does not draw in any.
+    """
+    start, end = search.gumbel_temperature, search.gumbel_temperature_end
+    if start == end == Strengths.temperature and not search.drop_path:
         return ()
-    last = max(1, epochs - 1)
-    return tuple(Strengths(drop_path=drop_path * epoch / last) for epoch in range(epochs))
+    last = max(1, search.epochs - 1)
+    return tuple(
+        Strengths(
+            temperature=start + (end - start) * epoch / last,
+            drop_path=search.drop_path * epoch / last,
+        )
+        for epoch in range(search.epochs)
+    )
 
 
 def program_of(search: SearchConfig, supernet: SupernetConfig) -> Program:

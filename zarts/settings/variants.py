@@ -82,7 +82,34 @@ def _watching(program: str, base: str) -> Table:
     return {"search": search | ({"stop_start": 4} if base == "standard" else {})}
 
 
+# AutoDL-Projects' GDAS, as far as there are settings for it: 6 cells, batches of 256, 250 epochs.
+_GDAS: Table = {
+    "data": {"batch_size": 256},
+    "supernet": {"cells": 6},
+    "search": {"epochs": 250, "weight_decay": 5e-4},
+}
+
+
+def _sampled(base: str, gradients: bool) -> Table:
+    """GZAS otherwise is ZARTS' search, with values over several draws (ours: not published)."""
+    tau = {"gumbel_temperature": 10.0, "gumbel_temperature_end": 0.1}
+    table = {
+        "supernet": {"network": "sampled", "draws": 1 if gradients else 4},
+        "search": {"derivation": "gdas", **tau},
+    }
+    return merge(table, _GDAS if gradients and base == "paper" else {})
+
+
+def _merged(base: str, gradients: bool) -> Table:
+    """As the plain search, but in a space that has something to merge."""
+    del gradients
+    space = {"space": "s6"} if base in ("quick", "standard") else {}
+    return {"supernet": {"network": "merged", **space}}
+
+
 VARIANTS: dict[str, Variant] = {
+    "sampled": Variant("one drawn operation per edge (GDAS, GZAS)", _sampled),
+    "merged": Variant("one kernel for an edge's convolutions (MergeNAS, MergeZARTS)", _merged),
     "staged": Variant(
         "P-DARTS: three stages of more cells and fewer operations, dropout after skips",
         _staged,
@@ -104,6 +131,10 @@ VARIANTS: dict[str, Variant] = {
 ALIASES: dict[str, tuple[str, str]] = {
     "p-darts": ("darts-1", "staged"),
     "p-zarts": ("zarts-mgs", "staged"),
+    "gdas": ("darts-1", "sampled"),
+    "gzas": ("zarts-mgs", "sampled"),
+    "merge-nas": ("darts-1", "merged"),
+    "merge-zarts": ("zarts-mgs", "merged"),
 }
 
 

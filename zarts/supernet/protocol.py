@@ -26,6 +26,8 @@ class Network(Protocol):
     - ``many(weights, alphas, images, chance)``: all rows at one ω, what they share computed once;
     - ``each(weights, alphas, images, chance)``: each row with its own row of every weight (k, ...).
       No row may depend on another, not even in its last bit.
+
+    One that draws operations has ``distinct(alphas, chances)``: as how many networks it sees them.
     """
 
     @property
@@ -56,10 +58,12 @@ class NetworkRecord:
         home: Module and class, ``module:Class``. The class has ``build(space, classes,
             image_channels, settings)``.
         settings: The settings of the section ``supernet`` that it takes, by name.
+        redraws: It is another network on each batch, so no ω is the optimum of one loss.
     """
 
     home: str
     settings: tuple[str, ...]
+    redraws: bool = False
 
     def load(self) -> Any:  # noqa: ANN401 - a class of whatever base
         """The class."""
@@ -72,4 +76,8 @@ KERNELS = ("stack_below", "matmul_from", "layout", "phases")
 NETWORKS: dict[str, NetworkRecord] = {
     "fast": NetworkRecord("zarts.supernet.fast.network:Supernet", (*_SIZES, *KERNELS)),
     "plain": NetworkRecord("zarts.supernet.plain:PlainSupernet", _SIZES),
+    "merged": NetworkRecord("zarts.supernet.merged:MergedSupernet", (*_SIZES, *KERNELS)),
+    "sampled": NetworkRecord(
+        "zarts.supernet.sampled:SampledSupernet", (*_SIZES, *KERNELS), redraws=True
+    ),
 }

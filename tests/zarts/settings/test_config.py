@@ -65,6 +65,7 @@ CHANGED: dict[str, Any] = {
         "matmul_from": 8,
         "lanes": 3,
         "network": "plain",
+        "draws": 4,
         "layout": "first",
         "phases": "off",
     },
@@ -86,6 +87,8 @@ CHANGED: dict[str, Any] = {
         "inner_clip": 0.0,
         "sigma_schedule": "constant",
         "snapshots": [1, 2],
+        "gumbel_temperature": 10.0,
+        "gumbel_temperature_end": 0.1,
         "program": "other",
         "stop_every": 1,
         "stop_start": 3,
@@ -333,7 +336,7 @@ def test_a_hyper_parameter_needs_a_plain_name() -> None:
     ("key", "value", "allowed"),
     [
         ("supernet.space", "s33", "s1, s2, s3, s4, s5, s6"),
-        ("supernet.network", "plane", "fast, plain"),
+        ("supernet.network", "plane", "fast, plain, merged, sampled"),
         ("search.inner_velocity", "copi", "zero, copy"),
         ("dtype", "bfloat16", "float32, float64"),  # which is near to neither
     ],

@@ -64,9 +64,19 @@ def test_the_plain_network_takes_one_candidate_at_a_time_and_its_memory_is_known
     assert plain > fast > 0
 
 
-def test_a_search_and_figure_1_run_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "network",
+    [
+        "plain",
+        pytest.param("merged", marks=pytest.mark.slow),
+        pytest.param("sampled", marks=pytest.mark.slow),
+    ],
+)
+def test_a_search_and_figure_1_run_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
     monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
-    flags = ["--preset", "quick", *words(), "--set", "supernet.network=plain", "--quiet"]
+    flags = ["--preset", "quick", *words(), "--set", f"supernet.network={network}", "--quiet"]
     assert call(zarts, *flags, "--method", "zarts-mgs").code == 0
     answer = call(compute.main, *flags)
     assert answer.code == 0, answer.err

@@ -94,7 +94,7 @@ class CellPass:
         before: Tensor,
         now: Tensor,
         mixture: Tensor,
-        known: Mapping[int, list[Candidate]],
+        known: Mapping[int, list[Candidate]] | None = None,
     ) -> Tensor:
         """Maps the outputs of the last two cells, after ReLU, to this cell's (n, 4C, h', w').
 
@@ -111,7 +111,7 @@ class CellPass:
         nodes, phases = _Sums(), _Sums()
         kept = path_masks(self.chance, self.index, now)
         for source in range(NODES + 1):
-            if source in known:
+            if known and source in known:
                 found: Iterator[Candidate] = iter(known[source])
             else:
                 x = self.read(source, (before, now)[source]) if source < 2 else states[source - 2]
@@ -137,7 +137,7 @@ class CellPass:
                 node = source - 1
                 if kept is None and node in phases:
                     nodes.add(node, from_phases(phases.pop(node)))
-                states.append(nodes.pop(node))
+                states.append(nodes.pop(node) if node in nodes else self._nothing(now))
         return join(states, self.kernels, self.lanes)
 
     def read(self, source: int, x: Tensor) -> Tensor:
@@ -159,6 +159,12 @@ class CellPass:
                 its weight, so that it does not depend on α.
         """
         read = Source(x, self.cell.stride(source), self.kernels, self.lanes)
+        yield from self.found(source, read, scales)
+
+    def found(
+        self, source: int, read: Source, scales: Mapping[str, Tensor] | None
+    ) -> Iterator[Candidate]:
+        """The same, given what operations read of the source."""
         for operation, uses in self.plan[source].items():
             edges = Edges(
                 len(uses),
@@ -171,6 +177,13 @@ class CellPass:
                 values = self._thinned(values, uses)
             for place, (use, value) in enumerate(zip(uses, values, strict=True)):
                 yield Candidate(use, place, operation, value, mixed, phased)
+
+    def _nothing(self, now: Tensor) -> Tensor:
+        """A node that nothing leads to, given the output of the last cell."""
+        images, _, *sides = now.shape
+        height, width = (-(-side // self.cell.stride(1)) for side in sides)
+        channels = self.lanes * self.cell.channels
+        return self.kernels.laid(now.new_zeros(images, channels, height, width))
 
     def _thinned(self, values: Iterable[Tensor], uses: list[Use]) -> Iterator[Tensor]:
         """Images without the numbers that are dropped, the same ones in all lanes."""
