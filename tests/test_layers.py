@@ -75,10 +75,12 @@ FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command l
 # Inside these rooms each module may import those before it: the order to read them in.
 READ_IN_ORDER = {
     "zarts.bilevel": (
-        "rng", "chance", "alpha", "inner", "feed", "chunk", "difference", "objective", "wrappers",
-        "search",
+        "rng", "chance", "alpha", "inner", "curvature", "feed", "chunk", "difference", "objective",
+        "wrappers", "search",
     ),
-    "zarts.settings": ("tables", "sections", "stages", "staged", "config", "variants", "presets"),
+    "zarts.settings": (
+        "tables", "sections", "stages", "staged", "stopping", "config", "variants", "presets",
+    ),
     "landscape.geometry": ("plane", "levels", "grid", "problem", "walks"),
 }  # fmt: skip
 

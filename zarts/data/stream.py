@@ -203,8 +203,12 @@ class Stream:
         whole, rest = divmod(len(self.indices), self.batch_size)
         return whole + (self.keep_last and rest >= self.least)
 
-    def batch(self, k: int) -> Batch:
+    def batch(self, k: int, cutout: float = 1.0) -> Batch:
         """Returns batch k ≥ 0, the same bits whichever batches were asked for before.
+
+        Args:
+            k: Its number.
+            cutout: Probability that an image is cut out, where the augmentation cuts any.
 
         Raises:
             ValueError: If k is negative.
@@ -215,7 +219,7 @@ class Stream:
         augmentation = NONE if self.sequential else self.augmentation
         generator = rng.generator(self.seed, self.purpose, "augment", k)
         mean, std = self._statistics
-        images = augmentation(self.dataset.pick(picked), mean, std, generator)
+        images = augmentation(self.dataset.pick(picked), mean, std, generator, cutout)
         chance = Chance(rng.key(self.seed, self.purpose, "key", k))
         labels = self.dataset.labels
         return Batch(images, labels[picked.to(labels.device, non_blocking=True)], chance)

@@ -22,6 +22,7 @@ from zarts.data.stream import Batch
 from zarts.execute import default_workers
 from zarts.optimizers import GradientCost, gradient_cost
 from zarts.problems.build import Problem, make_problem
+from zarts.problems.facts import FACTS
 from zarts.problems.optimizer import build_optimizer, loaded, make_optimizer
 from zarts.problems.parts import data_facts, gpus_of, lanes_for, load_dataset, network_of
 from zarts.settings.config import Config, ConfigError
@@ -115,14 +116,18 @@ def plan_search(config: Config) -> SearchPlan:
         problem: Problem = make_problem(config, stage)
         timing = measure(problem.objective, problem.alpha)
         size = problem.feed.iterations_per_epoch
-        moves = (stage.epochs - stage.warmup) * size
+        count = stage.epochs - stage.offset
+        moves = (stage.epochs - max(stage.warmup, stage.offset)) * size
         outer = timing.inner * timing.alone * config.data.batch_size / search.inner_batch_size
         each = optimizer.evaluations * timing.evaluation(search.inner_steps)
         each += optimizer.gradients * timing.gradient(cost.steps)
-        train = stage.epochs * problem.feed.train.batches_per_epoch * outer
-        images = stage.epochs * len(problem.validation.indices)
+        train = count * problem.feed.train.batches_per_epoch * outer
+        images = count * len(problem.validation.indices)
         once = timing.val / config.supernet.draws  # D_val is seen with one draw of each batch
         seconds += train + moves * each + once * images / config.data.batch_size
+        seconds += timing.val * sum(
+            len(need.epochs) * FACTS[need.fact].passes(stage.space) for need in stage.needs
+        )
         updates += moves
     return SearchPlan(
         iterations=epochs(config.program) * size,
@@ -256,7 +261,10 @@ def _stage_need(
     own = sum(map(math.prod, network.shapes().values())) * dtype.itemsize
     # a gradient keeps L_val's forward pass of every draw
     more = config.supernet.draws - 1
-    steps = max([1, *(cost.passes + more for cost in _gradients(config, methods))])
+    passes = [1, *(cost.passes for cost in _gradients(config, methods))]
+    if stage.needs and methods != ():  # a backward pass beside its forward one
+        passes.append(3)
+    steps = max(passes) + (more if len(passes) > 1 else 0)
     # side by side there are inner steps only, and L_val without a backward pass; the peak there was
     # 1.4 to 2 times what is kept, for the copies that lay lanes side by side and by what is freed
     inner = (3 if lanes > 1 else 2) * lanes * kept * search.inner_batch_size // (2 * size)

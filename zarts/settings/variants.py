@@ -57,6 +57,31 @@ def _staged(base: str, gradients: bool) -> Table:
     return merge(size, stages)
 
 
+def _dropping(base: str, gradients: bool) -> Table:
+    """R-DARTS §6.1: drop-path and cutout that rise together; 0.2 of its 0, 0.2, 0.4, 0.6."""
+    del gradients
+    side = {"quick": 4, "standard": 14}.get(base, 16)
+    return {
+        "search": {"drop_path": 0.2},
+        "data": {"cutout": side, "cutout_schedule": "rising"},
+    }
+
+
+def _decaying(base: str, gradients: bool) -> Table:
+    """R-DARTS §6.2: more decay of ω; 27e-4, the middle of its 3e-4 times 3, 9, ... 81."""
+    del base, gradients
+    return {"search": {"weight_decay": 27e-4}}
+
+
+def _watching(program: str, base: str) -> Table:
+    """R-DARTS §5: a program that watches λ_max; in shorter searches more often, or from earlier."""
+    search: Table = {"program": program}
+    if base == "quick":
+        rule = {"epochs": 10, "stop_every": 1, "stop_start": 1}
+        return {"data": {"subset": 500}, "search": search | rule}
+    return {"search": search | ({"stop_start": 4} if base == "standard" else {})}
+
+
 # AutoDL-Projects' GDAS, as far as there are settings for it: 6 cells, batches of 256, 250 epochs.
 _GDAS: Table = {
     "data": {"batch_size": 256},
@@ -89,6 +114,16 @@ VARIANTS: dict[str, Variant] = {
         "P-DARTS: three stages of more cells and fewer operations, dropout after skips",
         _staged,
         on={"cifar100": {"search": {"stage_dropout": [0.1, 0.2, 0.3]}}},
+    ),
+    "dp": Variant("R-DARTS DP: drop-path and cutout that rise with the epochs", _dropping),
+    "l2": Variant("R-DARTS L2: more weight decay of ω", _decaying),
+    "es": Variant(
+        "R-DARTS ES: stops early, when the curvature of the validation loss in α has risen",
+        lambda base, gradients: _watching("early-stop", base),
+    ),
+    "ada": Variant(
+        "R-DARTS ADA: goes back when that has risen, with ten times the weight decay",
+        lambda base, gradients: _watching("adaptive-decay", base),
     ),
 }
 
