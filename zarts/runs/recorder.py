@@ -16,6 +16,7 @@ from zarts.bilevel.inner import Diverged, Weights
 from zarts.bilevel.objective import Objective
 from zarts.bilevel.search import Memory, Step, search
 from zarts.problems.build import make_problem
+from zarts.problems.image import judged
 from zarts.problems.optimizer import make_optimizer, sigma_schedule
 from zarts.problems.parts import at_stage
 from zarts.runs.choices import settle
@@ -200,7 +201,7 @@ class _State:
     def add(self, step: Step, objective: object, seconds: float) -> None:
         """Takes over a step."""
         assert isinstance(objective, type(self.objective))
-        told = {**step.diagnostics, **self._distinct(step)}  # before the objective moves on
+        told = {**step.diagnostics, **judged(self.objective, step.candidates)}
         self.objective, self.alpha, self.memory = objective, step.alpha, step.memory
         row: dict[str, Array] = {
             "alpha": step.alpha.numpy(),
@@ -212,13 +213,6 @@ class _State:
         row |= {f"diagnostics/{name}": np.array(value) for name, value in told.items()}
         for name, value in row.items():
             self.rows.setdefault(name, []).append(value)
-
-    def _distinct(self, step: Step) -> dict[str, float]:
-        """As how many networks its candidates were judged, where the network draws operations."""
-        count = getattr(self.objective.val_loss, "distinct", None)
-        if count is None or not len(step.candidates):
-            return {}
-        return {"distinct": float(count(step.candidates, self.objective.val_batches()))}
 
     def begin(self, weights: Weights, alpha: Tensor) -> None:
         """Begins from an ω and an α; raises ValueError for those of another network."""
@@ -247,10 +241,9 @@ def _close_epoch(run: Run, state: _State) -> str:
     weights, alpha, stage = state.objective.weights, state.alpha, state.stage
     point = Point(stage.index, state.iteration // state.size)
     loss, accuracy = state.problem.validate(weights, alpha, point.epoch - 1)
-    feed = state.problem.feed
+    feed, space = state.problem.feed, state.objective.space
     if not math.isfinite(loss):  # ω can be finite and yet too large for a loss
         raise Diverged("the validation loss", point.epoch * feed.train.batches_per_epoch)
-    space = state.objective.space
     genotype = derive(space, alpha, state.config.search.derivation)
     rate = feed.outer(point.epoch - 1).learning_rate
     facts = {
