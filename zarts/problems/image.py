@@ -13,11 +13,12 @@ from torch.nn import functional
 from zarts.bilevel.chance import Chance, Strengths
 from zarts.bilevel.feed import Scores
 from zarts.bilevel.inner import SGD, Weights, single_thread
+from zarts.bilevel.objective import Bilevel
 from zarts.bilevel.rng import key
 from zarts.data.stream import Batch, Stream
 from zarts.supernet.protocol import Network
 
-__all__ = ["ImageFeed", "ImageLoss", "cosine"]
+__all__ = ["ImageFeed", "ImageLoss", "cosine", "judged"]
 
 Logits = Callable[[Weights, Tensor, Tensor, Chance], Tensor]  # of several α
 
@@ -155,6 +156,18 @@ class ImageLoss:
                 hits += int((logits.argmax(1) == batch.labels).sum())
                 count += len(batch.labels)
         return total / count, hits / count
+
+
+def judged(objective: Bilevel[Batch], candidates: Tensor) -> dict[str, float]:
+    """What is known of the candidates (k, d) of an update besides their losses.
+
+    Returns:
+        Where the network draws operations, ``distinct``: as how many networks L_val saw them.
+    """
+    count = getattr(objective.val_loss, "distinct", None)
+    if count is None or not len(candidates):
+        return {}
+    return {"distinct": float(count(candidates, objective.val_batches()))}
 
 
 def _of_many(logits: Tensor, batch: Batch) -> Tensor:

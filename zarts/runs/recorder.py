@@ -177,10 +177,9 @@ def _close_epoch(run: Run, state: State) -> str:
     weights, alpha, stage = state.objective.weights, state.alpha, state.stage
     point = Point(stage.index, state.iteration // state.size)
     loss, accuracy = state.problem.validate(weights, alpha, point.epoch - 1)
-    feed = state.problem.feed
+    feed, space = state.problem.feed, state.objective.space
     if not math.isfinite(loss):  # ω can be finite and yet too large for a loss
         raise Diverged("the validation loss", point.epoch * feed.train.batches_per_epoch)
-    space = state.objective.space
     genotype = derive(space, alpha, state.config.search.derivation)
     rate = feed.outer(point.epoch - 1).learning_rate
     needed = {

@@ -12,6 +12,7 @@ from zarts.bilevel.inner import Weights
 from zarts.bilevel.objective import Objective
 from zarts.bilevel.search import Memory, Step, search
 from zarts.problems.build import make_problem
+from zarts.problems.image import judged
 from zarts.problems.optimizer import make_optimizer, sigma_schedule
 from zarts.problems.parts import at_stage
 from zarts.runs.course import Ran
@@ -68,7 +69,7 @@ class State:
     def add(self, step: Step, objective: object, seconds: float) -> None:
         """Takes over a step."""
         assert isinstance(objective, type(self.objective))
-        told = {**step.diagnostics, **self._distinct(step)}  # before the objective moves on
+        told = {**step.diagnostics, **judged(self.objective, step.candidates)}
         self.objective, self.alpha, self.memory = objective, step.alpha, step.memory
         row: dict[str, Array] = {
             "alpha": step.alpha.numpy(),
@@ -80,13 +81,6 @@ class State:
         row |= {f"diagnostics/{name}": np.array(value) for name, value in told.items()}
         for name, value in row.items():
             self.rows.setdefault(name, []).append(value)
-
-    def _distinct(self, step: Step) -> dict[str, float]:
-        """As how many networks its candidates were judged, where the network draws operations."""
-        count = getattr(self.objective.val_loss, "distinct", None)
-        if count is None or not len(step.candidates):
-            return {}
-        return {"distinct": float(count(step.candidates, self.objective.val_batches()))}
 
     def begin(
         self,
