@@ -46,7 +46,9 @@ COMMANDS = {"zarts.branch", "zarts.cli", "zarts.guard"}
 MAY_IMPORT = ZARTS | {
     "zarts.cli": {"zarts.settings", "zarts.runs", "zarts.execute", "zarts.guard", "zarts.text"},
     "zarts.branch": {"zarts.cli", "zarts.optimizers", "zarts.runs", "zarts.settings"},
-    "zarts.genotype": {"zarts.bilevel", "zarts.supernet", "zarts.settings", "zarts.runs", "zarts.cli", "zarts.text"},
+    "zarts.genotype": {
+        "zarts.bilevel", "zarts.supernet", "zarts.settings", "zarts.runs", "zarts.cli", "zarts.text",
+    },
     "zarts.retrain": LIBRARY | COMMANDS | {"zarts.genotype"},
     "zarts.sweep": LIBRARY | COMMANDS | {"zarts.retrain"},
     "zarts.reproduce": LIBRARY | COMMANDS | {"zarts.genotype", "zarts.retrain", "zarts.sweep"},
