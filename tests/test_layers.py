@@ -47,7 +47,8 @@ MAY_IMPORT = ZARTS | {
     "zarts.cli": {"zarts.settings", "zarts.runs", "zarts.execute", "zarts.guard", "zarts.text"},
     "zarts.branch": {"zarts.cli", "zarts.optimizers", "zarts.runs", "zarts.settings"},
     "zarts.genotype": {
-        "zarts.bilevel", "zarts.supernet", "zarts.settings", "zarts.runs", "zarts.cli", "zarts.text",
+        "zarts.bilevel", "zarts.supernet", "zarts.settings", "zarts.runs", "zarts.cli",
+        "zarts.text",
     },
     "zarts.retrain": LIBRARY | COMMANDS | {"zarts.genotype"},
     "zarts.sweep": LIBRARY | COMMANDS | {"zarts.retrain"},
