@@ -25,8 +25,9 @@ from zarts.supernet.genotype import parse
 
 __all__ = ["RetrainPlan", "plan_retraining"]
 
-FEW_CELLS = 3  # of the network whose step is timed; its cells are the first, as wide as the others
-LONG = 0.2  # seconds that are enough to tell a rate
+# Of a network of more macs one of few cells is timed instead.
+SMALL, FEW_CELLS = 100_000_000, 3
+LONG = 1.5  # seconds that may be spent on it
 BACKWARD = 3  # a step costs as much as so many forward passes
 
 
@@ -113,16 +114,17 @@ def _real(config: RetrainConfig, loaded: Loaded) -> float:
 
 
 def _seconds_per_mac(config: RetrainConfig, classes: int, shape: tuple[int, int, int]) -> float:
-    """Measured on a network of few cells, on as many images as take a moment."""
-    few = replace(config.network, cells=min(FEW_CELLS, config.network.cells))
-    config = replace(config, network=few)
+    """Measured on the network, or one of few cells, on as many images as take a moment."""
+    if _cost(config, classes, shape).macs > SMALL:
+        few = replace(config.network, cells=min(FEW_CELLS, config.network.cells))
+        config = replace(config, network=few)
     most = -(-config.data.batch_size // config.training.accumulate)
     macs = _cost(config, classes, shape).macs
     with torch.device("meta"):
         network = network_of(config, classes, shape[0])
     network.to_empty(device="cpu")
     start(network, generator(0, "plan"))
-    layout = torch.channels_last if few.layout == "last" else torch.contiguous_format
+    layout = torch.channels_last if config.network.layout == "last" else torch.contiguous_format
     network = network.to(config.device, memory_format=layout)  # type: ignore[call-overload]
     images = torch.randn(most, *shape, device=config.device).contiguous(memory_format=layout)
     labels = torch.arange(most, device=config.device) % classes
@@ -133,12 +135,13 @@ def _seconds_per_mac(config: RetrainConfig, classes: int, shape: tuple[int, int,
         loss.backward()
         network.zero_grad()
 
-    count = min(2, most)
+    count, begun = min(2, most), time.perf_counter()
     with single_thread():
-        step(count)  # prepares the kernels
         while True:
+            step(count)  # prepares the kernels
             took = _timed(config, partial(step, count))
-            if took >= LONG / 4 or count == most:
+            spent = time.perf_counter() - begun
+            if count == most or spent + 8 * took > LONG:  # twice, on four times as many
                 return took / (count * macs)
             count = min(most, 4 * count)
 
