@@ -116,7 +116,7 @@ def plan_search(config: Config) -> SearchPlan:
         each += optimizer.gradients * timing.gradient(cost.steps)
         train = stage.epochs * problem.feed.train.batches_per_epoch * outer
         images = stage.epochs * len(problem.validation.indices)
-        once = timing.val / config.supernet.draws  # D_val is seen with one draw of each batch
+        once = timing.val / search.draws  # D_val is seen with one draw of each batch
         seconds += train + moves * each + once * images / config.data.batch_size
         updates += moves
     return SearchPlan(
@@ -220,7 +220,7 @@ def _stage_need(
     kept = _kept(network, (size, *image), dtype)
     own = sum(map(math.prod, network.shapes().values())) * dtype.itemsize
     # a gradient keeps L_val's forward pass of every draw
-    more = config.supernet.draws - 1
+    more = max(search.draws, config.landscape.draws if methods else 1) - 1
     steps = max([1, *(cost.passes + more for cost in _gradients(config, methods))])
     # side by side there are inner steps only, and L_val without a backward pass; the peak there was
     # 1.4 to 2 times what is kept, for the copies that lay lanes side by side and by what is freed
