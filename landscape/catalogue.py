@@ -11,6 +11,7 @@ from pathlib import Path
 from landscape.record import Figure1, load
 from landscape.record.asked import by_hand
 from landscape.record.counts import unfinished
+from zarts.runs.kinds import is_retraining, resuming_retraining
 from zarts.runs.runfile import ListedRun, Run, RunError, being_written, list_runs
 
 __all__ = ["BUNDLED", "Entry", "catalogue"]
@@ -57,13 +58,24 @@ class Entry:
 
     @property
     def searching(self) -> tuple[int, int]:
-        """Epochs of its search that are there, and how many are asked for; 0 where unknown."""
+        """Epochs of its training that are there, and how many are asked for; 0 where unknown."""
         run = self._run()
+        if self.retraining:
+            training = run.config["training"]
+            assert isinstance(training, Mapping)
+            epochs = training.get("epochs")
+            there = sum(name.startswith("retrain/epoch-") for name in run.names())
+            return there, epochs if isinstance(epochs, int) else 0
         search = run.config.get("search")
         asked = search.get("epochs") if isinstance(search, Mapping) else None
         there = sum("search/epoch-" in name for name in run.names())
         plain = isinstance(search, Mapping) and "program" not in search
         return there, asked if plain and isinstance(asked, int) else 0
+
+    @property
+    def retraining(self) -> bool:
+        """Whether it is of a network of cells alone, which has no α and so no landscape."""
+        return is_retraining(self._run().config)
 
     @property
     def search_only(self) -> bool:
@@ -75,6 +87,8 @@ class Entry:
     def resuming(self) -> str:
         """The command that goes on with it: its own settings, whole, into its own folder."""
         run = self._run()
+        if self.retraining:
+            return resuming_retraining(run)
         if by_hand(run.config):
             return "# in Python: compute_surface(...) once more, with the same objective and folder"
         sharded = any(word.partition("=")[0] == "--shard" for word in _command(run))

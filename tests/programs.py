@@ -97,6 +97,17 @@ class Again(Staged):
 
 SMALL = {"supernet": {"space": "s3"}, "search": {"period": 2}}
 NARROWING = {"search": {"program": "narrowing"}}
+STAGED = {  # P-DARTS' own, as small as it can be
+    "supernet": {"space": "s3"},
+    "search": {
+        "program": "staged",
+        "epochs": 1,
+        "stage_cells": [1, 2],
+        "stage_drops": [1],
+        "stage_dropout": [0.0, 0.5],
+        "derivation": "pdarts",
+    },
+}
 EARLY = {"search": {"program": "early", "epochs": 4}}
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zarts.bilevel.wrappers import Counted, Restricted, Tally
     from zarts.data.arrays import register_dataset
     from zarts.data.loaders import load_images
+    from zarts.genotype.cost import cost
     from zarts.optimizers import DARTS, GLD, METHODS, MGS, Implicit, RandomSearch, Unrolled
     from zarts.problems.build import make_problem
     from zarts.problems.toy import Quadratic
@@ -41,6 +42,7 @@ _HOMES = {
     "bilevel.wrappers": ("Counted", "Restricted", "Tally"),
     "data.arrays": ("register_dataset",),
     "data.loaders": ("load_images",),
+    "genotype.cost": ("cost",),
     "optimizers": ("DARTS", "GLD", "METHODS", "MGS", "Implicit", "RandomSearch", "Unrolled"),
     "problems.build": ("make_problem",),
     "problems.toy": ("Quadratic",),
@@ -77,6 +79,7 @@ __all__ = [
     "Tally",
     "Unrolled",
     "__version__",
+    "cost",
     "derive",
     "descend",
     "entropy",

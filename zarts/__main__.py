@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RUN@EPOCH",
         help="begin with the α and ω that this search in the runs folder kept, and its settings",
     )
+    cli.add_variant(parser)
     cli.add_options(parser, default_preset="quick")
     return parser
 
@@ -125,11 +126,12 @@ def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
     from zarts.problems.parts import data_lines
     from zarts.settings.stages import epochs
 
-    search, net = config.search, config.supernet
+    search, net, stages = config.search, config.supernet, config.program.stages
+    cells = ", then ".join(dict.fromkeys(str(stage.cells) for stage in stages))
     return [
         *data_lines(plan.dataset, plan.data),
         f"device     {config.device}, {config.dtype}, one thread",
-        f"space      {net.space}, {net.channels} channels, {net.cells} cells",
+        f"space      {net.space}, {net.channels} channels, {cells} cells",
         *([f"begins     with α and ω of {search.origin}"] if search.origin else []),
         f"search     {search.method}, {epochs(config.program)} epochs ({search.warmup} warm-up), "
         f"{plan.updates:,} updates of α, "

@@ -7,6 +7,7 @@ import re
 
 from zarts import cli
 from zarts.optimizers import method_of
+from zarts.runs.kinds import refuse_retraining
 from zarts.runs.runfile import Run, valid_name
 from zarts.settings.config import Config, ConfigError, Table, filled
 
@@ -36,6 +37,7 @@ def branched(args: argparse.Namespace, flags: Table) -> tuple[Config, Run, int]:
             f"got --from {args.origin!r}, expected RUN@EPOCH with a run in {cli.runs_root()}"
         )
     source = Run.open(cli.runs_root() / name)
+    refuse_retraining(source)
     had = Config.from_table(filled(source.config))
     origin = snapshot_name(source, Point(0, int(epoch)), "choose one of these")
     table = had.to_table(whole=True)

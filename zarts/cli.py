@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,7 @@ from zarts.runs.runfile import RunError, runs_root, valid_name
 from zarts.settings.config import (
     Config,
     ConfigError,
+    Settings,
     Table,
     filled,
     merge,
@@ -33,7 +34,7 @@ from zarts.settings.config import (
 )
 from zarts.settings.presets import PRESETS, complete
 from zarts.settings.variants import VARIANTS
-from zarts.text import printable
+from zarts.text import human_bytes, human_time, printable
 
 __all__ = [
     "EPILOG",
@@ -42,6 +43,8 @@ __all__ = [
     "Stop",
     "Stopped",
     "add_options",
+    "add_variant",
+    "given",
     "guarded",
     "human_bytes",
     "human_time",
@@ -170,17 +173,18 @@ class Phases:
             self._current.close()
 
 
-def add_options(parser: argparse.ArgumentParser, *, default_preset: str) -> None:
+def add_options(
+    parser: argparse.ArgumentParser,
+    *,
+    default_preset: str,
+    presets: Sequence[str] = PRESETS,
+    example: str = "supernet.space=s6 (space=s6 for short)",
+) -> None:
     """Adds the flags every command has."""
     parser.add_argument(
         "--preset",
         default=default_preset,
-        help=f"named settings: {', '.join(PRESETS)} (default: {default_preset})",
-    )
-    parser.add_argument(
-        "--variant",
-        default="",
-        help=f"of the search and its supernet: {', '.join(VARIANTS)}; goes with any method",
+        help=f"named settings: {', '.join(presets)} (default: {default_preset})",
     )
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings from a file")
     parser.add_argument(
@@ -189,7 +193,7 @@ def add_options(parser: argparse.ArgumentParser, *, default_preset: str) -> None
         default=[],
         metavar="KEY=VALUE",
         dest="assignments",
-        help="one setting, e.g. supernet.space=s6 (space=s6 for short); may be repeated",
+        help=f"one setting, e.g. {example}; may be repeated",
     )
     parser.add_argument("--seed", type=int, help="of initialisation, data order, plane and draws")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 or auto (default: cpu)")
@@ -209,13 +213,22 @@ def add_options(parser: argparse.ArgumentParser, *, default_preset: str) -> None
     parser.add_argument("-v", "--verbose", action="store_true", help="show a traceback on errors")
 
 
+def add_variant(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag that every command has whose settings are those of a search."""
+    parser.add_argument(
+        "--variant",
+        default="",
+        help=f"of the search and its supernet: {', '.join(VARIANTS)}; goes with any method",
+    )
+
+
 def resolve(
     args: argparse.Namespace, method: str, flags: Table, base: Table | None = None
 ) -> Config:
     """Merges defaults < preset < base < ``--config`` < ``--set`` < flags to one checked config.
 
     Args:
-        args: Parsed ``add_options``.
+        args: Parsed ``add_options`` and ``add_variant``.
         method: As for ``presets.complete``.
         flags: Settings from the command's own flags.
         base: Settings of an existing run to build on.
@@ -223,26 +236,38 @@ def resolve(
     Raises:
         ConfigError: For anything that cannot be used.
     """
-    file = filled(read_toml(args.config)) if args.config else {}
-    sets = merge(*(_section(parse_assignment(text)) for text in args.assignments))
+    file, *rest = given(args, flags, SHORT)
+    return complete(args.preset, method, filled(file), *rest, base=base, variant=args.variant)
+
+
+# Short keys of a search whose section is clear.
+SHORT = {"space": "supernet", "channels": "supernet", "cells": "supernet", "epochs": "search"}
+
+
+def given(
+    args: argparse.Namespace, flags: Table, short: Mapping[str, str]
+) -> tuple[Table, Table, Table]:
+    """The settings of ``--config``, those of ``--set`` and those of flags, the last to win.
+
+    Args:
+        args: Parsed ``add_options``.
+        flags: Settings from the command's own flags.
+        short: Keys that stand for themselves in the section named.
+
+    Raises:
+        ConfigError: If one of them is no setting.
+    """
+    sets = [parse_assignment(text) for text in args.assignments]
+    whole = [
+        {short[key]: {key: value}} if key in short else {key: value}
+        for table in sets
+        for key, value in table.items()
+    ]
     if args.seed is not None:
         flags = merge(flags, {"seed": args.seed})
     if args.device is not None:
         flags = merge(flags, {"device": _device(args.device)})
-    return complete(args.preset, method, file, sets, flags, base=base, variant=args.variant)
-
-
-# Short keys whose section is clear.
-_SECTIONS = {"space": "supernet", "channels": "supernet", "cells": "supernet", "epochs": "search"}
-
-
-def _section(table: Table) -> Table:
-    return merge(
-        *(
-            {_SECTIONS[key]: {key: value}} if key in _SECTIONS else {key: value}
-            for key, value in table.items()
-        )
-    )
+    return read_toml(args.config) if args.config else {}, merge(*whole), flags
 
 
 def _device(name: str) -> str:
@@ -264,7 +289,7 @@ def tell(*lines: object, error: bool = False) -> None:
     print(*map(printable, lines), sep="\n", file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def run_folder(out: Path | None, prefix: str, config: Config) -> Path:
+def run_folder(out: Path | None, prefix: str, config: Settings) -> Path:
     """Where a run lives: ``--out``, or a name made of its settings, so it is found again."""
     folder = out or runs_root() / f"{prefix}-{config.hash()[:8]}"
     if not valid_name(folder.name):
@@ -310,24 +335,3 @@ def guarded(main: Callable[[], int], *, verbose: bool) -> int:
             MemoryError,
         )  # fmt: skip
         return 2 if isinstance(error, usage) else 1
-
-
-def human_time(seconds: float) -> str:
-    """A duration for people: ``8 s``, ``3 min 20 s``, ``2 h 05 min``, ``4.2 days``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 2 * 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{seconds / 86400:.1f} days"
-
-
-def human_bytes(count: float) -> str:
-    """A size for people, in powers of 1024."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError("unreachable: the loop returns at GiB")

@@ -1,10 +1,10 @@
-"""Text that others wrote, such as what is in the files of a run: shown as it is, never obeyed."""
+"""Text for people: numbers as words, and what others wrote shown as it is, never obeyed."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["markdown", "printable"]
+__all__ = ["human_bytes", "human_time", "markdown", "printable"]
 
 _MARK = re.compile(r"[!-/:-@\[-`{-~]")  # all punctuation of ASCII, which a backslash makes plain
 _LINK = re.compile(r"[:@]|www", re.IGNORECASE)
@@ -29,3 +29,24 @@ def markdown(text: object) -> str:
     directives for colours, and, by a joiner in their middle, emoji, icons and bare links.
     """
     return _LINK.sub(rf"\g<0>{_JOINER}", _MARK.sub(r"\\\g<0>", printable(text).strip()))
+
+
+def human_time(seconds: float) -> str:
+    """A duration for people: ``8 s``, ``3 min 20 s``, ``2 h 05 min``, ``4.2 days``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 2 * 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{seconds / 86400:.1f} days"
+
+
+def human_bytes(count: float) -> str:
+    """A size for people, in powers of 1024."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError("unreachable: the loop returns at GiB")

@@ -96,7 +96,7 @@ def opened(entry: Entry) -> Figure1:
     seen = stamp(entry)  # before the reading, so that nothing falls between
     try:
         if (run := entry.listed.run) is not None and "plane" not in run:
-            searched(entry, seen)
+            (retrained if entry.retraining else searched)(entry, seen)
         record = entry.figure()
     except (RunError, KeyError, ValueError) as error:
         st.title(markdown(entry.name))
@@ -142,6 +142,20 @@ def searched(entry: Entry, seen: list[tuple[str, int]]) -> NoReturn:
     if entry.search_only and not entry.written:
         st.info("This run is a search and has no landscape. To compute one of its ω:")
         code(entry.computing(), "bash")
+    follow(entry, seen)
+    st.stop()
+
+
+def retrained(entry: Entry, seen: list[tuple[str, int]]) -> NoReturn:
+    """Says how far a retraining is, which has no landscape, and how to get its result."""
+    done, asked_for = entry.searching
+    st.title(markdown(entry.name))
+    st.info(
+        f"This run is a retraining, which has no landscape. {done} of {asked_for or '?'} epochs "
+        f"are done{', and a process works on it' if entry.written else ''}. Its result, or the "
+        "rest of it:"
+    )
+    code(entry.resuming(), "bash")
     follow(entry, seen)
     st.stop()
 

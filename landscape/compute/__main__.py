@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         help="give up a point of the exact surface after this long, three times at most (default: "
         "10 times the median of the finished ones, at least 60 s, if there are several workers)",
     )
+    cli.add_variant(parser)
     cli.add_options(parser, default_preset="quick")
     return parser
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zarts import cli
 from zarts.bilevel.alpha import LooksLikeWeights
+from zarts.runs.kinds import refuse_retraining
 from zarts.runs.runfile import Run, valid_name
 from zarts.settings.config import Config, ConfigError, Table, filled, merge
 from zarts.supernet.spaces import SPACES
@@ -78,6 +79,7 @@ def _of_run(args: argparse.Namespace) -> Request:
             f"got --run {args.run!r}, expected the name of a run in {cli.runs_root()}"
         )
     source = Run.open(cli.runs_root() / args.run)
+    refuse_retraining(source)
     searched = {
         key: value
         for key, value in filled(source.config).items()

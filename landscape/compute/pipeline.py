@@ -281,7 +281,7 @@ def _surfaces_and_paths(run: Run, config: Config, execution: Execution, begin: B
         workers=execution.workers,
         cluster=execution.cluster,
         gpus=0 if config.device == "cpu" else 1,
-        devices=gpus_of(config),
+        devices=gpus_of(config.device),
         apart=execution.timeout is not None,
         limit=patience,
         split=split,

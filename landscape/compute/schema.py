@@ -68,7 +68,13 @@ def _stages_missing(held: Set[str], left: Iterable[str]) -> tuple[list[str], lis
     if RESULT in held:
         return [], [name for name in left if name not in held]
     points = set(points_in(held, "search"))
-    before = [Point(each.stage, epoch) for each in points for epoch in range(1, each.epoch)]
+    # a stage that goes on from an epoch of another has no first one
+    first = {each.stage: each.epoch for each in sorted(points, reverse=True)} | {0: 1}
+    before = [
+        Point(each.stage, epoch)
+        for each in points
+        for epoch in range(first[each.stage], each.epoch)
+    ]
     gaps = sorted({each.search_record for each in before if each not in points})
     if "plane" in held:
         return [], [*gaps, RESULT]
@@ -100,6 +106,7 @@ def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:
         r"plane": _plane,
         r"(stage-[1-9]\d{0,3}/)?snapshot/epoch-\d{4,9}": _snapshot,
         r"(stage-[1-9]\d{0,3}/)?search/epoch-\d{4,9}": _epoch,
+        r"(stage-[1-9]\d{0,3}/)?state/epoch-\d{4,9}": _state,
         RESULT: _result,
         r"start": _start,
         r"checkpoint": _checkpoint,
@@ -166,19 +173,29 @@ def _epoch(name: str, record: Record, config: Config) -> Problems:
                 yield f"{key} is {array.shape}, expected one number"
         elif array.shape[:1] != (len(alpha),):
             yield f"{key} is {array.shape}, expected {len(alpha)} rows, one per update"
-    facts = ("val_loss", "val_accuracy", "learning_rate")
+    facts = ["val_loss", "val_accuracy", "learning_rate"]
+    facts += _stage(record, config).needed(record.whole("epoch"))
     yield from finite(arrays, ("alpha", *(f"epoch/{fact}" for fact in facts)))
     if "loss" not in arrays:
         yield "has no loss"
     yield from _numbered(name, record, config)
 
 
+def _state(name: str, record: Record, config: Config) -> Problems:
+    for key, array in record.arrays.items():
+        if not key.startswith(("velocity/", "memory/")):
+            yield f"has an array {key}, which it should not"
+        elif array.dtype.kind == "f":
+            yield from finite(record.arrays, (key,))
+    yield from _numbered(name, record, config)
+
+
 def _numbered(name: str, record: Record, config: Config) -> Problems:
     epoch, stage = record.whole("epoch"), _stage(record, config)
     (named,) = points_in([name])
-    if named != (stage.index, epoch) or not 1 <= epoch <= stage.epochs:
+    if named != (stage.index, epoch) or not stage.offset < epoch <= stage.epochs:
         where = f"stage {stage.index}, " if stage.index else ""
-        yield f"is of {where}epoch {epoch}, expected that of its name, from 1 to {stage.epochs}"
+        yield f"is of {where}epoch {epoch}, expected that of its name, in its stage"
 
 
 def _result(name: str, record: Record, config: Config) -> Problems:

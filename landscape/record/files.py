@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from landscape.record.asked import FigureSettings, axis_problems, own_steps, surface_name
 from landscape.record.kinds import BESIDE, Figure1, OptimizerPath, Status, Surface
 from zarts.optimizers import method_of, record_name
+from zarts.runs.kinds import refuse_retraining
 from zarts.runs.runfile import JSON, ForeignFile, Record, Run
 
 __all__ = ["load", "path_from", "save_path", "save_surface", "surface_from"]
@@ -211,6 +212,7 @@ def load(run: Run) -> Figure1:
         ForeignFile: If a record has not the form, or the settings not the sense, that drawing
             needs; names the file and the cause.
     """
+    refuse_retraining(run)
     try:
         asked = FigureSettings.of(run.config)
     except ValueError as error:

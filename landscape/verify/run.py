@@ -29,8 +29,9 @@ from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck, 
 from landscape.verify.report import Finding, Report, Result, judged
 from zarts.bilevel.search import StepError
 from zarts.optimizers import METHODS
-from zarts.problems.cost import check_memory
+from zarts.problems.memory import check_memory
 from zarts.runs.course import RESULT, left_behind, under
+from zarts.runs.kinds import is_retraining, resuming_retraining
 from zarts.runs.runfile import Run, RunError
 from zarts.runs.runfile.record import hash_arrays
 from zarts.runs.stored import check_code
@@ -76,6 +77,8 @@ def verify(folder: Path, asked: VerifyOptions, begin: Begin) -> Report:
     except RunError:  # named with the seals
         seals = _sort(folder, asked.only, None).seals()
         return Report(path, (*seals, _unchecked("all else", "run.h5 cannot be read")))
+    if is_retraining(run.config):
+        return Report(path, *_of_retraining(run, asked))
     if by_hand(run.config):
         return Report(path, *_of_own_objective(run, asked))
     settings, config = origin.check_config(run)
@@ -96,6 +99,20 @@ def verify(folder: Path, asked: VerifyOptions, begin: Begin) -> Report:
     findings.append(data)
     findings += _values(run, here, files.good, asked, begin=begin, data=data.result)
     return Report(path, tuple(findings), content_hash)
+
+
+def _of_retraining(run: Run, asked: VerifyOptions) -> tuple[tuple[Finding, ...], str]:
+    """What can be said of a run without a landscape, and the content hash."""
+    files = _sort(run.path, asked.only, None)
+    findings = [*files.seals()]
+    if files.damaged:
+        return (*findings, _unchecked("all else", "a file is damaged")), ""
+    text = f"a retraining; its numbers are not computed again; {resuming_retraining(run)}"
+    findings.append(Finding("config", Result.NOTE, text))
+    if asked.only:
+        return tuple(findings), ""
+    finding, found = content(run, asked.expect)
+    return (*findings, loose_files(run.path), finding), found
 
 
 def _of_own_objective(run: Run, asked: VerifyOptions) -> tuple[tuple[Finding, ...], str]:

@@ -18,6 +18,7 @@ import landscape.catalogue
 from landscape.measure import compare
 from landscape.record import Status, Surface, save_surface
 from tests.app.conftest import LOSSES, Make, X, Y
+from zarts.runs.runfile import Run
 
 
 @pytest.fixture(autouse=True)
@@ -268,6 +269,18 @@ def test_a_search_without_a_landscape_says_how_to_make_one(root: Path, make: Mak
     assert app.code[0].value == "python -m landscape.compute --run search"
     with run.lock():
         assert "Its search is under way" in show(root).info[0].value
+
+
+def test_a_retraining_is_listed_with_what_it_is(root: Path, make: Make) -> None:
+    run = make("search", losses={}, methods=(), plane=False)
+    made = {"genotype": "Genotype()", "training": {"epochs": 4}}
+    cells = Run.create(run.path.parent / "cells", made, {"created": "2027-01-01T00:00:00+00:00"})
+    cells.write("retrain/epoch-0001", {})
+    app = show(root, run="cells")
+    assert not app.exception
+    assert not app.error
+    assert "is a retraining, which has no landscape. 1 of 4 epochs are done" in words(app)
+    assert app.code[0].value.startswith("python -m zarts.retrain --config ")
 
 
 @pytest.mark.parametrize("where", ["run.h5", "plane.h5", "grid/m10.h5", "paths/darts-1.h5"])

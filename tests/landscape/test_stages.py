@@ -11,13 +11,17 @@ from landscape.compute import __main__ as compute
 from landscape.compute.pipeline import compute_run, finished
 from landscape.record import load
 from tests.landscape.verifying import reseal, verdict
-from tests.programs import EARLY, NARROWING, registered, staged
+from tests.programs import EARLY, NARROWING, STAGED, registered, staged
 from tests.tiny import call, words
 from zarts.runs.course import under
 from zarts.runs.runfile import Run
 from zarts.settings.stages import Point
 
-PROGRAMS = {"narrowing": (NARROWING, Point(1, 2)), "early": (EARLY, Point(0, 2))}
+PROGRAMS = {
+    "narrowing": (NARROWING, Point(1, 2)),
+    "early": (EARLY, Point(0, 2)),
+    "staged": (STAGED, Point(1, 1)),
+}
 PATHS = {"paths": {"methods": ["darts-1"]}}
 
 

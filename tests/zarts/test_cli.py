@@ -27,6 +27,7 @@ from zarts.sweep.settings import read_sweep
 
 def arguments(*words: str, default: str = "quick") -> argparse.Namespace:
     parser = argparse.ArgumentParser()
+    cli.add_variant(parser)
     cli.add_options(parser, default_preset=default)
     return parser.parse_args(words)
 

@@ -25,11 +25,14 @@ class Draws:
             0 … 2·padding.
         mirrored: (n,) bool, whether the crop is flipped left to right.
         centre: (n, 2) int64, the row and column of the cutout's centre in the image.
+        luck: (n,) float32 in [0, 1): an image is cut out if it is below the probability of that;
+            None: every image.
     """
 
     shift: Tensor
     mirrored: Tensor
     centre: Tensor
+    luck: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,17 @@ class Augmentation:
         mirrored = torch.rand(count, generator=rng, dtype=torch.float64) < 0.5
         rows = torch.randint(height, (count,), generator=rng)
         columns = torch.randint(width, (count,), generator=rng)
-        return Draws(shift, mirrored & self.flip, torch.stack((rows, columns), dim=1))
+        luck = torch.rand(count, generator=rng, dtype=torch.float32)
+        return Draws(shift, mirrored & self.flip, torch.stack((rows, columns), dim=1), luck)
 
-    def __call__(self, images: Tensor, mean: Tensor, std: Tensor, rng: torch.Generator) -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        mean: Tensor,
+        std: Tensor,
+        rng: torch.Generator,
+        probability: float = 1.0,
+    ) -> Tensor:
         """Augments and normalises a batch.
 
         The crop pads with black *before* the normalisation, and the cutout writes zeros *after* it,
@@ -80,6 +91,7 @@ class Augmentation:
             mean: (c,) mean of [0, 1] pixels; its dtype and device are those of the result.
             std: (c,) standard deviation of [0, 1] pixels.
             rng: CPU generator.
+            probability: That an image is cut out, where any is.
 
         Returns:
             (n, c, h, w) floating point images of mean about 0 and standard deviation about 1.
@@ -89,7 +101,10 @@ class Augmentation:
         if self.padding or self.flip:
             images = crop(images, draws, self.padding)
         normalised = normalise(images, mean, std)
-        return cutout(normalised, draws.centre, self.cutout) if self.cutout else normalised
+        if not self.cutout:
+            return normalised
+        chosen = None if draws.luck is None else draws.luck < probability
+        return cutout(normalised, draws.centre, self.cutout, chosen)
 
 
 SEARCH = Augmentation()
@@ -134,7 +149,7 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return scaled.sub_(mean[:, None, None]).div_(std[:, None, None])
 
 
-def cutout(images: Tensor, centre: Tensor, side: int) -> Tensor:
+def cutout(images: Tensor, centre: Tensor, side: int, chosen: Tensor | None = None) -> Tensor:
     """Sets a square of each image to zero in all channels.
 
     Args:
@@ -142,6 +157,7 @@ def cutout(images: Tensor, centre: Tensor, side: int) -> Tensor:
         centre: (n, 2) row and column; for an even side the square reaches one pixel less downwards
             and to the right.
         side: Pixels.
+        chosen: (n,) bool, of which images; None: all.
 
     Returns:
         (n, c, h, w).
@@ -153,4 +169,6 @@ def cutout(images: Tensor, centre: Tensor, side: int) -> Tensor:
     inside_rows = (rows >= 0) & (rows < side)
     inside_columns = (columns >= 0) & (columns < side)
     hole = inside_rows[:, :, None] & inside_columns[:, None, :]
+    if chosen is not None:
+        hole = hole & chosen.to(images.device, non_blocking=True)[:, None, None]
     return images.masked_fill(hole[:, None], 0)

@@ -70,17 +70,29 @@ class Pictures:
         """
         return _opened(self.paths[index], self._read)
 
-    def _read(self, path: Path, picture: Image) -> tuple[Tensor, tuple[int, int, int]]:
+    def cut(self, index: int, how: Callable[[Image], T]) -> T:
+        """What a function makes of an image as it is in its file, but for colours and bits.
+
+        Raises:
+            DamagedData: As ``read``.
+        """
+        return _opened(self.paths[index], lambda path, picture: how(self._bytes(path, picture)))
+
+    def _bytes(self, path: Path, picture: Image) -> Image:
         from PIL import Image
+
+        deep = _deep(path, picture)
+        if deep is not None:
+            scaled = np.rint(deep.clip(max=self.largest) * (255 / self.largest)).astype(np.uint8)
+            picture = Image.fromarray(scaled)
+        return picture.convert("RGB" if self.channels == 3 else "L")
+
+    def _read(self, path: Path, picture: Image) -> tuple[Tensor, tuple[int, int, int]]:
         from torchvision.transforms import functional
 
         width, height = picture.size
         shape = (len(picture.getbands()), height, width)
-        deep = _deep(path, picture)
-        if deep is not None:
-            scaled = np.rint(deep * (255 / self.largest)).astype(np.uint8)
-            picture = Image.fromarray(scaled)
-        picture = picture.convert("RGB" if self.channels == 3 else "L")
+        picture = self._bytes(path, picture)
         rows, columns = self.size
         if width * rows >= height * columns:
             scaled_size = [rows, int(rows * width / height)]
@@ -127,6 +139,7 @@ def read_folder(
     channels: int = 3,
     stream: bool = False,
     statistics: Statistics | None = None,
+    train: Path | None = None,
 ) -> Dataset:
     """Reads a folder of images; the classes take turns, as far as they have images.
 
@@ -137,17 +150,24 @@ def read_folder(
         channels: 3, or 1 for grey.
         stream: Leave the images in their files and decode them batch by batch.
         statistics: Mean and standard deviation per channel; None: those of the images.
+        train: For images to test on: the folder of the training images, whose classes, and whose
+            white and statistics if these are measured, hold here too.
 
     Raises:
-        MissingData: If there are no two classes, or a class has no image.
+        MissingData: If there are no two classes, or those of ``train``, or one has no image.
         MemoryError: If the images do not fit in this machine's memory.
         DamagedData: If a file is not an image.
     """
-    classes = _classes(name, folder)
+    classes, largest = _classes(name, folder), 0
+    if train is not None:
+        _check_classes(name, folder, classes, _classes(name, train))
+        if statistics is None:
+            like = read_folder(name, train, size, channels=channels, stream=True)
+            statistics, largest = (like.mean, like.std), like.largest
     samples = _take_turns([_images(name, folder / each) for each in classes])
     paths = tuple(path for path, _ in samples)
     labels = torch.tensor([label for _, label in samples])
-    pictures = Pictures(paths, size, channels, _largest(paths))
+    pictures = Pictures(paths, size, channels, largest or _largest(paths))
     shape = (len(paths), channels, *size)
     if stream:
         digest = hashlib.sha256(repr((name, shape, len(classes), pictures.largest)).encode())
@@ -176,6 +196,20 @@ def _classes(name: str, folder: Path) -> list[str]:
         return sorted(found)
     there = f"one class, {found[0]!r}," if found else "no sub-folders named after classes"
     raise MissingData(f"{name}: got {there} in {folder}, expected two or more; {CURE}")
+
+
+def _check_classes(name: str, folder: Path, found: list[str], expected: list[str]) -> None:
+    """Raises MissingData unless the classes to test on are those that were trained on."""
+    for what, some, others in (
+        ("lacks the classes", expected, found),
+        ("has the unknown classes", found, expected),
+    ):
+        if wrong := sorted(set(some) - set(others)):
+            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+            raise MissingData(
+                f"{name}: {folder} {what} {', '.join(wrong[:5])}{more}, expected the "
+                f"{len(expected)} of the training images; put one sub-folder per class there"
+            )
 
 
 def _counts(name: str) -> bool:

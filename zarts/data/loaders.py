@@ -1,7 +1,8 @@
 """Data sets as tensors: the packaged one, and torchvision's from a folder that holds them already.
 
 Nothing is downloaded and nothing is substituted: a data set that is not there is an error that says
-how to get it. Only training images are read: a search splits them into D_train and D_val.
+how to get it. A search splits the training images into D_train and D_val and reads no others; the
+test images are for networks that are retrained.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -22,7 +24,7 @@ import torch
 from zarts.data.arrays import is_own, own_dataset, own_sides, registered
 from zarts.data.dataset import DamagedData, Dataset, MissingData, Statistics, from_tensors
 from zarts.data.folders import CURE, read_folder
-from zarts.data.make_packaged import IMAGES, LABELS
+from zarts.data.make_packaged import PARTS
 
 __all__ = [
     "NAMES",
@@ -44,7 +46,8 @@ STATISTICS: dict[str, Statistics] = {
     "fashion-mnist": ((0.2860,), (0.3530,)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-FASHION = (IMAGES, LABELS)  # of both files: name, SHA-256 of the content, length of the header
+# Of both files: name, SHA-256 of the content, length of the header.
+FASHION = {part: (source.images, source.labels) for part, source in PARTS.items()}
 SIZES = {"imagenet": 224, "folder": 32}  # default side in pixels of images that come in any size
 FIXED = {"packaged": 28, "cifar10": 32, "cifar100": 32, "svhn": 32, "fashion-mnist": 28}
 
@@ -56,21 +59,24 @@ def load_images(
     *,
     channels: int | None = None,
     stream: bool = False,
+    part: str = "train",
 ) -> Dataset:
-    """Loads the training images of a data set.
+    """Loads the training images of a data set, or its test images.
 
-    ================= ============================================== ====================
-    name              files below root                               images
-    ================= ============================================== ====================
-    ``packaged``      none, it ships with the package                8,000 of 1×28×28
-    ``cifar10``       ``cifar-10-batches-py/``                       50,000 of 3×32×32
-    ``cifar100``      ``cifar-100-python/``                          50,000 of 3×32×32
-    ``svhn``          ``train_32x32.mat`` (no extra images)          73,257 of 3×32×32
-    ``fashion-mnist`` ``FashionMNIST/raw/train-*-ubyte``, or .gz     60,000 of 1×28×28
-    ``imagenet``      ``imagenet/train/CLASS/*``                     3×size×size, 224
-    ``folder``        ``CLASS/*``                                    3×size×size, 32
-    FILE.npz          arrays ``x``, ``y``; see ``zarts.data.arrays`` as they are
-    ================= ============================================== ====================
+    ================= ============================================== ==================== =======
+    name              files below root                               images               test
+    ================= ============================================== ==================== =======
+    ``packaged``      none, it ships with the package                8,000 of 1×28×28     2,000
+    ``cifar10``       ``cifar-10-batches-py/``                       50,000 of 3×32×32    10,000
+    ``cifar100``      ``cifar-100-python/``                          50,000 of 3×32×32    10,000
+    ``svhn``          ``{train,test}_32x32.mat`` (no extra images)   73,257 of 3×32×32    26,032
+    ``fashion-mnist`` ``FashionMNIST/raw/{train,t10k}-*-ubyte``, .gz 60,000 of 1×28×28    10,000
+    ``imagenet``      ``imagenet/{train,val}/CLASS/*``               3×size×size, 224     50,000
+    ``folder``        ``CLASS/*``; to test ``../test/CLASS/*``       3×size×size, 32
+    FILE.npz          ``x``, ``y``, ``x_test``, ``y_test``           as they are
+    ================= ============================================== ==================== =======
+
+    Test images are normalised with the statistics of the training images.
 
     Example:
         >>> from zarts import load_images
@@ -85,16 +91,20 @@ def load_images(
             scaled until they just cover it and the centre is cut out.
         channels: 3, or 1 for grey; None: 3. For ``imagenet`` and ``folder`` only.
         stream: Leave the images of ``imagenet`` or ``folder`` in their files until they are needed.
+        part: ``train`` or ``test``.
 
     Returns:
         The data set, on the CPU.
 
     Raises:
-        MissingData: If it is not below ``root``, or is no folder of two or more classes.
+        MissingData: If it is not below ``root``, or is no folder of two or more classes, or has no
+            test images, or these lack a class.
         MemoryError: If the images of a folder do not fit in this machine's memory.
         DamagedData: If a file is not the published one, or not an image.
         ValueError: If the name is unknown, or what is for folders is asked of another data set.
     """
+    if part not in PARTS:
+        raise ValueError(f"got part {part!r}, expected one of {', '.join(PARTS)}")
     height, width = (0, 0) if is_own(name) else side_lengths(name, size)
     if name not in SIZES and (size is not None or channels is not None or stream):
         raise ValueError(
@@ -108,9 +118,9 @@ def load_images(
             "pixels, and 1 or 3 channels"
         )
     if is_own(name):
-        return own_dataset(name, root)
+        return own_dataset(name, root, part)
     if name == "packaged":
-        return _packaged()
+        return _packaged(part)
     root = root or os.environ.get("ZARTS_DATA")
     if not root:
         raise MissingData(
@@ -119,9 +129,11 @@ def load_images(
         )
     root = Path(root).expanduser()
     if name not in SIZES:
-        return READERS[name](root)
-    folder = root / "imagenet" / "train" if name == "imagenet" else root
-    _require(name, [folder], CURE)
+        return READERS[name](root, part)
+    train = root / "imagenet" / "train" if name == "imagenet" else root
+    test = train.resolve().parent / ("val" if name == "imagenet" else "test")
+    folder = train if part == "train" else test
+    _require(name, [train, folder], CURE)
     return read_folder(
         name,
         folder,
@@ -129,6 +141,7 @@ def load_images(
         channels=channels or 3,
         stream=stream,
         statistics=STATISTICS.get(name) if channels != 1 else None,
+        train=None if part == "train" else train,
     )
 
 
@@ -158,9 +171,9 @@ def side_lengths(name: str, size: int | tuple[int, int] | None = None) -> tuple[
     return (side, side) if isinstance(side, int) else side
 
 
-def _packaged() -> Dataset:
+def _packaged(part: str) -> Dataset:
     with (
-        resources.files("zarts.data").joinpath("packaged.npz").open("rb") as file,
+        resources.files("zarts.data").joinpath(PARTS[part].packaged).open("rb") as file,
         np.load(file, allow_pickle=False) as arrays,
     ):
         images = torch.from_numpy(arrays["images"])
@@ -168,7 +181,7 @@ def _packaged() -> Dataset:
     return from_tensors("packaged", images, labels, 10, STATISTICS["fashion-mnist"])
 
 
-def _cifar(name: str, root: Path) -> Dataset:
+def _cifar(name: str, root: Path, part: str) -> Dataset:
     """Reads the pickled batches of CIFAR, which torchvision does only after checking their MD5."""
     from torchvision.datasets import CIFAR10, CIFAR100
 
@@ -181,15 +194,15 @@ def _cifar(name: str, root: Path) -> Dataset:
         # The published files describe their dtype in a way that numpy 2.4.0 to 2.4.4 deprecate.
         warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
         try:
-            data = source(root, train=True)
+            data = source(root, train=part == "train")
         except RuntimeError as error:  # torchvision's word for a file with another checksum
             raise DamagedData(_difference(folder, published)) from error
     images = torch.from_numpy(np.ascontiguousarray(data.data.transpose(0, 3, 1, 2)))
     return from_tensors(name, images, torch.tensor(data.targets), classes, STATISTICS[name])
 
 
-def _svhn(root: Path) -> Dataset:
-    """Reads the training split without the extra images (RobustDARTS).
+def _svhn(root: Path, part: str) -> Dataset:
+    """Reads a split, that of training without the extra images (RobustDARTS).
 
     Raises:
         ModuleNotFoundError: If scipy, which torchvision needs for .mat files, is not installed.
@@ -197,10 +210,10 @@ def _svhn(root: Path) -> Dataset:
     """
     from torchvision.datasets import SVHN
 
-    _, file, checksum = SVHN.split_list["train"]
+    _, file, checksum = SVHN.split_list[part]
     _require("svhn", [root / file], _download("SVHN", root))
     try:
-        data = SVHN(root, split="train")
+        data = SVHN(root, split=part)
     except RuntimeError as error:
         raise DamagedData(_difference(root, {file: checksum})) from error
     except ModuleNotFoundError as error:
@@ -211,11 +224,11 @@ def _svhn(root: Path) -> Dataset:
     return from_tensors("svhn", images, torch.from_numpy(data.labels), 10, STATISTICS["svhn"])
 
 
-def _fashion_mnist(root: Path) -> Dataset:
+def _fashion_mnist(root: Path, part: str) -> Dataset:
     """Reads the idx files, as published (.gz) or unpacked as torchvision leaves them."""
     folder, cure = root / "FashionMNIST" / "raw", _download("FashionMNIST", root)
     arrays = []
-    for packed, sha256, header in FASHION:
+    for packed, sha256, header in FASHION[part]:
         path = folder / packed.removesuffix(".gz")
         if not path.exists() and (folder / packed).exists():
             path = folder / packed
@@ -264,9 +277,9 @@ def _difference(folder: Path, published: dict[str, str]) -> str:
     )
 
 
-READERS: dict[str, Callable[[Path], Dataset]] = {
-    "cifar10": lambda root: _cifar("cifar10", root),
-    "cifar100": lambda root: _cifar("cifar100", root),
+READERS: dict[str, Callable[[Path, str], Dataset]] = {
+    "cifar10": partial(_cifar, "cifar10"),
+    "cifar100": partial(_cifar, "cifar100"),
     "svhn": _svhn,
     "fashion-mnist": _fashion_mnist,
 }

@@ -157,6 +157,7 @@ class Stream:
         augmentation: Applied per image; ignored by a sequential stream.
         sequential: Whether to visit the images in order.
         keep_last: Whether an epoch has all images.
+        least: Images that make a smaller last batch; fewer join the batch before it.
         device: Where the batches are.
         dtype: Of the images, torch.float32 or torch.float64.
     """
@@ -170,6 +171,7 @@ class Stream:
     augmentation: Augmentation = SEARCH
     sequential: bool = False
     keep_last: bool = False
+    least: int = 2
     device: torch.device | str = "cpu"
     dtype: torch.dtype = torch.float32
 
@@ -199,10 +201,14 @@ class Stream:
     def batches_per_epoch(self) -> int:
         """Batches of one pass over the images."""
         whole, rest = divmod(len(self.indices), self.batch_size)
-        return whole + (self.keep_last and rest > 1)
+        return whole + (self.keep_last and rest >= self.least)
 
-    def batch(self, k: int) -> Batch:
+    def batch(self, k: int, cutout: float = 1.0) -> Batch:
         """Returns batch k ≥ 0, the same bits whichever batches were asked for before.
+
+        Args:
+            k: Its number.
+            cutout: Probability that an image is cut out, where the augmentation cuts any.
 
         Raises:
             ValueError: If k is negative.
@@ -213,7 +219,7 @@ class Stream:
         augmentation = NONE if self.sequential else self.augmentation
         generator = rng.generator(self.seed, self.purpose, "augment", k)
         mean, std = self._statistics
-        images = augmentation(self.dataset.pick(picked), mean, std, generator)
+        images = augmentation(self.dataset.pick(picked), mean, std, generator, cutout)
         chance = Chance(rng.key(self.seed, self.purpose, "key", k))
         labels = self.dataset.labels
         return Batch(images, labels[picked.to(labels.device, non_blocking=True)], chance)

@@ -42,6 +42,7 @@ class DARTS:
         beta2: 0.999 in DARTS.
         weight_decay: L2 term 1e-3 · α added to the gradient in DARTS; 0 in the released path code.
         epsilon: 1e-8, Adam's default.
+        clip: Largest norm of the gradient of α, before decay; 0: no clip, as in DARTS (P-DARTS: 5).
 
     Source: DARTS Eq. 6-8 and its released search settings.
     """
@@ -54,6 +55,7 @@ class DARTS:
     beta2: float = 0.999
     weight_decay: float = 1e-3
     epsilon: float = 1e-8
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         check_rule(self)

@@ -27,8 +27,8 @@ RELEASED = {"update": "sgd", "learning_rate": 3e-4, "weight_decay": 0.0}
 class Rule(Protocol):
     """Hyper-parameters of a step of α; the fields of every gradient method.
 
-    ``update`` is ``adam`` or ``sgd``; ``weight_decay`` is the factor of an L2 term added to the
-    gradient.
+    ``update`` is ``adam`` or ``sgd``; ``clip`` is the largest norm of the gradient (0: any), and
+    ``weight_decay`` the factor of an L2 term that is added to it then.
     """
 
     @property
@@ -43,6 +43,8 @@ class Rule(Protocol):
     def weight_decay(self) -> float: ...  # noqa: D102
     @property
     def epsilon(self) -> float: ...  # noqa: D102
+    @property
+    def clip(self) -> float: ...  # noqa: D102
 
 
 def check_rule(rule: Rule) -> None:
@@ -54,8 +56,9 @@ def check_rule(rule: Rule) -> None:
         raise ValueError(f"{name}.update is {rule.update!r}, expected 'adam' or 'sgd'")
     if not (0 <= rule.beta1 < 1 and 0 <= rule.beta2 < 1):
         raise ValueError(f"betas are ({rule.beta1}, {rule.beta2}), expected numbers in [0, 1)")
-    if not rule.weight_decay >= 0:
-        raise ValueError(f"{name}.weight_decay is {rule.weight_decay}, expected >= 0")
+    for key in ("weight_decay", "clip"):
+        if not getattr(rule, key) >= 0:
+            raise ValueError(f"{name}.{key} is {getattr(rule, key)}, expected >= 0")
 
 
 def preset(base: str, small: bool) -> Table:
@@ -76,7 +79,10 @@ def step_along(rule: Rule, alpha: Tensor, gradient: Tensor, memory: Memory) -> S
 
     from zarts.bilevel.search import Step
 
-    slope = gradient + rule.weight_decay * alpha
+    slope, norm = gradient, torch.linalg.vector_norm(gradient)
+    if rule.clip:  # 1e-6 as in torch.nn.utils.clip_grad_norm_
+        slope = gradient * torch.clamp(rule.clip / (norm + 1e-6), max=1.0)
+    slope = slope + rule.weight_decay * alpha
     if rule.update == "sgd":
         change, memory = -rule.learning_rate * slope, {}
     else:
@@ -89,7 +95,7 @@ def step_along(rule: Rule, alpha: Tensor, gradient: Tensor, memory: Memory) -> S
         memory=memory,
         diagnostics={
             "update_norm": float(torch.linalg.vector_norm(change)),
-            "gradient_norm": float(torch.linalg.vector_norm(gradient)),
+            "gradient_norm": float(norm),
         },
     )
 

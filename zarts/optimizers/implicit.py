@@ -50,6 +50,7 @@ class Implicit:
         beta2: Of Adam.
         weight_decay: L2 term added to the gradient.
         epsilon: Of Adam.
+        clip: As ``DARTS.clip``.
 
     Source: Lorraine et al., AISTATS 2020, Alg. 3 (Neumann); Rajeswaran et al., NeurIPS 2019 (CG).
     """
@@ -63,6 +64,7 @@ class Implicit:
     beta2: float = 0.999
     weight_decay: float = 1e-3
     epsilon: float = 1e-8
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         check_rule(self)

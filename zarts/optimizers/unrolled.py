@@ -39,6 +39,7 @@ class Unrolled:
         beta2: Of Adam.
         weight_decay: L2 term added to the gradient.
         epsilon: Of Adam.
+        clip: As ``DARTS.clip``.
 
     Source: the hypergradient by reverse-mode differentiation of Franceschi et al., ICML 2017; for
     M = 1 DARTS Eq. 7.
@@ -50,6 +51,7 @@ class Unrolled:
     beta2: float = 0.999
     weight_decay: float = 1e-3
     epsilon: float = 1e-8
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         check_rule(self)

@@ -251,6 +251,9 @@ def _search_feed(
         rate = cosine(search.learning_rate, search.learning_rate_min, epoch, search.epochs)
         return SGD(rate, search.momentum, search.weight_decay, search.clip or None)
 
+    def cut(epoch: int) -> float:
+        return epoch / max(1, search.epochs - 1)
+
     own = search.inner_batches == "own"
     return ImageFeed(
         train=stream(train, "train", data.batch_size, keep_last=_keeps_last(config)),
@@ -261,6 +264,7 @@ def _search_feed(
         period=search.period,
         stride=max(1, search.inner_steps),
         strengths=stage.strength,
+        cutout=cut if data.cutout_schedule == "rising" else lambda epoch: 1.0,
     )
 
 

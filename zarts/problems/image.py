@@ -215,6 +215,7 @@ class ImageFeed:
         val_batches_per_iteration: Validation batches that a candidate is scored on.
         stride: Inner batches set aside per iteration; problems that differ in M share the first.
         strengths: How strongly the network draws in epoch e, on all of these batches.
+        cutout: Probability that an image is cut out in epoch e, where any is.
     """
 
     train: Stream
@@ -226,8 +227,9 @@ class ImageFeed:
     val_batches_per_iteration: int = 1
     stride: int = 10
     strengths: Callable[[int], Strengths] = lambda epoch: Strengths()
+    cutout: Callable[[int], float] = lambda epoch: 1.0
     # init=False: what `dataclasses.replace` makes has other streams, so it keeps its own batches
-    _kept: dict[tuple[str, int], Batch] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[tuple[str, int, float], Batch] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def iterations_per_epoch(self) -> int:
@@ -241,15 +243,18 @@ class ImageFeed:
     def train_batches(self, iteration: int) -> Sequence[Batch]:
         """The outer training batches: ``period`` of them, fewer at the end of an epoch."""
         first, last = self.window(iteration)
-        return self._drawing(iteration, [self.train.batch(index) for index in range(first, last)])
+        cutout = self.cutout(self.epoch(iteration))
+        batches = [self.train.batch(index, cutout) for index in range(first, last)]
+        return self._drawing(iteration, batches)
 
     def inner_batches(self, iteration: int, steps: int) -> Sequence[Batch]:
         """The M training batches all candidates of this iteration are fine-tuned on."""
         if self.inner is None:
             first, _ = self.window(iteration)
-            return self._drawing(iteration, self._keep("train", self.train, first, steps))
-        first = iteration * self.stride
-        return self._drawing(iteration, self._keep("inner", self.inner, first, steps))
+            kept = self._keep(iteration, "train", self.train, first, steps)
+        else:
+            kept = self._keep(iteration, "inner", self.inner, iteration * self.stride, steps)
+        return self._drawing(iteration, kept)
 
     def val_batches(self, iteration: int) -> Sequence[Batch]:
         """The validation batches all candidates of this iteration are scored on.
@@ -257,7 +262,7 @@ class ImageFeed:
         Where their sizes differ they are weighed, so that a mean over them is one over all images.
         """
         count = self.val_batches_per_iteration
-        kept = self._keep("val", self.val, iteration * count, count)
+        kept = self._keep(iteration, "val", self.val, iteration * count, count)
         batches = self._drawing(iteration, kept)
         sizes = [len(batch.labels) for batch in batches]
         if len(set(sizes)) == 1:
@@ -291,16 +296,19 @@ class ImageFeed:
             for batch, chance in zip(batches, chances, strict=True)
         ]
 
-    def _keep(self, purpose: str, stream: Stream, first: int, count: int) -> list[Batch]:
+    def _keep(
+        self, iteration: int, purpose: str, stream: Stream, first: int, count: int
+    ) -> list[Batch]:
         """Makes each batch once per iteration, however many candidates ask for it."""
+        cutout = self.cutout(self.epoch(iteration))
         # candidates with fewer inner steps ask for fewer batches: only another iteration evicts
         window = range(first, first + max(count, self.stride))
         for name in [name for name in self._kept if name[0] == purpose and name[1] not in window]:
             del self._kept[name]
-        wanted = [(purpose, index) for index in range(first, first + count)]
+        wanted = [(purpose, index, cutout) for index in range(first, first + count)]
         for name in wanted:
             if name not in self._kept:
-                self._kept[name] = stream.batch(name[1])
+                self._kept[name] = stream.batch(*name[1:])
         return [self._kept[name] for name in wanted]
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -137,19 +137,30 @@ def lanes_for(config: Config, height: int, width: int) -> int:
     return max(1, min(_GPU_LANES, _GPU_BYTES // size))
 
 
-def gpus_of(config: Config) -> tuple[str, ...]:
+def gpus_of(device: str) -> tuple[str, ...]:
     """The GPUs that worker processes may share out, named as in CUDA_VISIBLE_DEVICES.
 
     None for the device ``cpu``, and none for one GPU that is asked for by its number.
     """
-    if config.device != "cuda":
+    if device != "cuda":
         return ()
     count = torch.cuda.device_count()
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
     return tuple(named[:count]) if named[0] else tuple(map(str, range(count)))
 
 
-def set_precision(config: Config) -> None:
+class Rounding(Protocol):
+    """Settings that say what computes and how it rounds, see ``Config``."""
+
+    @property
+    def device(self) -> str: ...
+    @property
+    def tf32(self) -> str: ...
+    @property
+    def deterministic(self) -> str: ...
+
+
+def set_precision(config: Rounding) -> None:
     """Lets the libraries of a GPU round, and choose algorithms, as the config says."""
     if config.device == "cpu":
         return
@@ -159,8 +170,12 @@ def set_precision(config: Config) -> None:
     torch.backends.cudnn.benchmark = False  # it chooses by the clock
 
 
-def load_dataset(config: Config) -> Dataset:
+def load_dataset(config: Config, part: str = "train") -> Dataset:
     """The data set of a config, on its device; loaded once per process.
+
+    Args:
+        config: Its section ``data``, and the device.
+        part: ``train``, or ``test`` for networks that are retrained.
 
     Raises:
         ConfigError: If the device is not there or the name is unknown.
@@ -175,6 +190,7 @@ def load_dataset(config: Config) -> Dataset:
         storage=data.storage,
         factor=data.downscale,
         device=config.device,
+        part=part,
     )
 
 
@@ -247,7 +263,7 @@ def data_lines(name: str, facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-@lru_cache(maxsize=1)  # search, grid and paths of one process share the images
+@lru_cache(maxsize=2)  # of one process search, grid and paths, or epochs of a retraining, share
 def dataset_of(
     name: str,
     version: Hashable,
@@ -257,8 +273,9 @@ def dataset_of(
     storage: str,
     factor: int,
     device: str,
+    part: str = "train",
 ) -> Dataset:
-    """The images of these settings, on their device; the last ones asked for are kept.
+    """The images of these settings, on their device; the last two asked for are kept.
 
     Raises:
         ConfigError: If the device is not there, or the data cannot be used.
@@ -267,8 +284,13 @@ def dataset_of(
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {device!r}, but no CUDA device is here; use --device cpu")
     try:
-        found = load_images(name, size=size, channels=channels or None, stream=storage == "stream")
-        return _downscaled(found, factor).to(device)
+        stream = storage == "stream"
+        found = load_images(name, size=size, channels=channels or None, stream=stream, part=part)
+        small = _downscaled(found, factor)
+        if part != "train" and factor != 1:
+            like = _downscaled(load_images(name, size=size, channels=channels or None), factor)
+            small = dataclasses.replace(small, mean=like.mean, std=like.std)
+        return small.to(device)
     except DamagedData as error:  # it names the file
         raise ConfigError(str(error)) from error
     except ValueError as error:

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 RESULT = "result"  # the record that ends a search, of programs that leave one
-Ran = tuple[tuple[Stage, int], ...]  # stages in order, and how many epochs of each
+Ran = tuple[tuple[Stage, int], ...]  # stages in order, and the epoch that each reached
 
 _NAME = r"(?:stage-([1-9]\d{0,3})/)?%s/epoch-(\d{4,9})"
 
@@ -40,7 +40,7 @@ class History(Sequence[Epoch]):
     def __init__(self, run: Run, ran: Ran) -> None:
         self._run = run
         self._points = [
-            Point(stage.index, epoch) for stage, count in ran for epoch in range(1, count + 1)
+            Point(stage.index, epoch) for stage, reached in ran for epoch in stage.numbers(reached)
         ]
 
     def __len__(self) -> int:
@@ -80,6 +80,8 @@ def following(program: Program, stage: Stage, history: Sequence[Epoch], epoch: i
             raise ValueError(f"the program ends with epoch {found.epoch}, whose ω was not kept")
     elif found.index != stage.index + 1 and (found.index != stage.index or epoch == stage.epochs):
         raise ValueError(f"the program goes from stage {stage.index} to {found.index}")
+    elif found.index != stage.index and found.offset and not found.start:
+        raise ValueError(f"stage {found.index} goes on with epoch {found.offset} of no stage")
     return found
 
 
@@ -104,7 +106,7 @@ def stage_at(run: Run, program: Program, point: Point) -> tuple[Stage, Ran] | No
         if isinstance(found, Done):
             raise ValueError(f"got epoch {point.epoch} of stage {point.stage}, after the end")
         if found.index != stage.index:
-            stage, past, epoch = found, ran, 0
+            stage, past, epoch = found, ran, found.offset
     return stage, past
 
 
@@ -128,7 +130,7 @@ def left_behind(run: Run, config: Config) -> list[str]:
     if config.program.leaves_result:
         return run.parse(RESULT, _records)
     (stage,) = config.program.stages
-    return [name for epoch in range(1, stage.epochs + 1) for name in stage.left(epoch)]
+    return _left(((stage, stage.epochs),))
 
 
 def _records(record: Record) -> list[str]:
@@ -158,11 +160,19 @@ def write_result(run: Run, ran: Ran, done: Done) -> None:
     """Ends a search: which epoch it chose, its cells, and all records that it left."""
     point = Point(ran[-1][0].index, done.epoch)
     genotype = run.parse(point.search_record, lambda record: str(record.attributes["genotype"]))
-    names = [
-        name for stage, count in ran for epoch in range(1, count + 1) for name in stage.left(epoch)
-    ]
+    names = _left(ran)
     arrays = {"stage": np.array(point.stage), "epoch": np.array(point.epoch)}
     run.write(RESULT, arrays, {"genotype": genotype, "records": names})
+
+
+def _left(ran: Ran) -> list[str]:
+    """The records of all epochs, in order."""
+    return [
+        name
+        for stage, reached in ran
+        for epoch in stage.numbers(reached)
+        for name in stage.left(epoch)
+    ]
 
 
 def last_snapshot(run: Run) -> Point | None:
@@ -176,8 +186,8 @@ def last_snapshot(run: Run) -> Point | None:
     return max(points_in(run.names(), "snapshot"), default=None)
 
 
-def points_in(names: Iterable[str], kind: str = "(?:search|snapshot)") -> list[Point]:
-    """The epochs that records of a kind (``search``, ``snapshot``) are of."""
+def points_in(names: Iterable[str], kind: str = "(?:search|snapshot|state)") -> list[Point]:
+    """The epochs that records of a kind (``search``, ``snapshot``, ``state``) are of."""
     found = [re.fullmatch(_NAME % kind, name) for name in names]
     return [Point(int(each[1] or 0), int(each[2])) for each in found if each]
 

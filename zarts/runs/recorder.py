@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from zarts.bilevel.inner import Diverged, Weights
-from zarts.bilevel.objective import Objective
-from zarts.bilevel.search import Memory, Step, search
-from zarts.problems.build import make_problem
-from zarts.problems.image import judged
-from zarts.problems.optimizer import make_optimizer, sigma_schedule
-from zarts.problems.parts import at_stage
+from zarts.bilevel.inner import Diverged
+from zarts.problems.facts import FACTS
 from zarts.runs.choices import settle
 from zarts.runs.course import (
     History,
@@ -31,7 +25,7 @@ from zarts.runs.course import (
 )
 from zarts.runs.origin import started
 from zarts.runs.provenance import note_environment
-from zarts.runs.runfile import JSON, Array, ForeignFile, Record, Run
+from zarts.runs.runfile import JSON, ForeignFile, Record, Run
 from zarts.runs.snapshot import (
     Arrays,
     Snapshot,
@@ -40,6 +34,7 @@ from zarts.runs.snapshot import (
     to_tensors,
     write_snapshot,
 )
+from zarts.runs.state import State
 from zarts.runs.stored import check_code, check_data, lanes_stored
 from zarts.settings.config import Config
 from zarts.settings.stages import Done, Point, Stage
@@ -113,22 +108,22 @@ def record_search(
 
 def _record_stage(
     run: Run,
-    state: _State,
+    state: State,
     *,
     config: Config,
     report: Report,
     check: Callable[[], None],
     flush_seconds: float,
-) -> _State | None:
+) -> State | None:
     """Searches until the stage is over; gives the start of the next one, or None at the end."""
-    then: _State | None = state
+    then: State | None = state
     clock = flushed = time.monotonic()
     for step, objective in state.steps():
         now = time.monotonic()
         state.add(step, objective, now - clock)
         clock = now
         note = ""
-        if state.iteration % state.size == 0:
+        if state.epoch_ended:
             note = _close_epoch(run, state)
             then = _follow(run, config, state)
         report(1, note)
@@ -148,7 +143,7 @@ def _record_stage(
     return None
 
 
-def _follow(run: Run, config: Config, state: _State) -> _State | None:
+def _follow(run: Run, config: Config, state: State) -> State | None:
     """What follows the epoch that ended: the state as it is, that of the next stage, or nothing."""
     epoch = state.iteration // state.size
     ran = (*state.past, (state.stage, epoch))
@@ -159,84 +154,25 @@ def _follow(run: Run, config: Config, state: _State) -> _State | None:
         return None
     if found.index == state.stage.index:
         return state
-    begun = _State(config, found, ran)
+    begun = State(config, found, ran)
     begun.objective = replace(begun.objective, lanes=state.objective.lanes)
     if found.start:
         snapshot = read_snapshot(run, found.start.epoch, found.start.stage)
-        begun.begin(snapshot.weights, snapshot.alpha)
+        begin = partial(begun.begin, snapshot.weights, snapshot.alpha)
+        if found.offset:
+            run.parse(found.start.state_record, partial(_moving, begin, found.offset * begun.size))
+        else:
+            begin()
     return begun
 
 
-class _State:
-    """Where a search stands, and the steps of the epoch that is not yet on disk."""
-
-    def __init__(self, config: Config, stage: Stage, past: Ran = ()) -> None:
-        self.config, self.stage, self.past = at_stage(config, stage), stage, past
-        self.problem = problem = make_problem(config, stage)
-        self.size = problem.feed.iterations_per_epoch
-        self.objective = problem.objective
-        self.alpha = problem.alpha
-        self.memory: Memory = {}
-        self.rows: dict[str, list[Array]] = {}
-
-    @property
-    def iteration(self) -> int:
-        """Iterations done."""
-        return self.objective.iteration
-
-    def steps(self) -> Iterator[tuple[Step, Objective]]:
-        """The rest of the stage's search."""
-        return search(
-            self.objective,
-            make_optimizer(self.config),
-            self.alpha,
-            iterations=self.stage.epochs * self.size,
-            seed=self.config.seed,
-            start=self.iteration,
-            warmup=self.stage.warmup * self.size,
-            memory=self.memory,
-            schedule=sigma_schedule(self.config, self.problem.feed),
-        )
-
-    def add(self, step: Step, objective: object, seconds: float) -> None:
-        """Takes over a step."""
-        assert isinstance(objective, type(self.objective))
-        told = {**step.diagnostics, **judged(self.objective, step.candidates)}
-        self.objective, self.alpha, self.memory = objective, step.alpha, step.memory
-        row: dict[str, Array] = {
-            "alpha": step.alpha.numpy(),
-            "loss": np.array(step.loss),
-            "losses": step.losses.numpy(),
-            "weights": step.weights.numpy(),
-            "timing_seconds": np.array(seconds),
-        }
-        row |= {f"diagnostics/{name}": np.array(value) for name, value in told.items()}
-        for name, value in row.items():
-            self.rows.setdefault(name, []).append(value)
-
-    def begin(self, weights: Weights, alpha: Tensor) -> None:
-        """Begins from an ω and an α; raises ValueError for those of another network."""
-        self.objective.space.check(alpha)
-        self.objective, self.alpha = replace(self.objective, weights=self.placed(weights)), alpha
-
-    def placed(self, stored: Weights) -> Weights:
-        """ω or its velocity in the network's order, not the file's: the norm that clips is a sum.
-
-        Raises:
-            ValueError: If it is of another network.
-        """
-        ours = self.problem.objective.weights
-        found, asked = ({name: w.shape for name, w in each.items()} for each in (stored, ours))
-        if found != asked:
-            raise ValueError("ω or its velocity is not that of this network")
-        return {name: stored[name].to(like) for name, like in ours.items()}
-
-    def arrays(self) -> Arrays:
-        """The steps of this epoch, stacked along the first axis."""
-        return {name: np.stack(rows) for name, rows in self.rows.items()}
+def _moving(begin: Callable[..., None], iteration: int, record: Record) -> None:
+    """Begins with the velocity and the memory of a record, at an iteration."""
+    velocity, memory = (to_tensors(record, prefix) for prefix in ("velocity/", "memory/"))
+    begin(velocity=velocity, memory=memory, iteration=iteration)
 
 
-def _close_epoch(run: Run, state: _State) -> str:
+def _close_epoch(run: Run, state: State) -> str:
     """Writes the record, and maybe the snapshot, of the epoch that ended; a note for people."""
     weights, alpha, stage = state.objective.weights, state.alpha, state.stage
     point = Point(stage.index, state.iteration // state.size)
@@ -246,12 +182,17 @@ def _close_epoch(run: Run, state: _State) -> str:
         raise Diverged("the validation loss", point.epoch * feed.train.batches_per_epoch)
     genotype = derive(space, alpha, state.config.search.derivation)
     rate = feed.outer(point.epoch - 1).learning_rate
+    needed = {
+        name: FACTS[name].measure(state.problem, weights, alpha, state.iteration)
+        for name in stage.needed(point.epoch)
+    }
     facts = {
         "val_loss": loss,
         "val_accuracy": accuracy,
         "learning_rate": rate,
         "alpha_entropy": entropy(space, alpha),
         "skip_share": genotype.skip_share,
+        **needed,
     }
     arrays = state.arrays() | {f"epoch/{name}": np.array(value) for name, value in facts.items()}
     lanes = state.objective.lanes
@@ -261,8 +202,16 @@ def _close_epoch(run: Run, state: _State) -> str:
     if point.epoch in stage.snapshots:
         cpu = {name: weight.detach().cpu() for name, weight in weights.items()}
         write_snapshot(run, Snapshot(cpu, alpha, point.epoch, rate, loss, accuracy, stage))
+    if point.epoch in stage.states:
+        run.write(point.state_record, _momentum(state), {"epoch": point.epoch} | stage.note())
     where = f"stage {stage.index}, " if stage.index else ""
     return f"{where}epoch {point.epoch}: validation loss {loss:.3f}, accuracy {accuracy:.1%}"
+
+
+def _momentum(state: State) -> Arrays:
+    """The velocity of ω and the optimizer's memory."""
+    velocity = to_arrays("velocity/", state.objective.velocity or {})
+    return velocity | to_arrays("memory/", state.memory)
 
 
 def _checkpoint(run: Run) -> Record | None:
@@ -278,7 +227,7 @@ def _reached(record: Record, run: Run, config: Config) -> tuple[Stage, Ran] | No
     try:
         epochs, noted = record.whole("epochs"), Stage.noted(record.attributes)
         stage = noted or config.program.stages[0]
-        if not 0 <= epochs <= stage.epochs:  # before that many names are made
+        if not stage.offset <= epochs <= stage.epochs:  # before that many names are made
             raise ValueError(f"got epoch {epochs} of {stage.epochs}")
         return stage_at(run, config.program, Point(stage.index, epochs))
     except (LookupError, TypeError, ValueError) as error:
@@ -287,11 +236,9 @@ def _reached(record: Record, run: Run, config: Config) -> tuple[Stage, Ran] | No
         ) from error
 
 
-def _save(run: Run, state: _State) -> None:
+def _save(run: Run, state: State) -> None:
     """The checkpoint: all the next iteration depends on (draws are keyed, so no RNG state)."""
-    arrays = to_arrays("weights/", state.objective.weights)
-    arrays |= to_arrays("velocity/", state.objective.velocity or {})
-    arrays |= to_arrays("memory/", state.memory)
+    arrays = to_arrays("weights/", state.objective.weights) | _momentum(state)
     arrays |= {f"rows/{name}": array for name, array in state.arrays().items()}
     arrays["alpha"] = state.alpha.numpy()
     facts: dict[str, JSON] = {
@@ -300,50 +247,48 @@ def _save(run: Run, state: _State) -> None:
         "lanes": state.objective.lanes,
     }
     if state.past:
-        facts["before"] = state.size * sum(count for _, count in state.past)
+        facts["before"] = state.before
     run.write("checkpoint", arrays, facts | state.stage.note())
 
 
-def restore(run: Run, config: Config) -> _State | None:
+def restore(run: Run, config: Config) -> State | None:
     """Where a search stands, with the lanes it began with; None if only its result was missing."""
     record = _checkpoint(run)
     if record is None:
         return _beginning(run, config)
     reached = _reached(record, run, config)
-    state = _State(config, *reached) if reached else _beginning(run, config)
+    state = State(config, *reached) if reached else _beginning(run, config)
     lanes = run.parse("checkpoint", lanes_stored)
     state.objective = replace(state.objective, lanes=lanes)
     if reached is None:
         return state
     state = run.parse("checkpoint", partial(_restored, state))
-    ended = state.iteration and state.iteration % state.size == 0
-    return _follow(run, config, state) if ended else state
+    return _follow(run, config, state) if state.epoch_ended else state
 
 
-def _beginning(run: Run, config: Config) -> _State:
+def _beginning(run: Run, config: Config) -> State:
     """The start of the first stage: new, or with the α and ω that the search branches from."""
-    state = _State(config, config.program.stages[0])
+    state = State(config, config.program.stages[0])
     if config.search.origin:
         snapshot = started(run, config.search.origin)
         state.begin(snapshot.weights, snapshot.alpha)
     return state
 
 
-def _restored(state: _State, record: Record) -> _State:
+def _restored(state: State, record: Record) -> State:
     """The state as a checkpoint holds it.
 
     Raises:
         LookupError: If it lacks something.
         ValueError: If something has another shape than in this search.
     """
-    state.begin(to_tensors(record, "weights/"), torch.from_numpy(record.arrays["alpha"]))
-    velocity = to_tensors(record, "velocity/")
-    state.objective = replace(
-        state.objective,
-        velocity=state.placed(velocity) if velocity else None,
+    state.begin(
+        to_tensors(record, "weights/"),
+        torch.from_numpy(record.arrays["alpha"]),
+        velocity=to_tensors(record, "velocity/"),
+        memory=to_tensors(record, "memory/"),
         iteration=record.whole("iteration"),
     )
-    state.memory = to_tensors(record, "memory/")
     for name, array in record.arrays.items():
         if name.startswith("rows/"):
             state.rows[name.removeprefix("rows/")] = list(array)

@@ -45,8 +45,11 @@ __all__ = [
     "LandscapeConfig",
     "PathsConfig",
     "SearchConfig",
+    "Settings",
     "SupernetConfig",
     "Table",
+    "check_bounds",
+    "check_device",
     "filled",
     "merge",
     "nearest",
@@ -55,8 +58,33 @@ __all__ = [
 ]
 
 
+class Settings:
+    """What the dataclasses of all settings of a run can do: become tables, text and a hash."""
+
+    def to_table(self, *, whole: bool = False) -> Table:
+        """Nested tables of plain values; the inverse of ``from_table``.
+
+        Args:
+            whole: Name every setting. Else those added after commit 382ea1a stand there only if
+                they differ from their default, as in stored settings and in ``hash``.
+        """
+        table: Table = json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[call-overload]
+        return table if whole else without_later_defaults(self, table)
+
+    def to_toml(self, *, whole: bool = False) -> str:
+        """The settings as TOML text that ``read_toml`` reads back to the same tables."""
+        import tomli_w  # here, as nothing that computes needs it
+
+        return tomli_w.dumps(self.to_table(whole=whole))
+
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON form."""
+        text = json.dumps(self.to_table(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Everything a run depends on: on one kind of CPU, equal configs give equal content.
 
     Example:
@@ -106,7 +134,7 @@ class Config:
             ConfigError: For unknown keys (the nearest is named), wrong types and impossible values.
         """
         config = build(cls, _named(table))
-        _check_bounds(config)
+        check_bounds(config)
         _check_ranges(config)
         _check_choices(config)
         _check_epochs(config)
@@ -116,27 +144,6 @@ class Config:
     def program(self) -> Program:
         """The stages of the search."""
         return program_of(self.search, self.supernet)
-
-    def to_table(self, *, whole: bool = False) -> Table:
-        """Nested tables of plain values; the inverse of ``from_table``.
-
-        Args:
-            whole: Name every setting. Else those added after commit 382ea1a stand there only if
-                they differ from their default, as in stored settings and in ``hash``.
-        """
-        table: Table = json.loads(json.dumps(dataclasses.asdict(self)))
-        return table if whole else without_later_defaults(self, table)
-
-    def to_toml(self, *, whole: bool = False) -> str:
-        """The config as TOML text that ``read_toml`` reads back to the same tables."""
-        import tomli_w  # here, as nothing that computes needs it
-
-        return tomli_w.dumps(self.to_table(whole=whole))
-
-    def hash(self) -> str:
-        """SHA-256 of the canonical JSON form."""
-        text = json.dumps(self.to_table(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _named(table: object) -> object:
@@ -183,12 +190,12 @@ _BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
 )
 
 
-def _check_bounds(section: Any, prefix: str = "") -> None:  # noqa: ANN401 - any dataclass
-    """The bounds that stand on the fields."""
+def check_bounds(section: Any, prefix: str = "") -> None:  # noqa: ANN401 - any dataclass
+    """Checks the bounds that stand on the fields; raises ConfigError for the first broken one."""
     for spec in dataclasses.fields(section):
         key, value = prefix + spec.name, getattr(section, spec.name)
         if dataclasses.is_dataclass(value):
-            _check_bounds(value, f"{key}.")
+            check_bounds(value, f"{key}.")
         for name, broken, expected in _BOUNDS:
             if name in spec.metadata and broken(value, bound := spec.metadata[name]):
                 raise ConfigError(f"{key} is {value}, expected {expected.format(bound)}")
@@ -211,8 +218,7 @@ def _check_ranges(config: Config) -> None:
 def _check_choices(config: Config) -> None:
     """Settings that are one of several words, or a word or a number."""
     land, paths = config.landscape, config.paths
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", config.device):
-        raise ConfigError(f"device is {config.device!r}, expected cpu, cuda or cuda:NUMBER")
+    check_device(config.device)
     for key, choice, words in (
         ("landscape.scale", land.scale, ("unit", "alpha")),
         ("landscape.inner_learning_rate", land.inner_learning_rate, ("search",)),
@@ -256,6 +262,12 @@ def _check_choices(config: Config) -> None:
         raise ConfigError(f"paths.start is {list(paths.start)}, expected two numbers [x, y]")
 
 
+def check_device(device: str) -> None:
+    """Raises ConfigError if a device has no name that PyTorch knows."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ConfigError(f"device is {device!r}, expected cpu, cuda or cuda:NUMBER")
+
+
 def _check_epochs(config: Config) -> None:
     """What depends on the length of the search."""
     search, epoch = config.search, config.landscape.epoch
@@ -269,7 +281,10 @@ def _check_epochs(config: Config) -> None:
             f"search.snapshots is {list(search.snapshots)}, expected epochs from 1 to "
             f"{search.epochs} (search.epochs)"
         )
-    last = config.program.stages[-1]
+    try:
+        last = config.program.stages[-1]
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if epoch > last.epochs:
         raise ConfigError(
             f"landscape.epoch is {epoch}, expected at most {last.epochs} (search.epochs); "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from zarts.optimizers import method_of
 from zarts.settings.config import Config, ConfigError, Table, merge, nearest
-from zarts.settings.variants import ALIASES, overlay
+from zarts.settings.variants import ALIASES, on_data, overlay
 
 __all__ = ["PRESETS", "complete", "preset"]
 
@@ -131,7 +131,7 @@ def complete(
     start = preset(name, method, _text(wanted, "supernet", "space"), variant)
     data = _text(wanted, "data", "name") or start["data"]["name"]
     own = _FOLDERS.get("folder" if data.endswith(".npz") else data, {})
-    return Config.from_table(merge(start, own, base or {}, *given))
+    return Config.from_table(merge(start, own, on_data(variant, data), base or {}, *given))
 
 
 # What new runs over images of one's own get: every class in both halves. ImageNet is never in

@@ -86,6 +86,8 @@ class DataConfig:
             DARTS; ``none``.
         cutout: Side of the square that is cut out, in pixels; 0: none, as in the searches of DARTS
             and ZARTS.
+        cutout_schedule: ``constant``: every image; ``rising``: with a probability that rises
+            linearly from 0 in the first epoch of the search to 1 in the last (R-DARTS).
         downscale: Average so many pixels on each axis to one before anything else (NAS on small
             images, as ImageNet16 in NAS-Bench-201); 1: full size. The crop's padding shrinks too.
         last_batch: What becomes of the images left over when D_train or D_val is cut into batches:
@@ -112,6 +114,7 @@ class DataConfig:
     augment: Literal["standard", "none"] = "standard"
     cutout: int = setting(0, least=0)
     downscale: int = setting(1, least=1)
+    cutout_schedule: Literal["constant", "rising"] = later("constant")
     last_batch: Literal["drop", "keep"] = later("drop")
     split: Literal["order", "stratified"] = later("order")
     share: float = later(1.0, above=0, most=1)
@@ -211,7 +214,18 @@ class SearchConfig:
         gumbel_temperature_end: ... on a line to that of the last one (GDAS: 10 to 0.1). Values do
             not depend on it.
         program: Of what stages the search is made, a name in ``zarts.settings.stages``; ``plain``:
-        of one.
+            of one.
+        stage_cells: Of ``program = staged``: L of each stage, in place of ``supernet.cells``. Each
+            has ``epochs`` epochs.
+        stage_drops: Operations that each edge loses at the end of each stage but the last.
+        stage_dropout: Rate of the dropout after skip connections in each stage, whose schedule is
+            in ``zarts.settings.staged``; none: 0.
+        stop_every: Of ``early-stop`` and ``adaptive-decay``: epochs between two measurements of the
+            curvature that they watch, ...
+        stop_start: ... the first epoch they may return to, counted from 0, and ...
+        stop_ratio: ... how much it must have risen (``zarts.settings.stopping``).
+        drop_path: Probability that the output of an edge is dropped for an image, in the last
+            epoch; it rises linearly from 0 in the first.
         derivation: How cells are read off α, a rule of ``zarts.supernet.derivation``.
         alpha: α at the start (d,), raw logits; none: drawn. With a warm-up of all epochs it stays
             as it is and ω alone is trained, which is what ``--alpha`` asks for.
@@ -240,6 +254,13 @@ class SearchConfig:
     gumbel_temperature: float = later(1.0, above=0)
     gumbel_temperature_end: float = later(1.0, above=0)
     program: str = later("plain")
+    stage_cells: tuple[int, ...] = later(())
+    stage_drops: tuple[int, ...] = later(())
+    stage_dropout: tuple[float, ...] = later(())
+    stop_every: int = later(2, least=1)
+    stop_start: int = later(10, least=0)
+    stop_ratio: float = later(1.3, above=0)
+    drop_path: float = later(0.0, least=0, most=0.99)
     derivation: Literal["darts", "gdas", "pdarts"] = later("darts")
     alpha: tuple[float, ...] = later(())
     origin: str = later("")

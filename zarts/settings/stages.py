@@ -23,6 +23,7 @@ __all__ = [
     "PROGRAMS",
     "Done",
     "Epoch",
+    "Need",
     "Plain",
     "Point",
     "Program",
@@ -54,9 +55,26 @@ class Point(NamedTuple):
         return f"{self._folder}snapshot/epoch-{self.epoch:04d}"
 
     @property
+    def state_record(self) -> str:
+        """The record of ω's velocity and the optimizer's memory, if they are kept."""
+        return f"{self._folder}state/epoch-{self.epoch:04d}"
+
+    @property
     def _folder(self) -> str:
         """The first stage has the names of the time before there were several."""
         return f"stage-{self.stage}/" if self.stage else ""
+
+
+class Need(NamedTuple):
+    """A number that a program asks of some epochs, because it decides by it.
+
+    Attributes:
+        fact: A name in ``zarts.problems.facts``; it is stored beside the other facts of an epoch.
+        epochs: At whose end it is measured, counted from 1.
+    """
+
+    fact: str
+    epochs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -67,8 +85,8 @@ class Stage:
         index: Counted from 0; of two stages the later one has the larger.
         space: The operations of each edge; it need not have a name in ``zarts.supernet.spaces``.
         cells: L.
-        epochs: Passes over D_train, at most: the program may end it before. The learning rate of ω
-            and σ fall over so many.
+        epochs: The number of its last epoch, at most: the program may end it before. The learning
+            rate of ω and σ fall over so many.
         warmup: First epochs, in which α stays as it is.
         weight_decay: Of ω's SGD.
         strengths: How strongly the network draws, by epoch; the last one holds from there on.
@@ -76,6 +94,11 @@ class Stage:
         start: Where α and ω begin: as the snapshot of an earlier epoch has them; None: drawn anew,
             by the seed and the index. Momentum and the optimizer's memory begin empty.
         snapshots: Epochs (counted from 1) whose ω is kept, in order.
+        offset: Epochs that count as done when it begins, so that its first is the next one and all
+            schedules go on. If there are any, ``start`` is an epoch of ``states`` of its stage, and
+            momentum and the optimizer's memory begin as they were there.
+        states: Epochs of ``snapshots`` whose momentum and memory are kept besides.
+        needs: What is measured for the program.
     """
 
     index: int
@@ -87,6 +110,9 @@ class Stage:
     strengths: tuple[Strengths, ...] = ()
     start: Point | None = None
     snapshots: tuple[int, ...] = ()
+    offset: int = 0
+    states: tuple[int, ...] = ()
+    needs: tuple[Need, ...] = ()
 
     def strength(self, epoch: int) -> Strengths:
         """How strongly the network draws in an epoch, counted from 0."""
@@ -98,7 +124,16 @@ class Stage:
         """The records that an epoch (counted from 1) of this stage leaves behind."""
         point = Point(self.index, epoch)
         kept = [point.snapshot_record] if epoch in self.snapshots else []
+        kept += [point.state_record] if epoch in self.states else []
         return [point.search_record, *kept]
+
+    def numbers(self, reached: int) -> range:
+        """Its epochs up to the one that it reached, counted from 1."""
+        return range(self.offset + 1, reached + 1)
+
+    def needed(self, epoch: int) -> list[str]:
+        """The facts that the program needs of an epoch, counted from 1."""
+        return [need.fact for need in self.needs if epoch in need.epochs]
 
     def note(self) -> dict[str, Any]:
         """The attribute with the stage, of records of all stages but the first."""
@@ -114,7 +149,8 @@ class Stage:
         if "stage" not in attributes:
             return None
         facts = dict(attributes["stage"])
-        for name in ("index", "cells", "epochs", "warmup"):
+        facts.setdefault("offset", 0)
+        for name in ("index", "cells", "epochs", "warmup", "offset"):
             if not isinstance(facts[name], int) or not 0 <= facts[name] < 10_000:
                 raise ValueError(f"stage.{name} is {facts[name]!r:.40}, expected a whole number")
         groups = [
@@ -126,6 +162,9 @@ class Stage:
         facts["strengths"] = tuple(Strengths(**each) for each in facts["strengths"])
         facts["start"] = Point(*facts["start"]) if facts["start"] else None
         facts["snapshots"] = tuple(facts["snapshots"])
+        facts["states"] = tuple(facts.get("states", ()))
+        needs = facts.get("needs", ())
+        facts["needs"] = tuple(Need(str(fact), tuple(epochs)) for fact, epochs in needs)
         return cls(**facts)
 
 
@@ -148,7 +187,7 @@ class Epoch:
         point: Which one.
         alpha: α at its end (d,).
         facts: Numbers: ``val_loss``, ``val_accuracy``, ``learning_rate``, ``alpha_entropy``,
-            ``skip_share``.
+            ``skip_share``, and what the stage ``needs``.
     """
 
     point: Point
@@ -192,7 +231,12 @@ class Program(Protocol):
 
 
 # How a program is called in settings: module and class.
-PROGRAMS: dict[str, str] = {"plain": "zarts.settings.stages:Plain"}
+PROGRAMS: dict[str, str] = {
+    "plain": "zarts.settings.stages:Plain",
+    "staged": "zarts.settings.staged:Staged",
+    "early-stop": "zarts.settings.stopping:EarlyStop",
+    "adaptive-decay": "zarts.settings.stopping:AdaptiveDecay",
+}
 
 
 @dataclass(frozen=True)
@@ -212,7 +256,7 @@ class Plain:
             epochs=search.epochs,
             warmup=search.warmup,
             weight_decay=search.weight_decay,
-            strengths=_temperatures(search),
+            strengths=_strengths(search),
             snapshots=tuple(sorted({*search.snapshots, search.epochs})),
         )
         return cls((stage,))
@@ -222,20 +266,30 @@ class Plain:
         return Done(stage.epochs) if len(history) == stage.epochs else stage
 
 
-def _temperatures(search: SearchConfig) -> tuple[Strengths, ...]:
-    """τ of sampled operations by epoch, on a line; none where it is 1 in all of them."""
+def _strengths(search: SearchConfig) -> tuple[Strengths, ...]:
+    """By epoch: τ of sampled operations on a line, and drop-path that rises from 0 (R-DARTS).
+
+    None where a network does not draw in any.
+    """
     start, end = search.gumbel_temperature, search.gumbel_temperature_end
-    if start == end == Strengths.temperature:
+    if start == end == Strengths.temperature and not search.drop_path:
         return ()
     last = max(1, search.epochs - 1)
     return tuple(
-        Strengths(temperature=start + (end - start) * epoch / last)
+        Strengths(
+            temperature=start + (end - start) * epoch / last,
+            drop_path=search.drop_path * epoch / last,
+        )
         for epoch in range(search.epochs)
     )
 
 
 def program_of(search: SearchConfig, supernet: SupernetConfig) -> Program:
-    """The program of some settings, whose name is in ``PROGRAMS``."""
+    """The program of some settings, whose name is in ``PROGRAMS``.
+
+    Raises:
+        ValueError: If its settings do not fit each other.
+    """
     module, _, name = PROGRAMS[search.program].partition(":")
     program: Program = getattr(import_module(module), name).build(search, supernet)
     return program
@@ -243,4 +297,4 @@ def program_of(search: SearchConfig, supernet: SupernetConfig) -> Program:
 
 def epochs(program: Program) -> int:
     """The epochs of all stages to expect."""
-    return sum(stage.epochs for stage in program.stages)
+    return sum(stage.epochs - stage.offset for stage in program.stages)

@@ -1,4 +1,4 @@
-"""What an operation is: its parameters, its definition, and how it acts on all edges of a source.
+"""What an operation is: its definition, and how it acts on all edges of a source.
 
 A new operation needs its definition (``plain``) and, if it has parameters, their shapes. A family
 that takes all edges at once is faster; what it gives must be the same.
@@ -18,13 +18,13 @@ from torch.nn import functional
 
 from zarts.supernet.fast.kernels import Kernels, channels_last, pad_to_even, to_phases
 from zarts.supernet.fast.normalization import batch_norm
+from zarts.supernet.shapes import Shapes
 
 __all__ = [
     "Edges",
     "Found",
     "Operation",
     "Rng",
-    "Shapes",
     "Source",
     "Weights",
     "beside",
@@ -32,7 +32,6 @@ __all__ = [
     "shared",
 ]
 
-Shapes = dict[str, tuple[int, ...]]
 Weights = Mapping[str, Tensor]
 Rng = Callable[[], torch.Generator]  # makes the generator of one edge
 
@@ -71,7 +70,7 @@ class Edges(NamedTuple):
 
     Attributes:
         number: E.
-        weights: The tensors named by ``Operation.shapes``, along dimension 0 stacked over E edges
+        weights: The tensors named by ``operations.shapes``, along dimension 0 stacked over E edges
             and, within an edge, over L lanes.
         mixture: Weight of the operation on each edge, the same for all channels, (E, C), and for
             those of each lane if there are several (E, L, C); or None for results without it.
@@ -102,7 +101,7 @@ class Operation(ABC):
     """A candidate operation."""
 
     def shapes(self, channels: int, stride: int) -> Shapes:
-        """The shapes of its parameters on one edge: none, unless a family says otherwise."""
+        """The shapes of the parameters of one that ``zarts.supernet.shapes`` does not list."""
         return {}
 
     @abstractmethod
@@ -111,7 +110,7 @@ class Operation(ABC):
 
         Args:
             x: What the edge reads.
-            weights: The tensors named by ``shapes``.
+            weights: The tensors named by ``operations.shapes``.
             stride: 1 or 2.
             rng: Makes the generator of this edge, for operations that draw.
         """

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from math import prod
 
 from zarts.supernet.layout import NODES, Cell, cells, stem_shapes
-from zarts.supernet.operations import OPERATIONS, shapes
+from zarts.supernet.shapes import LAYERS, shapes
 
 __all__ = ["Genotype", "Inputs", "parameters", "parse"]
 
-_DISCRETE = tuple(name for name in OPERATIONS if name != "none")
+_DISCRETE = tuple(name for name in LAYERS if name != "none")
 Inputs = tuple[tuple[str, int], ...]  # (operation, source), two per node, node by node
 
 

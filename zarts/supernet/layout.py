@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from zarts.bilevel.alpha import Group
+from zarts.supernet.shapes import Shapes
 
 __all__ = ["EDGES", "NODES", "STEMS", "Cell", "Edge", "Use", "cells", "outgoing", "stem_shapes"]
-
-Shapes = dict[str, tuple[int, ...]]
 
 NODES = 4
 STEMS = ("cifar", "imagenet")

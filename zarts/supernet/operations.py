@@ -1,4 +1,4 @@
-"""The candidate operations, one class per family: parameters, definition, and the fast way.
+"""The candidate operations, one class per family: the definition, and the fast way.
 
 Their weights are stacked along the first dimension: small images are convolved for all edges at
 once, which saves calls; large ones edge by edge, which keeps each edge in the cache. All BatchNorms
@@ -9,7 +9,6 @@ DARTS, ``operations.py``; ``noise``: RobustDARTS, space S4.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, partial
 
 import torch
@@ -22,7 +21,6 @@ from zarts.supernet.family import (
     Found,
     Operation,
     Rng,
-    Shapes,
     Source,
     Weights,
     beside,
@@ -32,6 +30,8 @@ from zarts.supernet.family import (
 from zarts.supernet.fast.depthwise import average_pool, depthwise
 from zarts.supernet.fast.kernels import factorized_reduce, from_phases, pointwise
 from zarts.supernet.fast.normalization import batch_norm
+from zarts.supernet.shapes import LAYERS, Shapes
+from zarts.supernet.shapes import shapes as known
 
 __all__ = ["OPERATIONS", "names", "normal", "reduced", "shapes"]
 
@@ -105,10 +105,6 @@ class Skip(Operation):
     Half of its output channels read the even pixels, half the odd ones; an odd size is padded.
     """
 
-    def shapes(self, channels: int, stride: int) -> Shapes:
-        """The 1x1 kernels of the reduction."""
-        return {"pointwise_0": (channels, channels, 1, 1)} if stride == 2 else {}
-
     def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
         """Two strided convolutions, the second of the image shifted by one pixel."""
         return x if stride == 1 else reduced(x, weights["pointwise_0"])
@@ -129,19 +125,8 @@ class Skip(Operation):
         return convolved(reduce, source.active, source, edges)
 
 
-@dataclass(frozen=True)
 class Separable(Operation):
-    """Twice ReLU, a depthwise and a pointwise convolution, and BatchNorm.
-
-    Attributes:
-        size: Of the depthwise kernels.
-    """
-
-    size: int
-
-    def shapes(self, channels: int, stride: int) -> Shapes:
-        """The kernels of both layers."""
-        return _layer_shapes(channels, self.size, 0) | _layer_shapes(channels, self.size, 1)
+    """Twice ReLU, a depthwise and a pointwise convolution, and BatchNorm."""
 
     def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
         """The first layer has the stride."""
@@ -161,19 +146,8 @@ class Separable(Operation):
         return convolved(convolve, source.active, source, edges)
 
 
-@dataclass(frozen=True)
 class Dilated(Operation):
-    """ReLU, a depthwise convolution of every other pixel, a pointwise one, and BatchNorm.
-
-    Attributes:
-        size: Of the depthwise kernels.
-    """
-
-    size: int
-
-    def shapes(self, channels: int, stride: int) -> Shapes:
-        """The kernels of its layer."""
-        return _layer_shapes(channels, self.size, 0)
+    """ReLU, a depthwise convolution of every other pixel, a pointwise one, and BatchNorm."""
 
     def plain(self, x: Tensor, weights: Weights, stride: int, rng: Rng) -> Tensor:
         """One layer of dilation 2."""
@@ -200,7 +174,8 @@ class Dilated(Operation):
 
         def convolve(weights: Weights, count: int) -> Tensor:
             y, kernel = torch.cat([x] * count, dim=1) if count > 1 else x, weights["depthwise_0"]
-            y = functional.conv2d(y, kernel, None, stride, self.size - 1, 2, groups=y.shape[1])
+            padding = kernel.shape[-1] - 1
+            y = functional.conv2d(y, kernel, None, stride, padding, 2, groups=y.shape[1])
             return pointwise(y, weights["pointwise_0"], count * lanes, kernels)
 
         return convolved(convolve, x, source, edges)
@@ -212,33 +187,22 @@ OPERATIONS: dict[str, Operation] = {
     "max_pool_3x3": MaxPool(),
     "avg_pool_3x3": AveragePool(),
     "skip_connect": Skip(),
-    "sep_conv_3x3": Separable(3),
-    "sep_conv_5x5": Separable(5),
-    "dil_conv_3x3": Dilated(3),
-    "dil_conv_5x5": Dilated(5),
+    "sep_conv_3x3": Separable(),
+    "sep_conv_5x5": Separable(),
+    "dil_conv_3x3": Dilated(),
+    "dil_conv_5x5": Dilated(),
 }
 
 
-def shapes(operation: str, channels: int, stride: int, *, affine: bool = False) -> Shapes:
-    """Returns the shapes of the parameters of one operation on one edge.
-
-    Args:
-        operation: Its name.
-        channels: Channels C before and after it.
-        stride: 1 or 2.
-        affine: Whether its BatchNorms have a scale and a shift, as they do in retraining only.
+def shapes(operation: str, channels: int, stride: int) -> Shapes:
+    """The parameters of an operation on one edge, also of one's own, whose class says its shapes.
 
     Raises:
         ValueError: If there is no such operation.
     """
-    if operation not in OPERATIONS:
-        raise ValueError(f"got operation {operation!r}, expected one of {', '.join(OPERATIONS)}")
-    found = OPERATIONS[operation].shapes(channels, stride)
-    if affine:
-        for name in [name for name in found if name.startswith("pointwise")]:
-            layer_norm = name.removeprefix("pointwise")
-            found |= {f"scale{layer_norm}": (channels,), f"shift{layer_norm}": (channels,)}
-    return found
+    if operation in OPERATIONS and operation not in LAYERS:
+        return OPERATIONS[operation].shapes(channels, stride)
+    return known(operation, channels, stride)
 
 
 @cache
@@ -258,13 +222,6 @@ def reduced(x: Tensor, weight: Tensor) -> Tensor:
 def normal(x: Tensor) -> Tensor:
     """A BatchNorm without scale and shift, by its definition."""
     return functional.batch_norm(x, None, None, training=True)
-
-
-def _layer_shapes(channels: int, size: int, layer: int) -> Shapes:
-    return {
-        f"depthwise_{layer}": (channels, 1, size, size),
-        f"pointwise_{layer}": (channels, channels, 1, 1),
-    }
 
 
 def _layer(x: Tensor, weights: Weights, layer: int, stride: int, dilation: int = 1) -> Tensor:

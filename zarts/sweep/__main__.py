@@ -1,4 +1,4 @@
-"""``python -m zarts.sweep FILE.toml``: seeds and experiments of searches, each in its own run."""
+"""``python -m zarts.sweep FILE.toml``: searches and retrainings, each in its own run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,13 +15,14 @@ from typing import TYPE_CHECKING
 from zarts import cli
 from zarts.runs.runfile import JSON, RunError
 from zarts.settings.config import ConfigError
-from zarts.settings.stages import epochs
-from zarts.sweep.progress import Progress, epochs_done
-from zarts.sweep.results import Found, Problem, Result, as_json, as_table, hashed, read_result
-from zarts.sweep.settings import Search, Sweep, read_sweep
+from zarts.sweep.outcomes import Outcome, Problem, Result, read_outcome
+from zarts.sweep.progress import epochs_done
+from zarts.sweep.results import Found, as_json, as_table, hashed
+from zarts.sweep.settings import Sweep, read_sweep
+from zarts.sweep.tasks import Retraining, Task
 
 if TYPE_CHECKING:
-    from zarts.problems.cost import SearchPlan
+    from zarts.sweep.running import Plan, Workforce
 
 __all__ = ["main"]
 
@@ -38,6 +38,9 @@ the file:
   name = "mgs"
   method = "zarts-mgs"
   optimizer.sigma = 0.1
+  variant = "merged"               # optional, as for python -m zarts
+  [retrain]                        # optional: what is found is retrained, with its seed
+  preset = "quick"                 # as for python -m zarts.retrain, and its settings
 
 Every search is an ordinary run NAME-EXPERIMENT-seed-SEED in $ZARTS_RUNS or runs, with the content
 it has when `python -m zarts` makes it. A finished one is not done again, an interrupted one goes
@@ -98,17 +101,16 @@ def _sweep(args: argparse.Namespace, command: list[str]) -> int:
     sweep = read_sweep(args.file, args.out)
     # torch is imported from here on, so that --help and mistakes in the file answer at once
     from zarts.execute import reach
-    from zarts.sweep.running import finished, make_run, plan_searches, run_searches, workers_for
+    from zarts.sweep.running import Workforce, finished, seconds_left
 
     if args.cluster is not None and not args.dry_run:
         reach(args.cluster)
     with cli.interruptible() as stop:
+        say = partial(_say, args)
+        crew = Workforce(args.workers, args.cluster, command, stop.check, say)
         todo = [search for search in sweep.searches if not finished(search)]
-        # the machine that hands out the work may lack the device of those that do it
-        plans = plan_searches(todo, stop.check, device="cpu" if args.cluster else None)
-        elsewhere = args.cluster not in (None, "local")  # with memory of its own
-        workers = (args.workers or 0) if elsewhere else workers_for(todo, args.workers)
-        costs = {search.name: _seconds_left(search, plans[search.name]) for search in todo}
+        plans, workers = crew.plan(todo)
+        costs = {search.name: seconds_left(search, plans[search.name]) for search in todo}
         cli.say(args, _headlines(args, sweep, plans, costs, workers))
         if args.dry_run:
             told = [json.dumps(_plan(sweep, plans, costs))] if args.json else _listed(sweep, costs)
@@ -116,37 +118,47 @@ def _sweep(args: argparse.Namespace, command: list[str]) -> int:
             return 0
         names = {search.name for search in todo}
         found = {each.name: _read(each) for each in sweep.searches if each.name not in names}
-        made = {search.name: make_run(search, plans[search.name], command) for search in todo}
-        problems = {name: problem for name, problem in made.items() if problem}
-        if todo and len(problems) == len(todo) and not any(p.locked for p in problems.values()):
-            raise RunError(problems[todo[0].name].reason)  # not of one search: of the folder
-        found |= problems
-        todo = [search for search in todo if search.name not in problems]
-        todo.sort(key=lambda search: -costs[search.name])
-        seconds = {name: plan.seconds for name, plan in plans.items()}
-        progress = Progress(todo, seconds, lambda line: cli.say(args, [line]))
-
-        def check() -> None:
-            stop.check()
-            progress.look()
-
-        work = run_searches(todo, workers=workers, cluster=args.cluster, check=check)
-        with closing(work):
-            for search, what in work:
-                found[search.name] = what
-                progress.end(search, what)
+        found |= crew.do(todo, plans, workers)
+        worth = _retrain(crew, sweep, found)
     if args.json:
         found, hashes = hashed(sweep, found)
-        cli.tell(json.dumps(as_json(sweep, found, hashes)))
+        cli.tell(json.dumps(as_json(sweep, found, hashes, worth)))
     else:
-        cli.tell(*as_table(sweep, found).split("\n"))
-    return _complain(found)
+        cli.tell(*as_table(sweep, found, worth).split("\n"))
+    return _complain({**found, **{f"retraining of {name}": what for name, what in worth.items()}})
 
 
-def _read(search: Search) -> Result | Problem:
-    """The result of a search that was finished before, if all of its records can be read."""
+def _say(args: argparse.Namespace, line: str) -> None:
+    cli.say(args, [line])
+
+
+def _retrain(crew: Workforce, sweep: Sweep, found: Found) -> Found:
+    """Retrains the cells of all finished searches that the file asks it for; by search.
+
+    Equal cells of one experiment and seed share a run, so there may be fewer of these.
+    """
+    from zarts.sweep.running import finished
+
+    asked: dict[str, Retraining] = {}
+    for search in sweep.searches:
+        what = found[search.name]
+        retraining = isinstance(what, Result) and sweep.retraining(search, what.genotype)
+        if retraining:
+            asked[search.name] = retraining
+    runs = {task.name: task for task in asked.values()}
+    todo = [task for task in runs.values() if not finished(task)]
+    plans, workers = crew.plan(todo)
+    if todo:
+        crew.say(f"retraining {len(runs)} networks, {len(runs) - len(todo)} of them finished")
+    done = {name: _read(task) for name, task in runs.items() if task not in todo}
+    done |= crew.do(todo, plans, workers)
+    return {name: done[task.name] for name, task in asked.items()}
+
+
+def _read(task: Task) -> Outcome:
+    """The result of a run that was finished before, if all of its records can be read."""
     try:
-        return read_result(search.folder)
+        return read_outcome(task.folder)
     except RunError as error:
         return Problem(str(error))
 
@@ -163,14 +175,10 @@ def _complain(found: Found) -> int:
     return 3 if all(problem.locked for problem in problems.values()) else 1
 
 
-def _seconds_left(search: Search, plan: SearchPlan) -> float:
-    return plan.seconds * max(0.0, 1 - epochs_done(search) / epochs(search.config.program))
-
-
 def _headlines(
     args: argparse.Namespace,
     sweep: Sweep,
-    plans: Mapping[str, SearchPlan],
+    plans: Mapping[str, Plan],
     costs: Mapping[str, float],
     workers: int,
 ) -> list[str]:
@@ -203,14 +211,12 @@ def _listed(sweep: Sweep, costs: Mapping[str, float]) -> list[str]:
     for search in sweep.searches:
         left = costs.get(search.name)
         todo = "finished" if left is None else f"about {cli.human_time(left)}"
-        done = f"{epochs_done(search)}/{epochs(search.config.program)} epochs"
+        done = f"{epochs_done(search)}/{search.epochs} epochs"
         lines.append(f"{search.name:<{width}}  {done}  {todo}")
     return lines
 
 
-def _plan(
-    sweep: Sweep, plans: Mapping[str, SearchPlan], costs: Mapping[str, float]
-) -> dict[str, JSON]:
+def _plan(sweep: Sweep, plans: Mapping[str, Plan], costs: Mapping[str, float]) -> dict[str, JSON]:
     """The searches of a dry run, for programs; the seconds are those that are left."""
     searches: list[JSON] = []
     for search in sweep.searches:
@@ -218,11 +224,11 @@ def _plan(
             "run": str(search.folder),
             "experiment": search.experiment,
             "seed": search.config.seed,
-            "epochs": epochs(search.config.program),
+            "epochs": search.epochs,
             "epochs_done": epochs_done(search),
         }
         if search.name in plans:
-            facts |= asdict(plans[search.name]) | {"seconds": costs[search.name]}
+            facts |= asdict(plans[search.name].extent) | {"seconds": costs[search.name]}
         searches.append(facts)
     return {"schema": 1, "sweep": sweep.name, "searches": searches}
 

@@ -1,4 +1,4 @@
-"""The file of a sweep: which searches there are, and the config of each. No torch."""
+"""The file of a sweep: which searches there are, and the settings of each. No torch."""
 
 from __future__ import annotations
 
@@ -7,43 +7,26 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zarts.retrain.presets import complete as complete_retraining
 from zarts.runs.runfile import runs_root, valid_name
 from zarts.settings.config import Config, ConfigError, Table, merge, nearest, read_toml
 from zarts.settings.presets import complete
+from zarts.sweep.tasks import Retraining, Search
 
-__all__ = ["Search", "Sweep", "read_sweep"]
+__all__ = ["Sweep", "read_sweep"]
 
 _LIMIT = 10_000  # searches: a grid beyond is a slip of the pen, and no list of it can be read
-# `method` is short for search.method, `variant` changes the preset
+# `method` is short for search.method, `variant` changes the preset, `retrain` is for what is found
+_BESIDE = ("variant", "retrain")
 _SETTINGS = (
     "method",
-    "variant",
+    *_BESIDE,
     *(field.name for field in dataclasses.fields(Config) if field.name != "seed"),
 )
-
-
-@dataclass(frozen=True)
-class Search:
-    """One search of a sweep.
-
-    Attributes:
-        experiment: Its experiment; with axes their values are part of the name.
-        config: Its settings, seed included.
-        folder: Its run.
-    """
-
-    experiment: str
-    config: Config
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The folder's name, which is the run's."""
-        return self.folder.name
 
 
 @dataclass(frozen=True)
@@ -53,15 +36,33 @@ class Sweep:
     Attributes:
         name: What the names of all its runs begin with.
         searches: Experiment by experiment, in each seed by seed.
+        retrain: Of each experiment whose cells are retrained, the settings of that: ``preset``, and
+            what differs from it.
     """
 
     name: str
     searches: tuple[Search, ...]
+    retrain: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def experiments(self) -> tuple[str, ...]:
         """The names of the experiments, in the file's order."""
         return tuple(dict.fromkeys(search.experiment for search in self.searches))
+
+    def retraining(self, search: Search, genotype: str) -> Retraining | None:
+        """What the cells that a search found are retrained by; None: they are not.
+
+        Raises:
+            ConfigError: If the settings cannot be used.
+        """
+        if search.experiment not in self.retrain:
+            return None
+        table = dict(self.retrain[search.experiment])
+        preset = str(table.pop("preset", "quick"))
+        given = merge(table, {"genotype": genotype, "seed": search.config.seed})
+        config = complete_retraining(preset, given, space=search.config.supernet.space)
+        folder = runs_root() / f"retrain-{preset}-{config.hash()[:8]}"
+        return Retraining(search.experiment, config, folder)
 
 
 def read_sweep(file: Path, name: str | None = None) -> Sweep:
@@ -69,7 +70,8 @@ def read_sweep(file: Path, name: str | None = None) -> Sweep:
 
     Args:
         file: TOML: ``preset``, ``seeds``, settings for all experiments as in a config file,
-            ``[axes]`` and one ``[[experiment]]`` for each, with a name and settings of its own.
+            ``[axes]``, ``[retrain]`` and one ``[[experiment]]`` for each, with a name and settings
+            of its own.
         name: Of the sweep; None: the file's.
 
     Raises:
@@ -81,12 +83,15 @@ def read_sweep(file: Path, name: str | None = None) -> Sweep:
     seeds = _seeds(table.get("seeds"))
     experiments = _experiments(table, len(seeds))
     searches: list[Search] = []
+    retrain: dict[str, Table] = {}
     labels: set[str] = set()
     known: dict[str, str] = {}
     for label, settings in experiments:
         if label in labels:
             raise ConfigError(f"two experiments are called {label!r}; give each its own name")
         labels.add(label)
+        if "retrain" in settings:
+            retrain[label] = settings["retrain"]
         for seed in seeds:
             run = f"{name}-{label}-seed-{seed}"
             if not (valid_name(run) and name[:1].isalnum() and label):  # "-x" is an option
@@ -101,7 +106,13 @@ def read_sweep(file: Path, name: str | None = None) -> Sweep:
                     f"experiments {twin!r} and {label!r} have the same settings; take one out"
                 )
             searches.append(Search(label, config, runs_root() / run))
-    return Sweep(name, tuple(searches))
+    sweep = Sweep(name, tuple(searches), retrain)
+    for search in searches:  # what cannot be used is told before anything is searched
+        try:
+            sweep.retraining(search, "")
+        except (ConfigError, TypeError) as error:
+            raise ConfigError(f"retrain of experiment {search.experiment!r}: {error}") from error
+    return sweep
 
 
 def _resolve(label: str, settings: Table, preset: object, seed: int) -> Config:
@@ -109,7 +120,7 @@ def _resolve(label: str, settings: Table, preset: object, seed: int) -> Config:
     if not isinstance(preset, str):
         raise ConfigError(f"preset is {preset!r}, expected the name of one, in quotes")
     try:
-        own = {key: value for key, value in settings.items() if key != "variant"}
+        own = {key: value for key, value in settings.items() if key not in _BESIDE}
         variant = str(settings.get("variant", ""))
         return complete(preset, "zarts-mgs", own, {"seed": seed}, variant=variant)
     except ConfigError as error:

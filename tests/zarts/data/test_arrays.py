@@ -13,7 +13,7 @@ from tests.tiny import call
 from zarts import Config, register_dataset
 from zarts.__main__ import main
 from zarts.data.arrays import receive, sent
-from zarts.data.dataset import MissingData
+from zarts.data.dataset import DamagedData, MissingData
 from zarts.data.loaders import load_images
 from zarts.problems.parts import load_dataset
 from zarts.settings.config import ConfigError
@@ -40,6 +40,51 @@ def test_a_file_and_a_name_are_the_same_wherever_they_are(
     )
     np.savez(tmp_path / "grey.npz", x=X[:, 0], y=Y)
     assert load_images("grey.npz").images.shape == (12, 1, 6, 8)
+
+
+def test_images_to_test_on_are_seen_as_those_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zarts.data.arrays._registered", {})
+    monkeypatch.chdir(tmp_path)
+    more = {"x_test": 255 - X[:5], "y_test": Y[:5]}
+    np.savez("both.npz", x=X, y=Y, **more)
+    register_dataset("both", X, Y, **more)
+    train = load_images("both.npz")
+    arrays = sent(["both.npz"])
+    for remove in (False, True):
+        for name in ("both.npz", "both"):
+            test = load_images(name, part="test")
+            assert torch.equal(test.images, torch.from_numpy(more["x_test"]))
+            assert (test.mean, test.std, test.classes) == (train.mean, train.std, 3)
+            assert load_images(name).fingerprint == train.fingerprint != test.fingerprint
+        if not remove:
+            Path("both.npz").unlink()
+            receive(arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, r"got no x_test and y_test in mine\.npz, expected images"),
+        ({"x_test": X}, r"got no x_test and y_test in mine\.npz"),
+        ({"x_test": X / 255, "y_test": Y}, "got x_test of float64"),
+        ({"x_test": X, "y_test": Y[1:]}, "got y_test of shape"),
+        ({"x_test": X, "y_test": Y + 1}, "got labels from 1 to 3, expected 0 to 2"),
+        ({"x_test": X[:, :1], "y_test": Y}, r"expected one per channel \(1\)"),
+        ({"x_test": X[:, :, 1:], "y_test": Y}, r"got images of \(2, 5, 8\) in x_test, expected"),
+    ],
+)
+def test_images_to_test_on_that_are_none(
+    change: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("mine.npz", x=X, y=Y, **change)
+    with pytest.raises((MissingData, DamagedData), match=said):
+        load_images("mine.npz", part="test")
+    if len(change) == 1:
+        with pytest.raises(ValueError, match="got one of x_test and y_test"):
+            register_dataset("mine", X, Y, **change)
 
 
 def test_what_is_registered_again_is_the_new_one() -> None:

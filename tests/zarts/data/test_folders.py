@@ -198,6 +198,7 @@ def test_new_runs_over_folders_are_stratified_and_old_ones_stay(
     import argparse
 
     parser = argparse.ArgumentParser()
+    cli.add_variant(parser)
     cli.add_options(parser, default_preset="quick")
 
     def resolved(*words: str, **base: Any) -> Config:

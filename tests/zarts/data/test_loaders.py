@@ -21,6 +21,7 @@ from torchvision import datasets
 
 from zarts.data.dataset import from_tensors, measure
 from zarts.data.loaders import (
+    FASHION,
     NAMES,
     STATISTICS,
     DamagedData,
@@ -53,29 +54,29 @@ def write_pickle(path: Path, content: object) -> str:
 
 def write_cifar(
     root: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> tuple[NDArray[np.uint8], list[int]]:
+) -> dict[str, tuple[NDArray[np.uint8], list[int]]]:
     """Writes a small CIFAR folder and lets torchvision take its checksums for the published."""
     source = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
     key = "labels" if name == "cifar10" else "fine_labels"
     folder = root / source.base_folder
-    images, labels, tables = [], [], {}
+    found, tables = {}, {}
     for table in ("train_list", "test_list"):
-        entries = []
+        entries, images, labels = [], [], []
         for number, (file, _) in enumerate(getattr(source, table)):
-            part = colours(4, seed=len(images) + 10 * number)
+            part = colours(4, seed=len(found) + 10 * number)
             answers = [(number + 3 * i) % 10 for i in range(4)]
             entry = {"data": part.reshape(4, -1), key: answers, "batch_label": OldArray()}
             entries.append([file, write_pickle(folder / file, entry)])
-            if table == "train_list":
-                images.append(part)
-                labels += answers
+            images.append(part)
+            labels += answers
         tables[table] = entries
+        found[table.removesuffix("_list")] = np.concatenate(images), labels
     meta = {source.meta["key"]: [f"class {i}" for i in range(10)]}
     meta_md5 = write_pickle(folder / source.meta["filename"], meta)
     for table, entries in tables.items():
         monkeypatch.setattr(source, table, entries)
     monkeypatch.setattr(source, "meta", {**source.meta, "md5": meta_md5})
-    return np.concatenate(images), labels
+    return found
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> tuple[str, str, int]:
@@ -99,13 +100,13 @@ def write_pictures(root: Path) -> None:
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_cifar(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images, labels = write_cifar(tmp_path, name, monkeypatch)
-    data = load_images(name, tmp_path)
-    assert torch.equal(data.images, torch.from_numpy(images))
-    assert data.labels.tolist() == labels
-    assert data.classes == (10 if name == "cifar10" else 100)
-    assert data.images.shape[2:] == side_lengths(name)
-    assert (data.mean, data.std) == STATISTICS[name]
+    for part, (images, labels) in write_cifar(tmp_path, name, monkeypatch).items():
+        data = load_images(name, tmp_path, part=part)
+        assert torch.equal(data.images, torch.from_numpy(images))
+        assert data.labels.tolist() == labels
+        assert data.classes == (10 if name == "cifar10" else 100)
+        assert data.images.shape[2:] == side_lengths(name)
+        assert (data.mean, data.std) == STATISTICS[name]
 
 
 class Bomb:
@@ -141,18 +142,19 @@ def test_the_checksums_are_the_published_ones(tmp_path: Path) -> None:
         load_images("cifar10", tmp_path)
 
 
-def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_svhn(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     io = pytest.importorskip("scipy.io")
     images = colours(5)
     labels = np.array([[1], [10], [9], [10], [2]], dtype=np.uint8)  # 10 is the digit 0
-    path = tmp_path / "train_32x32.mat"
+    path = tmp_path / f"{part}_32x32.mat"
     io.savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": labels})
-    with pytest.raises(DamagedData, match=r"train_32x32\.mat has another MD5"):
-        load_images("svhn", tmp_path)
-    url, file, _ = datasets.SVHN.split_list["train"]
+    with pytest.raises(DamagedData, match=rf"{part}_32x32\.mat has another MD5"):
+        load_images("svhn", tmp_path, part=part)
+    url, file, _ = datasets.SVHN.split_list[part]
     published = [url, file, hashlib.md5(path.read_bytes()).hexdigest()]
-    monkeypatch.setitem(datasets.SVHN.split_list, "train", published)
-    data = load_images("svhn", tmp_path)
+    monkeypatch.setitem(datasets.SVHN.split_list, part, published)
+    data = load_images("svhn", tmp_path, part=part)
     assert torch.equal(data.images, torch.from_numpy(images))
     assert data.labels.tolist() == [1, 0, 9, 0, 2]
     assert data.images.shape[2:] == side_lengths("svhn")
@@ -171,22 +173,29 @@ def test_svhn_without_scipy_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
         load_images("svhn", tmp_path)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_fashion_mnist(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("packed", "part"), [(False, "train"), (True, "train"), (True, "test")])
+def test_fashion_mnist(
+    packed: bool, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = colours(6)[:, 0, :28, :28]
-    labels = np.array([9, 0, 3, 3, 1, 2], dtype=np.uint8)
-    files = [tmp_path / "FashionMNIST" / "raw" / f"train-{part}-ubyte" for part in IDX]
+    labels, prefix = (
+        np.array([9, 0, 3, 3, 1, 2], dtype=np.uint8),
+        FASHION[part][0][0][:5].strip("-"),
+    )
+    files = [tmp_path / "FashionMNIST" / "raw" / f"{prefix}-{kind}-ubyte" for kind in IDX]
     published = [
         write_idx(path, array) for path, array in zip(files, (images, labels), strict=True)
     ]
     with pytest.raises(DamagedData, match=r"images-idx3-ubyte has another SHA-256 .*delete it"):
-        load_images("fashion-mnist", tmp_path)  # not the published ones, small as they are
-    monkeypatch.setattr("zarts.data.loaders.FASHION", published)
+        load_images(
+            "fashion-mnist", tmp_path, part=part
+        )  # not the published ones, small as they are
+    monkeypatch.setitem(FASHION, part, published)
     if packed:
         for path in files:
             path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
             path.unlink()
-    data = load_images("fashion-mnist", tmp_path)
+    data = load_images("fashion-mnist", tmp_path, part=part)
     assert torch.equal(data.images, torch.from_numpy(images)[:, None])
     assert data.labels.tolist() == labels.tolist()
     assert (data.mean, data.std) == ((0.2860,), (0.3530,))
@@ -196,10 +205,10 @@ def test_fashion_mnist(packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyP
     for content in (b"", whole[:-1], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], b"<html>"):
         there.write_bytes(content)
         with pytest.raises(DamagedData, match=rf"{there.name} has another SHA-256"):
-            load_images("fashion-mnist", tmp_path)
+            load_images("fashion-mnist", tmp_path, part=part)
     there.unlink()
-    with pytest.raises(MissingData, match="train-labels-idx1-ubyte"):
-        load_images("fashion-mnist", tmp_path)
+    with pytest.raises(MissingData, match=f"{prefix}-labels-idx1-ubyte"):
+        load_images("fashion-mnist", tmp_path, part=part)
 
 
 def test_an_image_folder_in_which_the_classes_take_turns(tmp_path: Path) -> None:
@@ -222,6 +231,50 @@ def test_imagenet_is_a_folder_with_its_own_statistics_and_size(tmp_path: Path) -
     assert side_lengths("imagenet") == (224, 224)
     assert side_lengths("imagenet", (16, 24)) == (16, 24)
     assert side_lengths("packaged") == load_images("packaged").images.shape[2:]
+
+
+def test_the_test_images_of_a_folder_are_beside_it_and_seen_as_those_of_training(
+    tmp_path: Path,
+) -> None:
+    write_pictures(tmp_path / "train")
+    with pytest.raises(MissingData, match=rf"folder: got no {tmp_path / 'test'}, expected it"):
+        load_images("folder", tmp_path / "train", part="test")
+    for name, white in (("train/blue/deep", 1000), ("test/blue/0", 1000), ("test/red/0", 60_000)):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((9, 9), white, dtype=np.uint16)).save(path)
+    train, test = (
+        load_images("folder", tmp_path / "train", size=8, part=part) for part in ("train", "test")
+    )
+    assert (test.mean, test.std, test.largest) == (train.mean, train.std, 1023)
+    assert test.images[:, 0, 0, 0].tolist() == [249, 255]  # 1000 / 1023; brighter is white
+    assert (test.labels.tolist(), test.names) == ([0, 1], train.names)
+    streamed = load_images("folder", tmp_path / "train", size=8, part="test", stream=True)
+    assert torch.equal(streamed.pick(torch.tensor([1, 0])), test.images.flip(0))
+
+
+def test_imagenet_is_tested_on_its_val_folder_which_has_every_class(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "imagenet" / "train")
+    write_pictures(tmp_path / "imagenet" / "val")
+    data = load_images("imagenet", tmp_path, size=16, part="test", stream=True)
+    assert (data.mean, len(data.labels)) == ((0.485, 0.456, 0.406), 4)
+    (tmp_path / "imagenet" / "train" / "grey").mkdir()
+    with pytest.raises(
+        MissingData, match=r"val lacks the classes grey, expected the 3 of"
+    ) as error:
+        load_images("imagenet", tmp_path, size=16, part="test")
+    assert "\n" not in str(error.value)
+    (tmp_path / "imagenet" / "val" / "grey").mkdir()
+    with pytest.raises(MissingData, match=r"got no images in .*grey"):
+        load_images("imagenet", tmp_path, size=16, part="test")
+    (tmp_path / "imagenet" / "train" / "grey").rmdir()
+    with pytest.raises(MissingData, match="has the unknown classes grey"):
+        load_images("imagenet", tmp_path, size=16, part="test")
+
+
+def test_there_are_two_parts() -> None:
+    with pytest.raises(ValueError, match="got part 'val', expected one of train, test"):
+        load_images("packaged", part="val")
 
 
 def test_an_image_folder_with_a_broken_picture_or_none(tmp_path: Path) -> None:

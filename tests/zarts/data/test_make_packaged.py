@@ -17,6 +17,7 @@ from zarts.data.loaders import load_images
 from zarts.data.stream import split
 
 FINGERPRINT = "2f8a9a418a0db3ae652b7b2303059693e418dd2c2cc03d75bb7f27d959a8d403"
+TESTED = "109c90c667bffdfbf465bd430c0e8cca6486cbf9e2486de2728c753d32eee03e"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -31,7 +32,12 @@ def test_the_packaged_data_is_the_one_the_card_describes() -> None:
     assert data.images.shape == (8000, 1, 28, 28)
     assert data.classes == 10
     card = resources.files("zarts.data").joinpath("README.md").read_text(encoding="utf-8")
+    test = load_images("packaged", part="test")
+    assert (test.fingerprint, test.images.shape) == (TESTED, (2000, 1, 28, 28))
+    assert test.labels.tolist() == list(range(10)) * 200
+    assert (test.mean, test.std) == (data.mean, data.std)
     assert FINGERPRINT in card
+    assert TESTED in card
     assert "Copyright (c) 2017 Zalando SE" in (
         resources.files("zarts.data").joinpath("LICENSE-fashion-mnist").read_text(encoding="utf-8")
     )
@@ -46,12 +52,15 @@ def test_both_halves_are_balanced(subset: int | None) -> None:
 
 
 def test_no_image_is_there_twice() -> None:
-    images = load_images("packaged").images.numpy()
+    parts = [load_images("packaged", part=part).images.numpy() for part in ("train", "test")]
+    images = np.concatenate(parts)
     assert len({image.tobytes() for image in images}) == len(images)
 
 
 def test_the_file_is_small() -> None:
-    assert len(resources.files("zarts.data").joinpath("packaged.npz").read_bytes()) < 4_000_000
+    folder = resources.files("zarts.data")
+    assert len(folder.joinpath("packaged.npz").read_bytes()) < 4_000_000
+    assert len(folder.joinpath("packaged_test.npz").read_bytes()) < 760_000
 
 
 def test_the_choice_takes_turns_and_follows_its_rule() -> None:
@@ -83,24 +92,30 @@ needs_debian = pytest.mark.skipif(
 
 
 @needs_debian
-def test_the_packaged_images_are_the_chosen_ones() -> None:
-    images, labels = make_packaged.read_source(DEBIAN)
-    chosen = make_packaged.choose(labels)
-    data = load_images("packaged")
+@pytest.mark.parametrize(("part", "per_class"), [("train", 800), ("test", 200)])
+def test_the_packaged_images_are_the_chosen_ones(part: str, per_class: int) -> None:
+    images, labels = make_packaged.read_source(DEBIAN, part)
+    chosen = make_packaged.choose(labels, per_class)
+    data = load_images("packaged", part=part)
     assert np.array_equal(data.images.numpy(), images[chosen])
     assert np.array_equal(data.labels.numpy(), labels[chosen])
 
 
 @needs_debian
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "file", "count"),
+    [("train", "packaged.npz", 8000), ("test", "packaged_test.npz", 2000)],
+)
 def test_the_script_makes_the_packaged_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    part: str, file: str, count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "again.npz"
-    assert make_packaged.main(["--source", str(DEBIAN), "--out", str(out)]) == 0
-    assert "8000 images" in capsys.readouterr().out
+    arguments = ["--source", str(DEBIAN), "--part", part, "--out", str(out)]
+    assert make_packaged.main(arguments) == 0
+    assert f"{count} images" in capsys.readouterr().out
     # Unpacked, to the byte: how LZMA packs may change with its version, what is packed may not.
-    shipped = resources.files("zarts.data").joinpath("packaged.npz").read_bytes()
+    shipped = resources.files("zarts.data").joinpath(file).read_bytes()
     assert members(out.read_bytes()) == members(shipped)
 
 

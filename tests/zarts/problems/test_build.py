@@ -17,7 +17,7 @@ from zarts.bilevel.chance import Chance, Strengths
 from zarts.bilevel.inner import Weights
 from zarts.bilevel.rng import generator
 from zarts.data.arrays import register_dataset
-from zarts.data.dataset import from_tensors
+from zarts.data.dataset import from_tensors, measure
 from zarts.data.loaders import MissingData
 from zarts.data.stream import Batch
 from zarts.optimizers import DARTS, GLD, MGS, Implicit, RandomSearch, Unrolled
@@ -145,6 +145,15 @@ def test_everything_has_the_stated_precision(dtype: str) -> None:
     assert problem.objective.advance(problem.alpha).velocity is not None
     surface = landscape_objective(config, problem.objective.weights, 0.1)
     assert {weight.dtype for weight in surface.weights.values()} == {wanted}
+
+
+def test_downscaled_test_images_are_seen_as_the_training_images() -> None:
+    config = tiny("darts-1", {"data": {"downscale": 4}})
+    train, test = load_dataset(config), load_dataset(config, "test")
+    assert test.images.shape == (2000, 1, 7, 7)
+    assert (test.mean, test.std) == (train.mean, train.std) != measure(test.images)
+    assert load_dataset(config) is train
+    assert load_dataset(config, "test") is test
 
 
 def test_downscaled_images_are_normalised_to_their_own_statistics() -> None:

@@ -15,17 +15,10 @@ import torch
 
 from tests.tiny import create, tiny
 from zarts.bilevel.objective import Bilevel
-from zarts.problems import cost as plan
+from zarts.problems import memory as plan
 from zarts.problems.build import make_problem
-from zarts.problems.cost import (
-    SearchPlan,
-    Timing,
-    check_memory,
-    measure,
-    memory_needed,
-    plan_search,
-    workers_that_fit,
-)
+from zarts.problems.cost import SearchPlan, Timing, measure, plan_search
+from zarts.problems.memory import check_memory, memory_needed, workers_that_fit
 from zarts.runs.recorder import record_search
 from zarts.runs.runfile import Run
 from zarts.settings.config import Config, ConfigError, merge
@@ -62,7 +55,7 @@ def test_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = check_memory(tiny())
     each = needed + plan.BASE_BYTES
     assert check_memory(tiny(), methods=["darts-2"]) > 1.5 * needed
-    monkeypatch.setattr(plan, "_available", lambda device: each - 1)
+    monkeypatch.setattr(plan, "available", lambda device: each - 1)
     with pytest.raises(ConfigError, match=r"GiB, cpu has .*supernet\.channels"):
         check_memory(tiny())
     with pytest.raises(ConfigError, match="GiB"):
@@ -73,11 +66,11 @@ def test_workers_fit_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = check_memory(tiny(), [])
     second = check_memory(tiny(), ["darts-2"])
     room = 2 * (plain + plan.BASE_BYTES) + second + plan.BASE_BYTES
-    monkeypatch.setattr(plan, "_available", lambda device: room)
+    monkeypatch.setattr(plan, "available", lambda device: room)
     assert workers_that_fit(tiny(), ["darts-2"]) == 3
-    monkeypatch.setattr(plan, "_available", lambda device: room - 1)
+    monkeypatch.setattr(plan, "available", lambda device: room - 1)
     assert workers_that_fit(tiny(), ["darts-2"]) == 2
-    monkeypatch.setattr(plan, "_available", lambda device: plan.BASE_BYTES)
+    monkeypatch.setattr(plan, "available", lambda device: plan.BASE_BYTES)
     assert workers_that_fit(tiny(), ["darts-2"]) == 0
 
 
@@ -107,7 +100,7 @@ def test_the_setting_that_decides_the_memory_is_named(
 ) -> None:
     config = tiny("darts-1", {"supernet": {"lanes": 1}}, changes)
     need = check_memory(config, methods)
-    monkeypatch.setattr(plan, "_available", lambda device: plan.BASE_BYTES + need * 3 // 4)
+    monkeypatch.setattr(plan, "available", lambda device: plan.BASE_BYTES + need * 3 // 4)
     with pytest.raises(
         ConfigError, match=f"over images of 1×7×7 .*what decides is {named}:"
     ) as error:
@@ -133,7 +126,7 @@ from pathlib import Path
 from tests.tiny import tiny
 from zarts.problems.build import make_problem
 from zarts.problems.parts import load_dataset
-from zarts.problems.cost import memory_needed
+from zarts.problems.memory import memory_needed
 
 torch.set_num_threads(1)
 method, changes = sys.argv[1], json.loads(sys.argv[2])

@@ -14,6 +14,7 @@ from zarts.supernet.fast.network import Supernet
 from zarts.supernet.fast.normalization import batch_norm
 from zarts.supernet.operations import OPERATIONS
 from zarts.supernet.plain import PlainSupernet
+from zarts.supernet.shapes import LAYERS, shapes
 
 
 def nothing(place):
@@ -129,23 +130,24 @@ def test_pools_are_normalised_and_do_not_count_the_padding():
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_names_are_those_of_the_shapes(stride):
+    assert list(OPERATIONS) == list(LAYERS)
     for operation in OPERATIONS:
-        assert operations.names(operation, stride) == tuple(operations.shapes(operation, 6, stride))
+        assert operations.names(operation, stride) == tuple(shapes(operation, 6, stride))
 
 
 def test_shapes_are_those_of_the_definition():
-    assert operations.shapes("sep_conv_5x5", 4, 2) == {
+    assert shapes("sep_conv_5x5", 4, 2) == {
         "depthwise_0": (4, 1, 5, 5),
         "pointwise_0": (4, 4, 1, 1),
         "depthwise_1": (4, 1, 5, 5),
         "pointwise_1": (4, 4, 1, 1),
     }
-    assert operations.shapes("skip_connect", 4, 1, affine=True) == {}
-    assert operations.shapes("skip_connect", 4, 2, affine=True) == {
+    assert shapes("skip_connect", 4, 1, affine=True) == {}
+    assert shapes("skip_connect", 4, 2, affine=True) == {
         "pointwise_0": (4, 4, 1, 1),
         "scale_0": (4,),
         "shift_0": (4,),
     }
-    assert operations.shapes("max_pool_3x3", 4, 2, affine=True) == {}
+    assert shapes("max_pool_3x3", 4, 2, affine=True) == {}
     with pytest.raises(ValueError, match=r"conv_7x7.*expected one of"):
-        operations.shapes("conv_7x7", 4, 1)
+        shapes("conv_7x7", 4, 1)

@@ -15,7 +15,7 @@ from zarts.bilevel.alpha import Space
 from zarts.bilevel.chance import Chance
 from zarts.bilevel.rng import generator
 from zarts.problems.build import landscape_objective, make_problem
-from zarts.problems.cost import memory_needed
+from zarts.problems.memory import memory_needed
 from zarts.runs.recorder import record_search
 from zarts.supernet.layout import EDGES
 from zarts.supernet.operations import OPERATIONS

@@ -277,3 +277,31 @@ def test_a_sweep_can_be_started_as_a_module(root: Path) -> None:
     assert (process.returncode, out) == (2, "")
     assert err.startswith("error: cannot read")
     assert "zarts.sweep.__main__" in sys.modules
+
+
+def test_what_is_found_is_retrained_and_equal_cells_share_a_run(tmp_path: Path, runs: Path) -> None:
+    file = sweep_file(tmp_path, EXPERIMENTS.split("[[experiment]]")[1].join(["[[experiment]]", ""]))
+    settings = """
+[retrain]
+preset = "quick"
+data = {downscale = 4, batch_size = 24, count = 80}
+network = {channels = 2, cells = 3}
+training = {epochs = 1}
+"""
+    file.write_text(file.read_text() + settings)
+    answer = call(main, file, "--workers", "1", "--json")
+    assert answer.code == 0, answer.err
+    assert "retraining 2 networks, 0 of them finished" in answer.err
+    members = json.loads(answer.out)["experiments"][0]["runs"]
+    found = [path for path in runs.iterdir() if path.name.startswith("retrain-quick-")]
+    assert len(found) == 2  # of other seeds
+    stored = {Run.open(path).config["genotype"] for path in found}
+    assert stored == {each["genotype"] for each in members}
+    assert all(0 <= each["retrained"]["test_accuracy"] <= 1 for each in members)
+    again = call(main, file, "--workers", "1")
+    assert "retraining" not in again.err
+    assert again.out.splitlines()[1].endswith("2/2")
+    file.write_text(file.read_text().replace("epochs = 1}", "epoch = 1}"))
+    wrong = call(main, file)
+    assert wrong.code == 2
+    assert "retrain of experiment 'first': unknown setting" in wrong.err

@@ -9,7 +9,7 @@ import pytest
 
 from tests.zarts.sweep.sweeps import sweep_of
 from zarts.sweep import progress
-from zarts.sweep.results import Problem, Result
+from zarts.sweep.outcomes import Problem, Result
 
 
 def test_progress_tells_what_is_new_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_progress_tells_what_is_new_and_what_is_left(monkeypatch: pytest.MonkeyP
         said[1] == "a-0  failed, why  [80% of all, about 25 s left]"
     )  # the other 20 s of a are off
     clock.now = 50.0
-    tell.end(sweep.searches[1], Result(0.5, 1.25, math.nan))
+    tell.end(sweep.searches[1], Result(0.5, 1.25, math.nan, ""))
     assert said[2] == "b-0  done, validation loss 1.250, accuracy 50.0%  [100% of all, 50 s in all]"
 
 

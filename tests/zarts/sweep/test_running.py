@@ -14,12 +14,12 @@ from tests.tiny import call, create, tiny
 from tests.zarts.sweep.sweeps import NAMES, sweep_file
 from zarts import register_dataset
 from zarts.execute import Failure, Outcome
-from zarts.problems import cost as plan
 from zarts.runs.runfile import Run
 from zarts.sweep import running
 from zarts.sweep.__main__ import main
-from zarts.sweep.results import Problem, Result
-from zarts.sweep.settings import Search
+from zarts.sweep.outcomes import Problem, Result
+from zarts.sweep.running import Plan
+from zarts.sweep.tasks import Search
 
 
 def test_a_defect_in_one_search_does_not_stop_the_others(
@@ -67,7 +67,7 @@ def test_searches_in_workers_get_the_arrays_that_are_registered_here(tmp_path: P
     ]
     for search in searches:
         create(search.folder, search.config)
-    done = [result for _, result in running.run_searches(searches, workers=2)]
+    done = [result for _, result in running.run_all(searches, workers=2)]
     assert [type(result) for result in done] == [Result, Result], done
 
 
@@ -80,15 +80,15 @@ def test_workers_are_as_many_as_is_useful(
     asked: int | None, cores: int, fit: int, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searches = [Search("x", tiny(), Path(str(seed))) for seed in range(4)]
-    monkeypatch.setattr(plan, "default_workers", lambda device: cores)
-    for module in (plan, running):
-        monkeypatch.setattr(module, "workers_that_fit", lambda config, methods=(): fit)
+    plans = {search.name: Plan(1.0, 5, {}, None) for search in searches}
+    monkeypatch.setattr(running, "default_workers", lambda device: cores)
+    monkeypatch.setattr(running, "processes_that_fit", lambda memory, device: fit)
     if isinstance(expected, int):
-        assert running.workers_for(searches, asked) == expected
-        assert running.workers_for([], asked) == 1
+        assert running.workers_for(searches, plans, asked) == expected
+        assert running.workers_for([], {}, asked) == 1
     else:
         with pytest.raises(ValueError, match=expected):
-            running.workers_for(searches, asked)
+            running.workers_for(searches, plans, asked)
 
 
 def test_the_cluster_is_asked_for_what_it_offers(
@@ -97,13 +97,13 @@ def test_the_cluster_is_asked_for_what_it_offers(
     asked = []
 
     def execute(setup: Any, work: Any, items: list[str], **named: Any) -> Iterator[Any]:
-        asked.append((named["cluster"], named["workers"], work is running._search))
+        asked.append((named["cluster"], named["workers"], work is running._finish))
         assert all(Path(item).is_absolute() for item in items)
         yield from (Outcome(item, Problem("away"), final=True) for item in items)
 
     monkeypatch.setattr(running, "execute", execute)
     monkeypatch.setattr("zarts.execute.reach", lambda address: None)
-    monkeypatch.setattr(plan, "default_workers", lambda device: 3)
+    monkeypatch.setattr(running, "default_workers", lambda device: 3)
     for address in ("local", "head:6379"):
         for extra in ([], ["--workers", "1"]):
             answer = call(main, sweep_file(tmp_path), "--cluster", address, *extra)

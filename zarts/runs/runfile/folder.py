@@ -46,7 +46,7 @@ _TRANSIENT_RECORD = "checkpoint"
 _TRANSIENT_ARRAYS = ("timing", "attempts")  # differ between equal runs
 # Arrays below this name follow from what is hashed, and runs of before they were stored are equal
 # to those that have them.
-_DERIVED_ARRAYS = "derived/"
+_DERIVED = "derived/"
 
 
 @dataclass(frozen=True)
@@ -251,16 +251,16 @@ class Run:
         """SHA-256 over what two equal runs have in common: the configuration and the arrays.
 
         Left out are attributes, the record ``checkpoint``, arrays whose last name begins with
-        ``timing`` or ``attempts``, and those below ``derived/``.
+        ``timing`` or ``attempts``, and arrays and records below ``derived/``.
         """
         digest = hashlib.sha256(canonical(self.config).encode())
         for name in self.names():
-            if name != _TRANSIENT_RECORD:
+            if name != _TRANSIENT_RECORD and not name.startswith(_DERIVED):
                 arrays = {
                     key: array
                     for key, array in self.read(name).arrays.items()
                     if not key.split("/")[-1].startswith(_TRANSIENT_ARRAYS)
-                    and not key.startswith(_DERIVED_ARRAYS)
+                    and not key.startswith(_DERIVED)
                 }
                 digest.update(json.dumps([name, len(arrays)]).encode())
                 hash_arrays(digest, arrays)

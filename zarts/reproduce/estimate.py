@@ -1,0 +1,152 @@
+"""What a study takes, from counted multiplications and a rate: no data set is needed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zarts.bilevel.chance import Chance
+from zarts.bilevel.inner import SGD, Weights, descend
+from zarts.bilevel.rng import generator
+from zarts.data.loaders import side_lengths
+from zarts.genotype.cost import NetworkSize, cost, supernet_macs
+from zarts.optimizers.method import gradient_cost
+from zarts.problems.cost import seconds_per_image
+from zarts.problems.optimizer import make_optimizer
+from zarts.problems.parts import network_of
+from zarts.retrain.plan import seconds_per_mac
+from zarts.retrain.settings import Images, RetrainConfig
+from zarts.settings.config import Config, DataConfig
+from zarts.supernet.genotype import parse
+
+__all__ = ["Rates", "retraining_passes", "search_passes"]
+
+BACKWARD = 3  # a training step costs as much as so many forward passes
+FEW_CELLS = 3  # of the network whose step is timed
+
+
+class Extent(NamedTuple):
+    """Images of a data set: to train on, to test on, their channels, and classes."""
+
+    train: int
+    test: int
+    channels: int
+    classes: int
+
+
+EXTENTS = {
+    "packaged": Extent(8_000, 2_000, 1, 10),
+    "cifar10": Extent(50_000, 10_000, 3, 10),
+    "cifar100": Extent(50_000, 10_000, 3, 100),
+    "svhn": Extent(73_257, 26_032, 3, 10),
+    "fashion-mnist": Extent(60_000, 10_000, 1, 10),
+    "imagenet": Extent(1_281_167, 50_000, 3, 1000),
+}
+
+# What a variant's network computes of the full one's multiplications, about: measured by
+# benchmarks/variants.py as a share of time.
+_SHARE = {"sampled": 0.2, "merged": 0.5}
+
+
+def search_passes(config: Config) -> float:
+    """Multiplications of a search, a backward pass counted as two forward ones."""
+    data, search, found = config.data, config.search, EXTENTS[config.data.name]
+    image = _images(data)
+    halves = [int(found.train * data.share * share) for share in (data.portion, 1 - data.portion)]
+    train, val = (min(data.subset or half, half) for half in halves)
+    optimizer = make_optimizer(config)
+    steps = gradient_cost(optimizer, search.inner_steps).steps if optimizer.gradients else 0
+    each = optimizer.evaluations * (
+        BACKWARD * search.inner_steps * search.inner_batch_size
+        + data.batch_size * config.search.draws
+    )
+    each += optimizer.gradients * BACKWARD * (steps * search.inner_batch_size + data.batch_size)
+    total = 0.0
+    for stage in config.program.stages:
+        net = config.supernet
+        size = NetworkSize(net.channels, stage.cells, found.classes, net.stem, image)
+        macs = supernet_macs(stage.space, size)
+        updates = math.ceil(math.ceil(train / data.batch_size) / search.period)
+        images = stage.epochs * (BACKWARD * train + val) + (stage.epochs - stage.warmup) * (
+            updates * each
+        )
+        total += images * macs * _SHARE.get(config.supernet.network, 1.0)
+    return total
+
+
+def retraining_passes(config: RetrainConfig) -> float:
+    """Multiplications of a retraining, a backward pass counted as two forward ones."""
+    net, data, found = config.network, config.data, EXTENTS[config.data.name]
+    macs = cost(
+        parse(config.genotype),
+        channels=net.channels,
+        count=net.cells,
+        classes=found.classes,
+        stem=net.stem,
+        image=_shape(config),
+    ).macs
+    train = data.count or found.train - data.first
+    return config.training.epochs * (BACKWARD * train + found.test) * macs
+
+
+def _shape(config: RetrainConfig) -> tuple[int, int, int]:
+    return _images(config.data)
+
+
+def _images(data: DataConfig | Images) -> tuple[int, int, int]:
+    """Channels, height and width."""
+    height, width = (side // data.downscale for side in side_lengths(data.name, data.sides))
+    return (EXTENTS[data.name].channels, height, width)
+
+
+class Rates:
+    """Seconds per multiplication of a forward pass on this device, each kind measured once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], float] = {}
+
+    def retraining(self, config: RetrainConfig) -> float:
+        """The rate of networks like that of a retraining."""
+        key = (config.device, config.network.channels, config.network.stem, _shape(config))
+        if key not in self._known:
+            classes = EXTENTS[config.data.name].classes
+            self._known[key] = seconds_per_mac(config, classes, _shape(config)) / BACKWARD
+        return self._known[key]
+
+    def search(self, config: Config) -> float:
+        """The rate of supernets like that of a search: of its size, in its largest space."""
+        net, device = config.supernet, config.device
+        key = (device, net.channels, net.stem, net.network, _images(config.data))
+        if key not in self._known:
+            self._known[key] = _supernet_rate(config)
+        return self._known[key]
+
+
+def _supernet_rate(config: Config) -> float:
+    """Measured on a few cells."""
+    found, image = EXTENTS[config.data.name], _images(config.data)
+    stage = replace(config.program.stages[0], cells=min(FEW_CELLS, config.supernet.cells))
+    network = network_of(config, found.classes, image[0], stage)
+    rng, device = generator(0, "rate"), config.device
+    weights = {name: weight.to(device) for name, weight in network.init(rng).items()}
+    alpha = network.space.init(rng).to(device)
+    most = config.search.inner_batch_size
+    images = torch.randn(most, *image, generator=rng).to(device)
+    labels = torch.arange(most, device=device) % found.classes
+
+    def step(count: int) -> None:
+        def loss(weights: Weights, batch: int) -> Tensor:
+            logits = network(weights, alpha, images[:batch], Chance(0))
+            return functional.cross_entropy(logits, labels[:batch])
+
+        descend(loss, weights, [count], SGD(0.1))
+
+    net = config.supernet
+    size = NetworkSize(net.channels, stage.cells, found.classes, net.stem, image)
+    macs = supernet_macs(stage.space, size) * _SHARE.get(net.network, 1.0)
+    return seconds_per_image(step, most, device) / macs / BACKWARD

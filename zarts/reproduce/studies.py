@@ -1,0 +1,255 @@
+"""What the paper's figures and tables consist of: searches, and retrainings of what they find.
+
+No torch. The full settings are those of the presets of searches and retrainings; what ``quick``
+changes stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zarts.retrain.presets import complete as complete_retraining
+from zarts.retrain.settings import RetrainConfig
+from zarts.runs.runfile import runs_root
+from zarts.settings.config import Config, Table, merge
+from zarts.settings.presets import complete
+
+__all__ = ["PRESETS", "STUDIES", "Arm", "Study"]
+
+PRESETS = ("quick", "paper")
+RANDOM = "random"  # an arm that searches nothing
+_DATA = {"C10": "cifar10", "C100": "cifar100", "SVHN": "svhn"}
+# Half of the packaged images: a search of 3 epochs and a retraining take a minute each on one core.
+_QUICK: Table = {"data": {"subset": 2000}}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One entry of a table: searches that differ by their seed, and how their cells are retrained.
+
+    Attributes:
+        row: Where it stands.
+        column: Where it stands.
+        preset: Of the search.
+        method: What moves α, or a name of the paper; ``random``: cells are drawn, not searched.
+        search: Settings that differ from the preset's.
+        retrain: Preset of the retrainings, and ...
+        changed: ... settings that differ from it.
+        seeds: Of searches; each retraining has the seed of its search.
+        epochs: Epochs whose cells are retrained; empty: the one that the search chose.
+        device: Of all of them.
+    """
+
+    row: str
+    column: str
+    preset: str
+    method: str
+    search: Table
+    retrain: str
+    changed: Table = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    epochs: tuple[int, ...] = ()
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """Row and column: those of one name cost the same."""
+        return f"{self.row}, {self.column}"
+
+    @property
+    def space(self) -> str:
+        """The name of the space that is searched."""
+        return self.searching(0).supernet.space
+
+    def searching(self, seed: int) -> Config:
+        """The settings of a search."""
+        method = "darts-1" if self.method == RANDOM else self.method
+        return complete(self.preset, method, self.search, {"seed": seed, "device": self.device})
+
+    def searched(self, seed: int) -> Path:
+        """Where that search is: the folder that ``python -m zarts`` gives it."""
+        config = self.searching(seed)
+        return runs_root() / f"{config.search.method}-{self.preset}-{config.hash()[:8]}"
+
+    def retraining(self, genotype: str, seed: int) -> RetrainConfig:
+        """The settings of the retraining of some cells."""
+        own = {"genotype": genotype, "seed": seed, "device": self.device}
+        given = merge(self.changed, own)
+        return complete_retraining(self.retrain, given, space=self.space)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A figure or a table.
+
+    Attributes:
+        title: What it shows.
+        arms: Its entries in a preset, row by row; none: a landscape.
+        images: What quick runs are made of, where the paper names other data.
+    """
+
+    title: str
+    arms: Callable[[str], Sequence[Arm]] = lambda preset: ()
+    images: str = "the packaged images at 9×9 in searches and 14×14 in retrainings"
+
+
+def _figure_2(preset: str) -> list[Arm]:
+    quick = preset == "quick"
+    kept = tuple(range(4, 33, 4)) if quick else tuple(range(25, 201, 25))
+    search = {"epochs": kept[-1], "snapshots": list(kept)}
+    table = merge(_QUICK if quick else {}, {"search": search})
+    return [
+        Arm(
+            row="packaged" if quick else "C10",
+            column=column,
+            preset=preset,
+            method=method,
+            search=table,
+            retrain="quick" if quick else "cifar",
+            seeds=(0,),
+            epochs=kept,
+        )
+        for column, method in (("DARTS-1st", "darts-1"), ("ZARTS-MGS", "zarts-mgs"))
+    ]
+
+
+_ZARTS = {"ZARTS-RS": "zarts-rs", "ZARTS-MGS": "zarts-mgs", "ZARTS-GLD": "zarts-gld"}
+
+
+def _table_2(preset: str) -> list[Arm]:
+    quick = preset == "quick"
+    return [
+        Arm(
+            row=f"{data} S{number}",
+            column=column,
+            preset=preset,
+            method=method,
+            search=merge(_on(name), {"supernet": {"space": f"s{number}"}}),
+            retrain="quick" if quick else "rdarts",
+            changed={} if quick else {"data": {"name": name}},
+            seeds=(0, 1) if quick else (0, 1, 2, 3),
+        )
+        for data, name in ([("packaged", "")] if quick else _DATA.items())
+        for number in (1, 2, 3, 4)
+        for column, method in _ZARTS.items()
+    ]
+
+
+def _on(name: str) -> Table:
+    return {"data": {"name": name}} if name else _QUICK
+
+
+_SMALL_S6: Table = merge(_QUICK, {"supernet": {"space": "s6"}})
+
+
+def _table_3(preset: str) -> list[Arm]:
+    quick = preset == "quick"
+    return [
+        Arm(
+            row=data,
+            column=column,
+            preset=preset,
+            method=method,
+            search=_SMALL_S6 if quick else {"data": {"name": name}},
+            retrain="quick" if quick else "cifar",
+            changed={} if quick else {"data": {"name": name}},
+            seeds=(0, 1) if quick else (0, 1, 2, 3),
+        )
+        for data, name in ([("packaged", "")] if quick else list(_DATA.items())[:2])
+        for column, method in (("DARTS-1st", "darts-1"), ("ZARTS-MGS", "zarts-mgs"))
+        if quick or method == "zarts-mgs"  # the paper quotes its peers
+    ]
+
+
+def _table_4(preset: str) -> list[Arm]:
+    quick = preset == "quick"
+    whole: Table = {"data": {"downscale": 1}, "network": {"stem": "imagenet", "channels": 16}}
+    return [
+        Arm(
+            row="packaged" if quick else "ImageNet",
+            column=f"ZARTS-MGS, cell {seed + 1}",
+            preset=preset,
+            method="zarts-mgs",
+            search=_SMALL_S6 if quick else {},
+            retrain="quick" if quick else "imagenet",
+            changed=whole if quick else {},
+            seeds=(seed,),
+        )
+        for seed in (0, 1)
+    ]
+
+
+_VARIANTS = {
+    "GDAS": "gdas",
+    "GZAS": "gzas",
+    "P-DARTS": "p-darts",
+    "P-ZARTS": "p-zarts",
+    "MergeNAS": "merge-nas",
+    "MergeZARTS": "merge-zarts",
+}
+
+
+def _table_5(preset: str) -> list[Arm]:
+    quick = preset == "quick"
+    return [
+        Arm(
+            row="packaged" if quick else "C10",
+            column=column,
+            preset=preset,
+            method=method,
+            search=(_QUICK if "P-" in column else _SMALL_S6) if quick else {},
+            retrain="quick" if quick else "cifar",
+            seeds=(0, 1) if quick else (0, 1, 2, 3),
+        )
+        for column, method in _VARIANTS.items()
+        if quick or "Z" in column.replace("MergeNAS", "")  # the paper quotes the others
+    ]
+
+
+# The arms of the study of collapse, and what each adds to DARTS-1st: the claim is that values of
+# L_10 are what saves a search from it, so each control takes one thing away.
+_COLLAPSE: dict[str, tuple[str, Table]] = {
+    "DARTS-1st": ("darts-1", {}),
+    "ZARTS-MGS": ("zarts-mgs", {}),
+    "MGS at M = 0": ("zarts-mgs", {"search": {"inner_steps": 0}}),
+    "random walk": ("zarts-mgs", {"optimizer": {"samples": 1}, "search": {"inner_steps": 0}}),
+    "random cells": (RANDOM, {}),
+}
+
+
+def _collapse(preset: str) -> list[Arm]:
+    quick = preset == "quick"
+    long = {"search": {"epochs": 60}, "data": {"subset": 1000}} if quick else {}
+    # images that no search sees: those behind the thousand that D_val has
+    apart: Table = {"data": {"first": 5000, "count": 3000}} if quick else {}
+    return [
+        Arm(
+            row=f"S{number}",
+            column=column,
+            preset=preset,
+            method=method,
+            search=merge(long, {"supernet": {"space": f"s{number}"}}, changed),
+            retrain="quick" if quick else "rdarts",
+            changed=apart,
+            seeds=tuple(range(10 if method == RANDOM else 5)),
+        )
+        for number in (2, 3)
+        for column, (method, changed) in _COLLAPSE.items()
+    ]
+
+
+STUDIES: dict[str, Study] = {
+    "fig1": Study("loss surfaces at M = 0 and M = 10, and the paths of five optimizers"),
+    "fig2": Study("test error and size of what a search has found, over its epochs", _figure_2),
+    "table2": Study("test error on the spaces S1 to S4 of RobustDARTS", _table_2),
+    "table3": Study("test error on the space of DARTS", _table_3),
+    "table4": Study(
+        "the cells of Table 3 on larger images",
+        _table_4,
+        "the packaged images at 28×28, with the stem for ImageNet",
+    ),
+    "table5": Study("variants of DARTS and of ZARTS", _table_5),
+    "collapse": Study("does descending L_10 save a search from collapse?", _collapse),
+}
