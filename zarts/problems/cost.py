@@ -108,7 +108,7 @@ def plan_search(config: Config) -> SearchPlan:
         each += optimizer.gradients * timing.gradient(cost.steps)
         train = count * problem.feed.train.batches_per_epoch * outer
         images = count * len(problem.validation.indices)
-        once = timing.val / config.supernet.draws  # D_val is seen with one draw of each batch
+        once = timing.val / search.draws  # D_val is seen with one draw of each batch
         seconds += train + moves * each + once * images / config.data.batch_size
         seconds += timing.val * sum(
             len(need.epochs) * FACTS[need.fact].passes(stage.space) for need in stage.needs

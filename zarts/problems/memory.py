@@ -100,7 +100,7 @@ def _stage_need(
     kept = _kept(network, (size, *image), dtype)
     own = sum(map(math.prod, network.shapes().values())) * dtype.itemsize
     # a gradient keeps L_val's forward pass of every draw
-    more = config.supernet.draws - 1
+    more = max(search.draws, config.landscape.draws if methods else 1) - 1
     passes = [1, *(cost.passes for cost in _gradients(config, methods))]
     if stage.needs and methods != ():  # a backward pass beside its forward one
         passes.append(3)
