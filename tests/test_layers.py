@@ -303,7 +303,7 @@ def test_weights_move_in_one_place() -> None:
     # `descend` takes the gradients with respect to ω, the others those with respect to α.
     known = (
         "zarts.bilevel.inner", "zarts.bilevel.objective", "zarts.bilevel.difference",
-        "zarts.optimizers.implicit",
+        "zarts.bilevel.curvature", "zarts.optimizers.implicit",
     )  # fmt: skip
     assert not callers(r"autograd\.grad", known)
     assert callers(r"autograd\.grad", ()), "nobody takes a gradient: this test looks amiss"
