@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from landscape.compute.own import compute_surface, save
     from landscape.compute.pipeline import compute_run
     from landscape.compute.work import problem_of
-    from landscape.figures import figure_1, losses, static, to_html
+    from landscape.figures import figure_1, figure_2, figure_collapse, losses, static, to_html
     from landscape.geometry.grid import empty_surface, fill
     from landscape.geometry.plane import Plane, orthonormal
     from landscape.geometry.problem import PlaneProblem
@@ -23,7 +23,7 @@ _HOMES = {
     "compute.own": ("compute_surface", "save"),
     "compute.pipeline": ("compute_run",),
     "compute.work": ("problem_of",),
-    "figures": ("figure_1", "losses", "static", "to_html"),
+    "figures": ("figure_1", "figure_2", "figure_collapse", "losses", "static", "to_html"),
     "geometry.grid": ("empty_surface", "fill"),
     "geometry.plane": ("Plane", "orthonormal"),
     "geometry.problem": ("PlaneProblem",),
@@ -40,6 +40,8 @@ __all__ = [
     "compute_surface",
     "empty_surface",
     "figure_1",
+    "figure_2",
+    "figure_collapse",
     "fill",
     "load",
     "losses",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zarts.optimizers import DARTS, GLD, METHODS, MGS, Implicit, RandomSearch, Unrolled
     from zarts.problems.build import make_problem
     from zarts.problems.toy import Quadratic
+    from zarts.reproduce.tables import collect
     from zarts.runs.runfile import Run
     from zarts.settings.config import Config
     from zarts.settings.presets import preset
@@ -46,6 +47,7 @@ _HOMES = {
     "optimizers": ("DARTS", "GLD", "METHODS", "MGS", "Implicit", "RandomSearch", "Unrolled"),
     "problems.build": ("make_problem",),
     "problems.toy": ("Quadratic",),
+    "reproduce.tables": ("collect",),
     "runs.runfile": ("Run",),
     "settings.config": ("Config",),
     "settings.presets": ("preset",),
@@ -79,6 +81,7 @@ __all__ = [
     "Tally",
     "Unrolled",
     "__version__",
+    "collect",
     "cost",
     "derive",
     "descend",

@@ -9,13 +9,8 @@ from typing import Any
 from landscape.compute.jobs import Points, Shard, Walk, jobs_of, surfaces_of
 from landscape.geometry.walks import walk_cost
 from zarts.problems.build import landscape_objective, make_problem, val_batch_count
-from zarts.problems.cost import (
-    check_memory,
-    measure,
-    plan_search,
-    workers_by_default,
-    workers_that_fit,
-)
+from zarts.problems.cost import measure, plan_search
+from zarts.problems.memory import check_memory, workers_by_default, workers_that_fit
 from zarts.problems.parts import data_facts, load_dataset
 from zarts.settings.config import Config, ConfigError
 

@@ -8,10 +8,11 @@ draws the same choices with matplotlib for print.
 
 from __future__ import annotations
 
+from landscape.figures.collapse import figure_collapse
 from landscape.figures.convergence import figure_2
 from landscape.figures.curves import losses
 from landscape.figures.files import to_csv, to_html
 from landscape.figures.panels import figure_1
 from landscape.figures.static import static
 
-__all__ = ["figure_1", "figure_2", "losses", "static", "to_csv", "to_html"]
+__all__ = ["figure_1", "figure_2", "figure_collapse", "losses", "static", "to_csv", "to_html"]

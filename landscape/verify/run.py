@@ -29,7 +29,7 @@ from landscape.verify.points import Answers, Question, SurfaceCheck, WalkCheck, 
 from landscape.verify.report import Finding, Report, Result, judged
 from zarts.bilevel.search import StepError
 from zarts.optimizers import METHODS
-from zarts.problems.cost import check_memory
+from zarts.problems.memory import check_memory
 from zarts.runs.course import RESULT, deviations, left_behind, under
 from zarts.runs.kinds import is_retraining, resuming_retraining
 from zarts.runs.runfile import Run, RunError

@@ -29,6 +29,7 @@ __all__ = ["Cutter", "read_batches"]
 AREA, RATIO, ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10  # of torchvision's RandomResizedCrop
 JITTER, HUE = 0.4, 0.2  # brightness, contrast and saturation; hue (P-DARTS, PC-DARTS)
 MARGIN = 256 / 224  # a picture is brought to this many times the size, then its centre is cut out
+WORKERS = min(8, os.cpu_count() or 1)
 Place = tuple[int, int]  # epoch, index of an image
 
 
@@ -142,14 +143,13 @@ def read_batches(
         pictures: The files.
         cutter: What becomes of each.
         batches: (epoch, index) of the images of each batch.
-        workers: Processes that decode; None: one per core, at most eight; 0: this one.
+        workers: Processes that decode; None: ``WORKERS``, one per core, at most eight; 0: this one.
         pin: Whether the batches go to a GPU.
 
     Raises:
         DamagedData: If a file is no image.
     """
-    if workers is None:
-        workers = min(8, len(os.sched_getaffinity(0)))
+    workers = WORKERS if workers is None else workers
     loader: DataLoader[Tensor | DamagedData] = DataLoader(
         _Decoded(pictures, cutter),
         batch_sampler=batches,  # type: ignore[arg-type]  # places instead of numbers

@@ -105,7 +105,7 @@ def make_problem(config: Config, stage: Stage | None = None) -> Problem:
     objective = Bilevel(
         space=network.space,
         train_loss=loss,
-        val_loss=ImageLoss(network, config.supernet.draws),
+        val_loss=ImageLoss(network, config.search.draws),
         weights=_placed(network.init(generator(config.seed, "weights"), _dtype(config)), config),
         feed=feed,
         inner_steps=config.search.inner_steps,
@@ -188,7 +188,7 @@ def landscape_objective(
     return Bilevel(
         space=network.space,
         train_loss=ImageLoss(network),
-        val_loss=ImageLoss(network, config.supernet.draws),
+        val_loss=ImageLoss(network, land.draws),
         weights=_placed(weights, config),
         feed=feed,
         inner_steps=land.steps,

@@ -63,7 +63,7 @@ def search_passes(config: Config) -> float:
     steps = gradient_cost(optimizer, search.inner_steps).steps if optimizer.gradients else 0
     each = optimizer.evaluations * (
         BACKWARD * search.inner_steps * search.inner_batch_size
-        + data.batch_size * config.supernet.draws
+        + data.batch_size * config.search.draws
     )
     each += optimizer.gradients * BACKWARD * (steps * search.inner_batch_size + data.batch_size)
     total = 0.0

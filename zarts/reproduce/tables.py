@@ -7,11 +7,19 @@ from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from zarts.reproduce.entries import Entry
+from zarts.reproduce.entries import Entry, entries_of
 from zarts.reproduce.published import QUOTED
-from zarts.reproduce.studies import Arm
+from zarts.reproduce.studies import STUDIES, Arm
 
-__all__ = ["as_json", "interval", "markdown", "rows_of"]
+__all__ = [
+    "as_json",
+    "collect",
+    "interval",
+    "markdown",
+    "paired",
+    "rows_of",
+    "skips_over_epochs",
+]
 
 Rows = list[list[str]]
 
@@ -176,6 +184,11 @@ def as_json(entries: Iterable[Entry]) -> list[dict[str, Any]]:
             "skips": round(16 * entry.cells.skip_share) if entry.cells else None,
             "search_seconds": entry.searched.seconds if entry.searched else None,
         }
+        if entry.searched and entry.epoch is None:
+            facts["skips_by_epoch"] = {
+                epoch: round(16 * cells.skip_share)
+                for epoch, cells in entry.searched.by_epoch.items()
+            }
         if entry.searched and entry.epoch is not None:
             facts["condition_number"] = entry.searched.conditions.get(entry.epoch)
             facts |= entry.searched.diagnostics.get(entry.epoch, {})
@@ -187,3 +200,28 @@ def as_json(entries: Iterable[Entry]) -> list[dict[str, Any]]:
             }
         found.append(facts)
     return found
+
+
+def collect(study: str, preset: str = "quick") -> list[dict[str, Any]]:
+    """What there is by now of a figure or table of the paper, entry by entry; nothing is computed.
+
+    Example:
+        >>> from zarts import collect
+        >>> entries = collect("table4")
+        >>> [entry["column"] for entry in entries]
+        ['ZARTS-MGS, cell 1', 'ZARTS-MGS, cell 2']
+
+    Args:
+        study: As for ``python -m zarts.reproduce``, but ``fig1``.
+        preset: ``quick`` or ``paper``.
+
+    Returns:
+        Of each search that the study consists of (and each epoch whose cells are retrained): where
+        it stands in the table, ``seed``, and as far as they are there ``genotype``, ``skips`` of
+        16, ``skips_by_epoch``, ``test_error`` and ``best_test_error`` (percent), ``parameters``.
+
+    Raises:
+        KeyError: If there is no such study.
+        RunError: If a folder holds another run, or one that cannot be read.
+    """
+    return as_json(entries_of(STUDIES[study].arms(preset)))

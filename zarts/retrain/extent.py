@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from zarts.problems.cost import BASE_BYTES, available, bytes_kept
+from zarts.problems.memory import BASE_BYTES, available, bytes_kept
 from zarts.retrain.network import CellNetwork
 from zarts.retrain.settings import RetrainConfig
 from zarts.settings.config import ConfigError

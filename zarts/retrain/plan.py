@@ -24,7 +24,8 @@ from zarts.supernet.genotype import parse
 
 __all__ = ["RetrainPlan", "plan_retraining", "seconds_per_mac"]
 
-FEW_CELLS = 3  # of the network whose step is timed; its cells are the first, as wide as the others
+# Of a network of more macs one of few cells is timed instead.
+SMALL, FEW_CELLS = 100_000_000, 3
 BACKWARD = 3  # a step costs as much as so many forward passes
 
 
@@ -113,22 +114,23 @@ def _real(config: RetrainConfig, loaded: Loaded) -> float:
 def seconds_per_mac(config: RetrainConfig, classes: int, shape: tuple[int, int, int]) -> float:
     """Seconds of a training step per multiplication and image, measured on this device.
 
-    On a network of few cells, and on as many images as take a moment.
+    On the network, or one of few cells, and on as many images as take a moment.
 
     Args:
         config: Settings of a retraining.
         classes: Of its images.
         shape: (channels, height, width) of its images.
     """
-    few = replace(config.network, cells=min(FEW_CELLS, config.network.cells))
-    config = replace(config, network=few)
+    if _cost(config, classes, shape).macs > SMALL:
+        few = replace(config.network, cells=min(FEW_CELLS, config.network.cells))
+        config = replace(config, network=few)
     most = -(-config.data.batch_size // config.training.accumulate)
     macs = _cost(config, classes, shape).macs
     with torch.device("meta"):
         network = network_of(config, classes, shape[0])
     network.to_empty(device="cpu")
     start(network, generator(0, "plan"))
-    layout = torch.channels_last if few.layout == "last" else torch.contiguous_format
+    layout = torch.channels_last if config.network.layout == "last" else torch.contiguous_format
     network = network.to(config.device, memory_format=layout)  # type: ignore[call-overload]
     images = torch.randn(most, *shape, device=config.device).contiguous(memory_format=layout)
     labels = torch.arange(most, device=config.device) % classes

@@ -171,8 +171,6 @@ class SupernetConfig:
             Their values differ in the last digits; both can read each other's ω. ``sampled``: of
             each edge one drawn operation (GDAS, GZAS). ``merged``: one kernel for the convolutions
             of an edge (MergeNAS, MergeZARTS), with an ω of its own.
-        draws: How often the network draws for a value of L_val (``noise``, sampled operations),
-            which is the mean over them, in searches and on landscapes.
     """
 
     space: str = "s6"
@@ -183,7 +181,6 @@ class SupernetConfig:
     matmul_from: int = setting(16, least=1)
     lanes: int = setting(0, least=0, most=MOST_LANES)
     network: str = later("fast")
-    draws: int = later(1, least=1, most=1000)
     layout: Literal["last", "first"] = later("last")
     phases: Literal["on", "off"] = later("on")
 
@@ -211,6 +208,8 @@ class SearchConfig:
         inner_clip: Clip of the inner steps; 0: no clip (DARTS-2nd).
         sigma_schedule: Of MGS' σ: ``cosine`` to almost zero at the last epoch, or ``constant``.
         snapshots: Epochs whose ω is kept (counted from 1); the last is always kept.
+        draws: How often the network draws (``noise``, sampled operations) on each batch of L_val,
+            which is the mean over these draws.
         gumbel_temperature: τ of the gradient of sampled operations in the first epoch, ...
         gumbel_temperature_end: ... on a line to that of the last one (GDAS: 10 to 0.1). Values do
             not depend on it.
@@ -251,6 +250,7 @@ class SearchConfig:
     inner_clip: float = setting(5.0, least=0)
     sigma_schedule: Literal["cosine", "constant"] = "cosine"
     snapshots: tuple[int, ...] = ()
+    draws: int = later(1, least=1, most=1000)
     gumbel_temperature: float = later(1.0, above=0)
     gumbel_temperature_end: float = later(1.0, above=0)
     program: str = later("plain")
@@ -285,6 +285,7 @@ class LandscapeConfig:
         axes: Directions of the plane: two ``random`` ones; ``gradient``: x is along −∇L_0 at the
             origin, y is random; ``pca:`` and the content of points: their principal directions
             (``--axes pca:FILE``).
+        draws: As in the search, on each batch of L_val.
     """
 
     steps: int = setting(10, least=0)
@@ -297,6 +298,7 @@ class LandscapeConfig:
     val_batch_size: int = setting(64, least=2)
     epoch: int = setting(0, least=0)
     axes: str = later("random")
+    draws: int = later(1, least=1, most=1000)
 
 
 @dataclass(frozen=True)

@@ -90,12 +90,19 @@ _GDAS: Table = {
 }
 
 
+_SMALL = ("quick", "standard")
+
+
 def _sampled(base: str, gradients: bool) -> Table:
-    """GZAS otherwise is ZARTS' search, with values over several draws (ours: not published)."""
+    """GZAS otherwise is ZARTS' search, with values over several draws (ours: not published).
+
+    So are landscapes, unless L_val has hundreds of batches, each with a draw of its own.
+    """
     tau = {"gumbel_temperature": 10.0, "gumbel_temperature_end": 0.1}
     table = {
-        "supernet": {"network": "sampled", "draws": 1 if gradients else 4},
-        "search": {"derivation": "gdas", **tau},
+        "supernet": {"network": "sampled"},
+        "search": {"derivation": "gdas", "draws": 1 if gradients else 4, **tau},
+        "landscape": {"draws": 4 if base in _SMALL else 1},
     }
     return merge(table, _GDAS if gradients and base == "paper" else {})
 
@@ -103,7 +110,7 @@ def _sampled(base: str, gradients: bool) -> Table:
 def _merged(base: str, gradients: bool) -> Table:
     """As the plain search, but in a space that has something to merge."""
     del gradients
-    space = {"space": "s6"} if base in ("quick", "standard") else {}
+    space = {"space": "s6"} if base in _SMALL else {}
     return {"supernet": {"network": "merged", **space}}
 
 

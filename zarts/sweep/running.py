@@ -14,7 +14,8 @@ from zarts.cli import Stopped
 from zarts.data.arrays import Sent, receive, sent
 from zarts.execute import Failure, default_workers
 from zarts.execute import run as execute
-from zarts.problems.cost import plan_search, processes_that_fit
+from zarts.problems.cost import plan_search
+from zarts.problems.memory import processes_that_fit
 from zarts.problems.parts import gpus_of
 from zarts.retrain.job import record_retraining
 from zarts.retrain.plan import plan_retraining

@@ -15,17 +15,10 @@ import torch
 
 from tests.tiny import create, tiny
 from zarts.bilevel.objective import Bilevel
-from zarts.problems import cost as plan
+from zarts.problems import memory as plan
 from zarts.problems.build import make_problem
-from zarts.problems.cost import (
-    SearchPlan,
-    Timing,
-    check_memory,
-    measure,
-    memory_needed,
-    plan_search,
-    workers_that_fit,
-)
+from zarts.problems.cost import SearchPlan, Timing, measure, plan_search
+from zarts.problems.memory import check_memory, memory_needed, workers_that_fit
 from zarts.runs.recorder import record_search
 from zarts.runs.runfile import Run
 from zarts.settings.config import Config, ConfigError, merge
@@ -133,7 +126,7 @@ from pathlib import Path
 from tests.tiny import tiny
 from zarts.problems.build import make_problem
 from zarts.problems.parts import load_dataset
-from zarts.problems.cost import memory_needed
+from zarts.problems.memory import memory_needed
 
 torch.set_num_threads(1)
 method, changes = sys.argv[1], json.loads(sys.argv[2])

@@ -86,7 +86,7 @@ def test_what_cannot_be_used_is_one_line(words: list[str], message: str) -> None
 
 
 def test_too_little_memory_says_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    from zarts.problems.cost import BASE_BYTES
+    from zarts.problems.memory import BASE_BYTES
     from zarts.retrain import extent
 
     config = complete("cifar", {"genotype": str(read_source("DARTS_V2").genotype)})

@@ -65,7 +65,6 @@ CHANGED: dict[str, Any] = {
         "matmul_from": 8,
         "lanes": 3,
         "network": "plain",
-        "draws": 4,
         "layout": "first",
         "phases": "off",
     },
@@ -87,6 +86,7 @@ CHANGED: dict[str, Any] = {
         "inner_clip": 0.0,
         "sigma_schedule": "constant",
         "snapshots": [1, 2],
+        "draws": 4,
         "gumbel_temperature": 10.0,
         "gumbel_temperature_end": 0.1,
         "program": "other",
@@ -113,6 +113,7 @@ CHANGED: dict[str, Any] = {
         "val_batch_size": 32,
         "epoch": 2,
         "axes": "gradient",
+        "draws": 4,
     },
     "paths": {
         "methods": ["darts-1"],

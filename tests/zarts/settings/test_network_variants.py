@@ -54,7 +54,8 @@ def test_the_papers_names() -> None:
     assert (gdas.supernet.cells, gdas.data.batch_size, gdas.search.epochs) == (6, 256, 250)
     assert (gzas.supernet.cells, gzas.data.batch_size, gzas.search.epochs) == (8, 64, 50)
     assert (gdas.search.weight_decay, gzas.search.weight_decay) == (5e-4, 3e-4)
-    assert (gdas.supernet.draws, gzas.supernet.draws) == (1, 4)
+    assert (gdas.search.draws, gzas.search.draws) == (1, 4)
+    assert (gdas.landscape.draws, complete("quick", "gdas").landscape.draws) == (1, 4)
     assert {gdas.search.derivation, gzas.search.derivation} == {"gdas"}
 
 

@@ -13,7 +13,7 @@ from tests.tiny import call, tiny, words
 from zarts.__main__ import main as zarts
 from zarts.bilevel.rng import generator
 from zarts.problems.build import make_problem
-from zarts.problems.cost import memory_needed
+from zarts.problems.memory import memory_needed
 from zarts.problems.parts import lanes_of, network_of
 from zarts.settings.config import ConfigError
 from zarts.supernet.protocol import NETWORKS

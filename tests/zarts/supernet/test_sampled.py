@@ -14,8 +14,8 @@ from tests.tiny import create, tiny
 from zarts.bilevel.alpha import Space
 from zarts.bilevel.chance import Chance
 from zarts.bilevel.rng import generator
-from zarts.problems.build import make_problem
-from zarts.problems.cost import memory_needed
+from zarts.problems.build import landscape_objective, make_problem
+from zarts.problems.memory import memory_needed
 from zarts.runs.recorder import record_search
 from zarts.supernet.layout import EDGES
 from zarts.supernet.operations import OPERATIONS
@@ -130,7 +130,7 @@ def test_nodes_that_nothing_leads_to_are_zero() -> None:
 
 
 def test_equal_draws_give_equal_bits_and_candidates_are_counted() -> None:
-    problem = make_problem(tiny("zarts-mgs", SAMPLED, {"supernet": {"draws": 3}}))
+    problem = make_problem(tiny("zarts-mgs", SAMPLED, {"search": {"draws": 3}}))
     alpha = problem.alpha
     near = torch.stack([alpha, alpha + 1e-9, 2 * torch.randn(84, generator=generator(0, "far"))])
     losses = problem.objective.at(0).evaluate(near)
@@ -146,7 +146,7 @@ def test_several_draws_are_the_mean_of_each(space: str) -> None:
     """Losses, those of images, accuracies and gradients; also of networks that draw noise."""
     change = {"supernet": {"space": space, "network": "sampled" if space == "s3" else "fast"}}
     one, three = (
-        make_problem(tiny("zarts-mgs", change, {"dtype": "float64", "supernet": {"draws": n}}))
+        make_problem(tiny("zarts-mgs", change, {"dtype": "float64", "search": {"draws": n}}))
         for n in (1, 3)
     )
     alphas = torch.randn(2, len(one.alpha), generator=generator(0, "alphas"), dtype=torch.float64)
@@ -161,6 +161,12 @@ def test_several_draws_are_the_mean_of_each(space: str) -> None:
     hits = torch.stack([each.hits.double() for each in singles]).mean((0, 2))
     torch.testing.assert_close(found.accuracy, hits)
     torch.testing.assert_close(three.objective.at(0).samples(alphas), images)
+    seen = landscape_objective(tiny("zarts-mgs", change, {"landscape": {"draws": 3}}), weights, 0.1)
+    assert (seen.val_loss.draws, seen.train_loss.draws, three.objective.train_loss.draws) == (
+        3,
+        1,
+        1,
+    )
 
 
 def test_a_search_stores_how_many_candidates_were_distinct(tmp_path: Path) -> None:
@@ -182,6 +188,6 @@ def test_a_plan_has_the_memory_of_the_largest_draw() -> None:
         paper = {"supernet": {"space": "s6", "channels": 8, "cells": 3, "lanes": 1}}
         return memory_needed(tiny("darts-1", paper, *changes), 10, (3, 16, 16))
 
-    one, four = (needed(SAMPLED, {"supernet": {"draws": draws}}) for draws in (1, 4))
+    one, four = (needed(SAMPLED, {"search": {"draws": draws}}) for draws in (1, 4))
     assert one < 0.6 * needed()
     assert one < four < 4 * one
