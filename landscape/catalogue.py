@@ -11,6 +11,7 @@ from pathlib import Path
 from landscape.record import Figure1, load
 from landscape.record.asked import by_hand
 from landscape.record.counts import unfinished
+from zarts.runs.course import epochs_asked, points_in
 from zarts.runs.kinds import is_retraining, resuming_retraining
 from zarts.runs.runfile import ListedRun, Run, RunError, being_written, list_runs
 
@@ -66,11 +67,7 @@ class Entry:
             epochs = training.get("epochs")
             there = sum(name.startswith("retrain/epoch-") for name in run.names())
             return there, epochs if isinstance(epochs, int) else 0
-        search = run.config.get("search")
-        asked = search.get("epochs") if isinstance(search, Mapping) else None
-        there = sum("search/epoch-" in name for name in run.names())
-        plain = isinstance(search, Mapping) and "program" not in search
-        return there, asked if plain and isinstance(asked, int) else 0
+        return len(points_in(run.names(), "search")), epochs_asked(run)
 
     @property
     def retraining(self) -> bool:

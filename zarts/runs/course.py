@@ -10,14 +10,16 @@ from typing import overload
 import numpy as np
 
 from zarts.runs.runfile import Record, Run
-from zarts.settings.config import Config
-from zarts.settings.stages import Done, Epoch, Point, Program, Stage
+from zarts.settings.config import Config, ConfigError
+from zarts.settings.stages import Done, Epoch, Point, Program, Stage, epochs
 
 __all__ = [
     "RESULT",
     "History",
     "Ran",
     "chosen",
+    "deviations",
+    "epochs_asked",
     "following",
     "last_snapshot",
     "left_behind",
@@ -154,6 +156,67 @@ def chosen(run: Run, config: Config) -> Point:
 
 def _chosen(record: Record) -> Point:
     return Point(int(record.arrays["stage"]), int(record.arrays["epoch"]))
+
+
+def deviations(run: Run, program: Program) -> list[str]:
+    """Where a run is not as the program says of its records, as far as they are there; a line each.
+
+    Raises:
+        RunError: If a record on the way cannot be read.
+    """
+    found, passed = list[str](), list[str]()
+    stage, past, epoch = program.stages[0], Ran(), 0
+    while True:
+        epoch += 1
+        for name in stage.left(epoch):
+            if name not in run:
+                early = program.leaves_result and RESULT in run
+                return (
+                    [*found, f"has a result, but its program asks for {name}"] if early else found
+                )
+            passed.append(name)
+            noted = run.parse(name, lambda record: Stage.noted(record.attributes))
+            if noted != (stage if stage.index else None):
+                found.append(f"{name} tells of another stage than its program")
+        ran = (*past, (stage, epoch))
+        try:
+            then = following(program, stage, History(run, ran), epoch)
+        except (LookupError, ValueError) as error:
+            return [*found, f"its program cannot be asked after {passed[-1]} ({error})"]
+        if isinstance(then, Done):
+            break
+        if then.index != stage.index:
+            stage, past, epoch = then, ran, then.offset
+    there = {name for name in run.names() if points_in([name])}
+    found += [f"{name} is not on the way of its program" for name in sorted(there - {*passed})]
+    if program.leaves_result and RESULT in run:
+        end = Point(stage.index, then.epoch)
+        if (told := run.parse(RESULT, _chosen)) != end:
+            places = [f"epoch {each.epoch} of stage {each.stage}" for each in (told, end)]
+            found.append(f"result is {places[0]}, but its program ends with {places[1]}")
+        if run.parse(RESULT, _records) != passed:
+            found.append("result names other records than those on the way of its program")
+        genotype = run.read(end.search_record).attributes["genotype"]
+        if run.read(RESULT).attributes["genotype"] != genotype:
+            found.append("result has other cells than the epoch that it chose")
+    return found
+
+
+def epochs_asked(run: Run) -> int:
+    """How many epochs the search of a run has in the end, as expected now; 0 where unknown."""
+    points = points_in(run.names(), "search")
+    if RESULT in run:
+        return len(points)
+    try:
+        program = Config.from_table(run.config).program
+    except ConfigError:  # of an objective of somebody's own
+        return 0
+    if not points:
+        return epochs(program)
+    index, epoch = max(points)
+    now, *later = program.stages[index:] or program.stages[-1:]
+    left = now.epochs - epoch + sum(stage.epochs - stage.offset for stage in later)
+    return len(points) + max(0, left)
 
 
 def write_result(run: Run, ran: Ran, done: Done) -> None:

@@ -42,7 +42,8 @@ from zarts.supernet.derivation import derive, entropy
 
 __all__ = ["iterations_done", "record_search"]
 
-Report = Callable[[int, str], None]  # iterations done since the last report, a note for people
+# Iterations done since the last report (below 0 where a search goes back), a note for people.
+Report = Callable[[int, str], None]
 
 
 def iterations_done(run: Run) -> int:
@@ -126,7 +127,8 @@ def _record_stage(
         if state.epoch_ended:
             note = _close_epoch(run, state)
             then = _follow(run, config, state)
-        report(1, note)
+        gone, note = _turn(state, then, note)
+        report(1 - gone, note)
         try:
             check()
         except BaseException:
@@ -141,6 +143,15 @@ def _record_stage(
             return then
         clock = time.monotonic()
     return None
+
+
+def _turn(state: State, then: State | None, note: str) -> tuple[int, str]:
+    """The iterations that the stage that begins has undone, and the note that says so."""
+    if then is None or then is state or not then.stage.offset:
+        return 0, note
+    gone = state.before + state.iteration - then.before - then.iteration
+    decay = f"weight decay {then.stage.weight_decay:g}"
+    return gone, f"{note}; back to the end of epoch {then.stage.offset}, {decay}"
 
 
 def _follow(run: Run, config: Config, state: State) -> State | None:

@@ -43,9 +43,12 @@ class State:
 
     @property
     def before(self) -> int:
-        """Iterations done besides: of earlier stages, less those that the offset counts again."""
-        past = sum(len(stage.numbers(reached)) for stage, reached in self.past)
-        return self.size * (past - self.stage.offset)
+        """Iterations of the stages that it follows; none that were undone by one that went back."""
+        end, begins = 0, dict[int, int]()
+        for stage, reached in (*self.past, (self.stage, 0)):
+            begins[stage.index] = begins[stage.start.stage] if stage.offset and stage.start else end
+            end = begins[stage.index] + self.size * reached
+        return begins[self.stage.index]
 
     @property
     def epoch_ended(self) -> bool:

@@ -66,7 +66,7 @@ def test_a_search_computes_as_its_run_chose(
         seen.append(config.supernet.layout)
         raise InterruptedError
 
-    monkeypatch.setattr(recorder, "make_problem", making)
+    monkeypatch.setattr("zarts.runs.state.make_problem", making)
     told = {"kernels": {"chosen": BEST}}
     run = Run.create(tmp_path / "run", config.to_table(), told)
     with pytest.raises(InterruptedError):

@@ -180,7 +180,7 @@ def test_a_finished_search_is_not_run_again(
     def never(*_: object) -> None:
         raise AssertionError("asked again")
 
-    monkeypatch.setattr("zarts.runs.recorder.make_problem", never)
+    monkeypatch.setattr("zarts.runs.state.make_problem", never)
     record_search(finished["darts-1"], DARTS, report=never)
 
 

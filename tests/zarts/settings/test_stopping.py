@@ -15,7 +15,8 @@ import pytest
 from tests.tiny import Crash, crash_after, create, tiny
 from zarts.problems import facts
 from zarts.problems.build import make_problem
-from zarts.runs.course import chosen
+from zarts.problems.cost import plan_search
+from zarts.runs.course import chosen, deviations, epochs_asked
 from zarts.runs.recorder import iterations_done, record_search
 from zarts.runs.runfile import Run
 from zarts.settings.config import Config
@@ -147,6 +148,7 @@ def test_the_decay_of_l2_is_that_of_all_steps() -> None:
 
 # --- whole searches -----------------------------------------------------------------------------
 
+STRANGE = replace(program("es").stages[0], index=1)
 SMALL = {
     "supernet": {"space": "s2"},
     "search": {"epochs": 9, "period": 2, "stop_every": 1, "stop_start": 1},
@@ -222,18 +224,52 @@ def test_a_return_and_a_stop_go_on_to_the_same_bits(tmp_path: Path) -> None:
     """Between the stages, and in the middle of an epoch of the second."""
     config = watched("adaptive-decay")
     whole, run = searched(tmp_path / "whole", config), create(tmp_path / "run", config)
-    for stops in (8, 9):
-        calls = count(1 + iterations_done(run))
+    told = list[int]()
+    # what was undone counts no more, so that all is done in the end
+    for stops, done, asked in ((8, 2, 9), (1, 3, 15)):
+        calls = count(1)
 
         def check(calls: count[int] = calls, stops: int = stops) -> None:
             if next(calls) == stops:
                 raise InterruptedError
 
         with pytest.raises(InterruptedError):
-            record_search(run, config, check=check)
-        assert iterations_done(run) == stops
-    record_search(run, config)
+            record_search(run, config, check=check, report=lambda more, note: told.append(more))
+        assert iterations_done(run) == sum(told) == done
+        assert epochs_asked(run) == asked
+    record_search(run, config, report=lambda more, note: told.append(more))
+    assert sum(told) == plan_search(config).iterations == 9
     assert run.content_hash() == whole.content_hash()
+    assert deviations(run, config.program) == []
+    (run.path / "stage-1/search/epoch-0009.h5").unlink()
+    asks = "has a result, but its program asks for stage-1/search/epoch-0009"
+    assert deviations(run, config.program) == [asks]
+
+
+@pytest.mark.usefixtures("rising")
+def test_what_a_program_would_not_have_done_is_found(tmp_path: Path) -> None:
+    config = watched("early-stop")
+    run = searched(tmp_path / "run", config)
+    assert deviations(run, config.program) == []
+    assert epochs_asked(run) == 8
+    result = run.read("result")
+    run.write("result", result.arrays | {"epoch": np.array(9)}, result.attributes)
+    (found,) = deviations(run, config.program)
+    assert found == "result is epoch 9 of stage 0, but its program ends with epoch 2 of stage 0"
+    run.write("result", result.arrays, result.attributes | {"genotype": "other", "records": []})
+    assert len(deviations(run, config.program)) == 2
+    run.write("result", result.arrays, result.attributes)
+    last = run.read("search/epoch-0008")
+    calm = last.arrays | {"epoch/lambda_max": np.array(-50.0)}
+    run.write("search/epoch-0008", calm, last.attributes)
+    (found,) = deviations(run, config.program)
+    assert found == "has a result, but its program asks for search/epoch-0009"
+    earlier = run.read("search/epoch-0007")
+    run.write("search/epoch-0007", earlier.arrays, earlier.attributes | STRANGE.note())
+    assert "search/epoch-0007 tells of another stage" in deviations(run, config.program)[0]
+    run.write("search/epoch-0008", last.arrays, last.attributes)
+    run.write("stage-1/search/epoch-0001", last.arrays, last.attributes)
+    assert "stage-1/search/epoch-0001 is not on the way" in deviations(run, config.program)[-1]
 
 
 @pytest.mark.slow

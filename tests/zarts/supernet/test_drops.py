@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.tiny import tiny
 from tests.zarts.supernet.fast.test_network import KERNELS, distance, sample
 from zarts.bilevel.chance import Chance
+from zarts.bilevel.rng import generator
+from zarts.problems.parts import network_of
 from zarts.supernet.drops import number_mask, path_masks
 from zarts.supernet.fast.network import Supernet
 from zarts.supernet.plain import PlainSupernet
+from zarts.supernet.protocol import NETWORKS
 from zarts.supernet.spaces import SPACES
 
 BOTH = Chance(7, drop_path=0.3, drop_skip=0.4)
@@ -42,6 +46,17 @@ def test_both_networks_drop_the_same(chance: Chance, how: str) -> None:
             net.each(stack, both, images, chance),
         ):
             assert distance(found[0], values[0]) < 1e-10
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_network_drops(network: str) -> None:
+    changes = {"supernet": {"network": network, "space": "s6", "channels": 4, "cells": 3}}
+    net = network_of(tiny("darts-1", changes), 5, 2)
+    weights, alpha = net.init(generator(0, "weights")), torch.zeros(net.space.dim)
+    images = torch.randn(4, 2, 7, 6, generator=generator(0, "images"))
+    chances = Chance(7), Chance(7, drop_path=0.5), Chance(7, drop_skip=0.5)
+    logits = [net(weights, alpha, images, chance) for chance in chances]
+    assert all(distance(one, logits[0]) > 1e-3 for one in logits[1:])
 
 
 def test_paths_are_dropped_per_image_and_edge_and_means_stay() -> None:
