@@ -11,12 +11,14 @@ from pathlib import Path
 from zarts.runs.course import chosen, points_in, search_finished
 from zarts.runs.kinds import is_retraining
 from zarts.runs.runfile import JSON, Run, runs_root, valid_name
-from zarts.settings.config import Config, ConfigError, filled
+from zarts.settings.config import Config, ConfigError, filled, nearest
 from zarts.settings.stages import Point
 from zarts.supernet.genotype import Genotype, parse
+from zarts.supernet.layout import EDGES
 from zarts.supernet.published import NAMED
+from zarts.supernet.spaces import SPACES
 
-__all__ = ["EXPECTED", "Source", "read_source"]
+__all__ = ["EXPECTED", "Source", "check_space", "read_source"]
 
 EXPECTED = "NAME, FILE or RUN[@EPOCH]"
 _MOST = 64 * 2**20  # bytes of a file: a log, at most
@@ -167,3 +169,22 @@ def _unknown(name: str) -> str:
         f"got {name!r}, which is no published genotype, no file and no run in {root}; {hint}"
         f"expected {EXPECTED}, published are {', '.join(NAMED)}"
     )
+
+
+def check_space(genotype: Genotype, space: str) -> None:
+    """Checks that a search of a space can find some cells.
+
+    Raises:
+        ConfigError: If there is no such space, or an edge of it does not offer their operation.
+    """
+    if space not in SPACES:
+        raise ConfigError(f"unknown space {space!r}; {nearest(space, SPACES)}")
+    for group, inputs in zip(SPACES[space].groups, (genotype.normal, genotype.reduce), strict=True):
+        for position, (operation, source) in enumerate(inputs):
+            offered = group.operations[EDGES.index((position // 2, source))]
+            if operation not in offered:
+                raise ConfigError(
+                    f"the {group.name} cell has {operation} from input {source} of node "
+                    f"{position // 2}, where space {space} offers {', '.join(offered)}; these are "
+                    "cells of another space"
+                )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zarts import cli
-from zarts.genotype.source import EXPECTED, Source, read_source
+from zarts.genotype.source import EXPECTED, Source, check_space, read_source
 from zarts.retrain.presets import PRESETS, complete
 from zarts.retrain.results import Result, finished
 from zarts.retrain.settings import RetrainConfig
@@ -134,6 +134,8 @@ def _config(args: argparse.Namespace, source: Source, processes: int) -> Retrain
     if processes > 1 and "accumulate" not in wanted:
         tables = (*tables[:2], merge(tables[2], {"training": {"accumulate": processes}}))
     space = args.space
+    if space is not None:
+        check_space(source.genotype, space)
     if space is None and source.run:
         supernet = source.run.config.get("supernet")
         space = str(supernet.get("space")) if isinstance(supernet, dict) else None

@@ -11,7 +11,7 @@ import pytest
 
 from tests.programs import EARLY, registered, staged
 from tests.tiny import create, tiny
-from zarts.genotype.source import read_source
+from zarts.genotype.source import check_space, read_source
 from zarts.runs.runfile import ForeignFile, Run, RunError
 from zarts.settings.config import Config, ConfigError
 from zarts.settings.stages import Point
@@ -124,3 +124,13 @@ def test_files_and_runs_without_one(
         run.write("search/epoch-0001", {}, {"genotype": str(V1).replace("skip_connect", "none")})
     with pytest.raises(ForeignFile, match="operation 'none'"):
         read_source("mine")
+
+
+def test_cells_of_another_space_are_named() -> None:
+    check_space(NAMED["DARTS_V2"], "s6")
+    with pytest.raises(
+        ConfigError, match=r"skip_connect from input 0 .* space s4 offers noise, sep"
+    ):
+        check_space(NAMED["DARTS_V2"], "s4")
+    with pytest.raises(ConfigError, match="unknown space 's9'"):
+        check_space(NAMED["DARTS_V2"], "s9")
