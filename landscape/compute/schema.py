@@ -110,6 +110,7 @@ def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:
         RESULT: _result,
         r"start": _start,
         r"checkpoint": _checkpoint,
+        r"derived/condition/epoch-\d{4,9}": _condition,
     }
     for kind in KINDS:
         known |= kind.checks
@@ -221,3 +222,10 @@ def _checkpoint(name: str, record: Record, config: Config) -> Problems:
     for key in ("iteration", "epochs"):
         record.whole(key)
     lanes_stored(record)
+
+
+def _condition(name: str, record: Record, config: Config) -> Problems:
+    del name, config
+    count = record.arrays["losses"].shape
+    wanted = {"number": ("<f8", ()), "loss": ("<f8", ()), "losses": ("<f8", count)}
+    yield from exactly(record.arrays, wanted)

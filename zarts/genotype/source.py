@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zarts.runs.course import chosen, points_in, search_finished
+from zarts.runs.kinds import is_retraining
 from zarts.runs.runfile import JSON, Run, runs_root, valid_name
 from zarts.settings.config import Config, ConfigError, filled
 from zarts.settings.stages import Point
@@ -120,6 +121,10 @@ def _run_folder(name: str) -> Path | None:
 
 
 def _of_run(run: Run, point: Point | None) -> Source:
+    if is_retraining(run.config):
+        genotype = _parsed(str(run.path), str(run.config["genotype"]))
+        facts: dict[str, JSON] = {"run": run.name}
+        return Source(genotype, run.name[:60], f"what {run.path} retrained", facts=facts)
     there = sorted(points_in(run.names(), "search"))
     if not there:
         raise ConfigError(

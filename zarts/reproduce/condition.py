@@ -79,7 +79,8 @@ def record_condition(run: Run, epoch: int) -> None:
     rate = rate if isinstance(rate, float) else snapshot.learning_rate
     steps = config.landscape.steps
     objective = landscape_objective(config, snapshot.weights, rate, snapshot.stage, epoch)
-    found = condition_number(objective.at(steps), snapshot.alpha, config.seed)
+    target = objective.at(steps)
+    found = condition_number(target, snapshot.alpha, config.seed, directions=DIRECTIONS)
     arrays = {
         "number": np.array(found.number),
         "loss": np.array(found.loss),

@@ -39,6 +39,7 @@ class CellNetwork(nn.Module):
     """The network of a genotype.
 
     Attributes:
+        whole: Whether all parameters of its cells have a gradient: each state leads to an output.
         noisy: Whether its cells draw numbers (``noise`` of S4), also when it is tested.
     """
 
@@ -85,6 +86,9 @@ class CellNetwork(nn.Module):
         before = width * layout[self._place].channels
         self.auxiliary = Auxiliary(before, classes, stem) if auxiliary else None
         self.head = nn.Linear(width * layout[-1].channels, classes)
+        self.whole = all(
+            _whole(each, genotype.concat) for each in (genotype.normal, genotype.reduce)
+        )
         self.noisy = any(name == "noise" for cell in layout for name, _ in _inputs(cell, genotype))
         self._droppable = [edge for part in parts for edge in part.droppable()]
 
@@ -268,6 +272,14 @@ def start(network: nn.Module, rng: torch.Generator) -> None:
 
 def _inputs(cell: Cell, genotype: Genotype) -> Inputs:
     return genotype.reduce if cell.reduction else genotype.normal
+
+
+def _whole(inputs: Inputs, concat: tuple[int, ...]) -> bool:
+    reached = set(concat)
+    for place, (name, source) in reversed([*enumerate(inputs)]):
+        if place // 2 + 2 in reached and name != "noise":
+            reached.add(source)
+    return len(reached) == NODES + 2
 
 
 def _operation(name: str, channels: int, stride: int) -> nn.Module:

@@ -8,6 +8,7 @@ same bits however many processes there are.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,9 +72,11 @@ class Ranks:
         """
         if self.count == 1:
             return network
-        return DistributedDataParallel(
-            network, broadcast_buffers=False, find_unused_parameters=unused
-        )
+        with warnings.catch_warnings():  # its next name is not in every torch that we run on
+            warnings.filterwarnings("ignore", ".*broadcast_buffers. is deprecated", FutureWarning)
+            return DistributedDataParallel(
+                network, broadcast_buffers=False, find_unused_parameters=unused
+            )
 
 
 ALONE = Ranks()

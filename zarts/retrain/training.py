@@ -70,7 +70,7 @@ class Trainer:
         last = config.network.layout == "last"
         layout = torch.channels_last if last else torch.contiguous_format
         self.network = network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
-        self.module = ranks.wrap(self.network, unused=True)
+        self.module = ranks.wrap(self.network, unused=not self.network.whole)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
             lr=train.learning_rate,

@@ -243,7 +243,7 @@ class MergedSupernet(FastMixture):
         lanes = len(alpha) if alpha.ndim == 2 else 1
         mixture, shares = (self._mixture(alpha, some) for some in (self._picked, self._shares))
         factors = {
-            name: _sum_of_taps(table.flatten(0, -2)).split(
+            name: _sum_of_taps(table.reshape(-1, len(MERGED))).split(
                 [lanes * len(merge.uses) for merge in self._merges[name]]
             )
             for name, table in shares.items()

@@ -85,7 +85,7 @@ class SampledSupernet(FastNetwork):
         weights, as a draw may choose them.
         """
         if table.device.type != "meta":
-            found: list[int] = table.detach().argmax(1).tolist()
+            found: list[int] = table.detach().argmax(1).tolist()  # a GPU is waited for
             return found
         (group,) = (group for group in self.space.groups if group.name == name)
         sizes = [[_size(operation) for operation in edge] for edge in group.operations]

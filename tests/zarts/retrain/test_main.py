@@ -149,6 +149,7 @@ def test_other_commands_say_what_it_is_and_what_to_type(
     assert entry.resuming() == command
     again = call(main, *command.split()[3:], "-q")
     assert (again.code, again.out.strip()) == (0, str(folder))
+    assert str(read_source(str(folder)).genotype) == str(read_source("DARTS_V1").genotype)
     checked = call(verify.main, folder)
     assert checked.code == 0
     assert "a retraining; its numbers are not computed again" in checked.out

@@ -175,6 +175,17 @@ def test_noise_is_keyed_and_ignores_the_images() -> None:
     assert not torch.equal(one, other)
 
 
+@pytest.mark.parametrize("name", [*NAMED, "skips", "noise", "partial"])
+def test_it_knows_whether_all_parameters_have_a_gradient(name: str) -> None:
+    """As processes that average gradients have to."""
+    own = {"skips": SKIPS, "noise": NOISE}
+    own["partial"] = Genotype(SEPARABLE.normal, SEPARABLE.reduce, concat=(2, 3))
+    network = small(NAMED.get(name) or own[name])
+    network(torch.randn(2, 3, 9, 9)).logits.sum().backward()
+    missing = [key for key, weight in network.named_parameters() if weight.grad is None]
+    assert network.whole == (not missing)
+
+
 def test_a_cell_that_concatenates_its_inputs_is_refused() -> None:
     genotype = Genotype(SKIPS.normal, SKIPS.reduce, concat=(1, 2, 3))
     with pytest.raises(ValueError, match=r"concatenates the states \[1, 2, 3\], expected nodes"):

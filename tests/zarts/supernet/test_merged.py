@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.zarts.supernet.agree import agree, tensors
+from zarts.bilevel.alpha import Group, Space
 from zarts.bilevel.chance import Chance
 from zarts.bilevel.rng import generator
 from zarts.supernet.family import Source
@@ -17,6 +18,7 @@ from zarts.supernet.fast.kernels import Kernels
 from zarts.supernet.layout import Use
 from zarts.supernet.merged import MERGED, Merge, MergedSupernet, merge_kernels
 from zarts.supernet.plain import PlainSupernet
+from zarts.supernet.sampled import SampledSupernet
 from zarts.supernet.spaces import SPACES, TABLES
 
 KERNELS = {
@@ -146,6 +148,28 @@ def test_every_space_works_and_candidates_side_by_side_equal_single_ones(space: 
     joined = [torch.cat([grad.flatten() for grad in grads]) for grads in (got, expected)]
     torch.testing.assert_close(*joined, rtol=1e-8, atol=1e-9)
     assert not hasattr(net, "many")
+
+
+@pytest.mark.parametrize(
+    "edge", [("sep_conv_3x3", "dil_conv_3x3"), ("skip_connect",), ("none", "dil_conv_5x5")]
+)
+@pytest.mark.parametrize("kind", [MergedSupernet, SampledSupernet])
+def test_the_spaces_that_stages_leave_over_work(kind: Any, edge: tuple[str, ...]) -> None:
+    """Nothing but convolutions, nothing to merge; first without gradients, then with them."""
+    groups = tuple(Group(name, (edge,) * 14) for name in ("normal", "reduce"))
+    net = kind(Space("left", groups), 4, 3, 5, 1)
+    weights, images = (
+        net.init(generator(0, "w")),
+        torch.randn(4, 1, 9, 9, generator=generator(0, "i")),
+    )
+    alpha, chance = net.space.init(generator(0, "a")), Chance(0, drop_path=0.3, drop_skip=0.3)
+    with torch.inference_mode():
+        expected = net(weights, alpha, images, chance)
+    leaves = [alpha.requires_grad_(), *(weight.requires_grad_() for weight in weights.values())]
+    logits = net(weights, alpha, images, chance)
+    assert torch.equal(logits.detach(), expected)
+    grads = torch.autograd.grad(logits.square().sum(), leaves, materialize_grads=True)
+    assert all(grad.isfinite().all() for grad in grads)
 
 
 def test_a_lane_is_like_any_other() -> None:
