@@ -11,6 +11,7 @@ import torch
 from landscape.verify.report import Finding, Result, judged
 from zarts.data.loaders import MissingData
 from zarts.problems.parts import load_dataset
+from zarts.runs.course import deviations
 from zarts.runs.provenance import environments, provenance
 from zarts.runs.runfile import FORMAT, JSON, Run, RunError, differences
 from zarts.runs.runfile.disk import load
@@ -18,7 +19,14 @@ from zarts.settings.config import Config, ConfigError
 from zarts.settings.presets import PRESETS
 from zarts.settings.tables import MOST_BYTES, from_toml
 
-__all__ = ["check_config", "check_data", "check_provenance", "elsewhere", "runnable"]
+__all__ = [
+    "check_config",
+    "check_data",
+    "check_program",
+    "check_provenance",
+    "elsewhere",
+    "runnable",
+]
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "command": list,
@@ -31,6 +39,16 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "seed": int,
     "versions": dict,
 }
+
+
+def check_program(run: Run, config: Config) -> Finding:
+    """Whether stages and result are what the program of the search says of its records."""
+    try:
+        wrong = deviations(run, config.program)
+    except RunError as error:
+        wrong = [str(error)]
+    name = config.search.program
+    return judged("program", wrong, f"stages and result are what {name} says of the records")
 
 
 def check_config(run: Run) -> tuple[Finding, Config | None]:

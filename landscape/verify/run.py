@@ -30,7 +30,7 @@ from landscape.verify.report import Finding, Report, Result, judged
 from zarts.bilevel.search import StepError
 from zarts.optimizers import METHODS
 from zarts.problems.memory import check_memory
-from zarts.runs.course import RESULT, deviations, left_behind, under
+from zarts.runs.course import RESULT, left_behind, under
 from zarts.runs.kinds import is_retraining, resuming_retraining
 from zarts.runs.runfile import Run, RunError
 from zarts.runs.runfile.record import hash_arrays
@@ -90,8 +90,8 @@ def verify(folder: Path, asked: VerifyOptions, begin: Begin) -> Report:
     content_hash = ""
     if not asked.only:
         findings.append(_completeness(run, files, config))
-        if config.program.leaves_result and not config.source and not files.names_wrong:
-            findings.append(_way(run, config))
+        if config.program.leaves_result and not (config.source or files.damaged or files.odd):
+            findings.append(origin.check_program(run, config))
         if not files.damaged:
             finding, content_hash = content(run, asked.expect)
             findings.append(finding)
@@ -160,11 +160,6 @@ class _Files:
         """All that are there, in whatever state."""
         return [*self.good, *self.damaged, *self.odd]
 
-    @property
-    def names_wrong(self) -> bool:
-        """Whether a record is damaged or odd, so that nothing can be concluded from all."""
-        return bool(self.damaged or self.odd)
-
     def seals(self) -> list[Finding]:
         """One line per damaged file, or one for all."""
         whole = f"{len(self.good) + len(self.odd)} files whole"
@@ -211,16 +206,6 @@ def _completeness(run: Run, files: _Files, config: Config) -> Finding:
         detail = f"not finished; has no {', '.join(still)}"
         return Finding("complete", Result.NOTE, detail)
     return Finding("complete", Result.OK, "every record and every point is there")
-
-
-def _way(run: Run, config: Config) -> Finding:
-    """Whether stages and result are what the program of the search says of its records."""
-    try:
-        wrong = deviations(run, config.program)
-    except RunError as error:
-        wrong = [str(error)]
-    name = config.search.program
-    return judged("program", wrong, f"stages and result are what {name} says of the records")
 
 
 def _values(

@@ -103,7 +103,9 @@ class Augmentation:
         normalised = normalise(images, mean, std)
         if not self.cutout:
             return normalised
-        chosen = None if draws.luck is None else draws.luck < probability
+        chosen = None
+        if draws.luck is not None and probability < 1:  # else a device need not be sent any
+            chosen = draws.luck < probability
         return cutout(normalised, draws.centre, self.cutout, chosen)
 
 

@@ -176,9 +176,9 @@ def test_a_batch_is_made_once_per_iteration(monkeypatch: pytest.MonkeyPatch) -> 
     made: list[tuple[str, int]] = []
     original = Stream.batch
 
-    def counted(self: Stream, k: int) -> Batch:
+    def counted(self: Stream, k: int, cutout: float) -> Batch:
         made.append((self.purpose, k))
-        return original(self, k)
+        return original(self, k, cutout)
 
     monkeypatch.setattr(Stream, "batch", counted)
     feed = make_feed(stride=4, val_batches=2)

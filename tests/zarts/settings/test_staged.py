@@ -15,7 +15,7 @@ from zarts.optimizers import DARTS
 from zarts.problems.build import make_problem
 from zarts.problems.optimizer import make_optimizer
 from zarts.problems.parts import at_stage, network_of
-from zarts.settings.config import Config, ConfigError
+from zarts.settings.config import METHOD_NAMES, Config, ConfigError
 from zarts.settings.presets import complete, preset
 from zarts.settings.staged import narrowed, skip_dropout
 from zarts.settings.stages import Done, Epoch, Point, Stage, epochs
@@ -153,3 +153,16 @@ def test_the_gradient_of_alpha_is_clipped_before_its_decay() -> None:
     torch.testing.assert_close(free.alpha, 0.5 * alpha - torch.tensor([30.0, 40.0]))
     with pytest.raises(ValueError, match=r"DARTS\.clip is -1"):
         DARTS(clip=-1.0)
+
+
+@pytest.mark.parametrize("variant", ["staged", "dp", "l2", "es", "ada"])
+def test_every_method_goes_with_it_at_every_size(variant: str) -> None:
+    hashes = set()
+    for base in ("quick", "standard", "paper", "paper-imagenet"):
+        for method in METHOD_NAMES:
+            config = complete(base, method, variant=variant)
+            make_optimizer(config)
+            hashes |= {config.hash(), complete(base, method).hash()}
+            if variant in ("es", "ada"):  # they have something to check
+                assert len(config.program.stages[0].snapshots) > 1
+    assert len(hashes) == 2 * 4 * len(METHOD_NAMES)
