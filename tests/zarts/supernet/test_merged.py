@@ -167,7 +167,7 @@ def test_the_spaces_that_stages_leave_over_work(kind: Any, edge: tuple[str, ...]
         expected = net(weights, alpha, images, chance)
     leaves = [alpha.requires_grad_(), *(weight.requires_grad_() for weight in weights.values())]
     logits = net(weights, alpha, images, chance)
-    assert torch.equal(logits.detach(), expected)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
     grads = torch.autograd.grad(logits.square().sum(), leaves, materialize_grads=True)
     assert all(grad.isfinite().all() for grad in grads)
 
