@@ -60,7 +60,7 @@ MAY_IMPORT = ZARTS | {
         "landscape.record", "landscape.measure", "landscape.geometry", "zarts.optimizers",
         "zarts.runs",
     },
-    "landscape.figure_2": {"landscape.figures", "zarts.settings"} | COMMANDS,
+    "landscape.convergence": {"landscape.figures", "zarts.settings"} | COMMANDS,
     "landscape.catalogue": {"landscape.record", "zarts.runs"},
     "landscape.compute": ENGINE | COMMANDS | {"landscape.geometry", "landscape.figures"},
     "landscape.merge": ENGINE | COMMANDS | {"landscape.compute"},

@@ -14,5 +14,5 @@ import zarts
 def test_every_public_name_is_there_and_no_other(package: ModuleType) -> None:
     assert dir(package) == sorted(package.__all__)
     assert all(getattr(package, name) is not None for name in package.__all__)
-    with pytest.raises(AttributeError, match=f"^{package.__name__} has no 'figure_2'; it has "):
-        _ = package.figure_2
+    with pytest.raises(AttributeError, match=f"^{package.__name__} has no 'figure_3'; it has "):
+        _ = package.figure_3

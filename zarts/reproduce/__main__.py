@@ -151,7 +151,7 @@ def _collect(args: argparse.Namespace, study: Study, entries: list[Entry]) -> No
     if args.study == "fig2":
         file = runs_root() / f"{args.study}-{args.preset}.json"
         file.write_text(json.dumps(record), encoding="utf-8")
-        _other("landscape.figure_2", str(file), quiet=args.json)
+        _other("landscape.convergence", str(file), quiet=args.json)
     if args.json:
         cli.tell(json.dumps(record))
         return

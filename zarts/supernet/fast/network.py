@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -36,16 +37,17 @@ class Picked:
     """
 
     def __init__(self, places: Sequence[Any]) -> None:
-        with torch.inference_mode(mode=False):  # a gradient may be asked for later
-            self._places = torch.tensor(places, dtype=torch.int64, device="cpu")
+        self._places = places
         self._known = dict[torch.device, Tensor]()
-        self._zeros = bool((self._places < 0).any())
+        self._zeros = bool((np.asarray(places) < 0).any())
 
     def __call__(self, flat: Tensor) -> Tensor:
         """The entries, in the shape of the places."""
         if flat.device not in self._known:
-            with torch.inference_mode(mode=False):
-                self._known[flat.device] = self._places.to(flat.device)
+            with torch.inference_mode(mode=False):  # a gradient may be asked for later
+                self._known[flat.device] = torch.tensor(
+                    self._places, dtype=torch.int64, device=flat.device
+                )
         return (functional.pad(flat, (0, 1)) if self._zeros else flat)[self._known[flat.device]]
 
 

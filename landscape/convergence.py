@@ -1,4 +1,4 @@
-"""``python -m landscape.figure_2 FILE.json``: Fig. 2 from what ``zarts.reproduce`` collected."""
+"""``python -m landscape.convergence FILE.json``: Fig. 2 from what ``zarts.reproduce`` collected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m landscape.figure_2",
+        prog="python -m landscape.convergence",
         description="Draws Fig. 2 into a page that works offline.",
         epilog="exit codes: 0 done, 1 failed, 2 usage, or a file that is not what it should be.",
     )
