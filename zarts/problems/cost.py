@@ -31,7 +31,7 @@ __all__ = [
     "seconds_per_image",
 ]
 
-LONG = 0.5  # seconds that a single step may take to tell a rate
+LONG = 1.5  # seconds that a step may be expected to take, to tell a rate
 
 
 @dataclass(frozen=True)
