@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 from zarts import cli
 from zarts.reproduce.entries import Entry, entries_of
 from zarts.reproduce.studies import PRESETS, STUDIES, Study
-from zarts.reproduce.tables import as_json, markdown, paired, rows_of, skips_over_epochs
+from zarts.reproduce.tables import (
+    as_json,
+    markdown,
+    over_epochs,
+    paired,
+    rows_of,
+    skips_over_epochs,
+)
 from zarts.runs.runfile import RunError, runs_root
 from zarts.settings.config import ConfigError, nearest
 
@@ -156,6 +163,8 @@ def _collect(args: argparse.Namespace, study: Study, entries: list[Entry]) -> No
         cli.tell(json.dumps(record))
         return
     tables = [rows_of(args.study, entries)]
+    if args.study == "fig2":
+        tables = [over_epochs(entries)]
     if args.study == "collapse":
         tables += [paired(entries), skips_over_epochs(entries, 10)]
     lines = [f"{study.title}; preset {args.preset}"]

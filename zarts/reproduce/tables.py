@@ -16,6 +16,7 @@ __all__ = [
     "collect",
     "interval",
     "markdown",
+    "over_epochs",
     "paired",
     "rows_of",
     "skips_over_epochs",
@@ -155,6 +156,19 @@ def skips_over_epochs(entries: Sequence[Entry], every: int) -> Rows:
             shares = [16 * cell.skip_share for cell in found if cell]
             cells.append(f"{mean(shares):.1f}" if shares else "–")
         rows.append([row, column, *cells])
+    return rows
+
+
+def over_epochs(entries: Sequence[Entry]) -> Rows:
+    """Fig. 2 in numbers: by method and epoch what cells are worth, their size, Q, ESS and CV."""
+    names = ("test_error", "parameters", "skips", "condition_number", "ess", "cv")
+    head = ["epoch", "test error %", "parameters", "skips of 16", "Q", "ESS", "CV"]
+    form = ("{:.2f}", "{:,}", "{}", "{:.1f}", "{:.2f}", "{:.2f}")
+    rows = [["", "method", *head]]
+    for facts in as_json(entries):
+        known = [facts.get(name) for name in names]
+        cells = ["–" if x is None else f.format(x) for f, x in zip(form, known, strict=True)]
+        rows.append([facts["row"], facts["column"], str(facts["epoch"]), *cells])
     return rows
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from zarts.reproduce.entries import Entry, Searched
 from zarts.reproduce.studies import STUDIES
-from zarts.reproduce.tables import as_json, interval, markdown, paired, rows_of
+from zarts.reproduce.tables import as_json, interval, markdown, over_epochs, paired, rows_of
 from zarts.retrain.results import Result
 from zarts.supernet.published import NAMED
 
@@ -56,7 +56,9 @@ def test_json_has_what_fig_2_is_drawn_of() -> None:
     searched = replace(
         entry.searched, by_epoch=cells, diagnostics={4: {"ess": 2.0}}, conditions={4: 9.0}
     )  # type: ignore[type-var]
-    (facts,) = as_json([replace(entry, epoch=4, searched=searched)])
+    entry = replace(entry, epoch=4, searched=searched)
+    (facts,) = as_json([entry])
+    assert over_epochs([entry])[1][1:] == ["GZAS", "4", "10.00", "1,000", "6", "9.0", "2.00", "–"]
     assert {"column", "method", "epoch", "skips", "ess", "test_error", "parameters"} <= set(facts)
     assert facts["condition_number"] == 9.0
     assert facts["skips"] == round(16 * NAMED["DARTS_V1"].skip_share)
