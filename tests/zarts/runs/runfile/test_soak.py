@@ -33,7 +33,7 @@ def read_until(end: float, path: Path, told: Path) -> None:
     told.write_text(json.dumps({"reads": reads, "wrong": wrong, "last": last}))
 
 
-@pytest.mark.parametrize("seconds", [1.0, pytest.param(120.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [1.0, pytest.param(60.0, marks=pytest.mark.slow)])
 def test_readers_beside_a_writer(
     seconds: float, tmp_path: Path, start: Callable[..., BaseProcess]
 ) -> None:
