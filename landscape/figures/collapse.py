@@ -14,12 +14,13 @@ from landscape.figures import look
 
 __all__ = ["figure_collapse"]
 
-# Of each arm: colour, symbol and dash; those of one optimizer differ by what is taken away.
+_DARTS, _MGS = look.style("darts-1"), look.style("zarts-mgs")
+# Of each arm: colour, symbol and dash; arms of one optimizer share its colour.
 _LOOKS = {
-    "DARTS-1st": ("#0072B2", "circle", "solid"),
-    "ZARTS-MGS": ("#D55E00", "triangle-up", "solid"),
-    "MGS at M = 0": ("#D55E00", "triangle-down-open", "dash"),
-    "random walk": ("#009E73", "diamond", "dot"),
+    "DARTS-1st": (_DARTS.color, _DARTS.symbol, "solid"),
+    "ZARTS-MGS": (_MGS.color, _MGS.symbol, "solid"),
+    "MGS at M = 0": (_MGS.color, f"{_MGS.symbol}-open", "dash"),
+    "random walk": ("#D55E00", "diamond", "dot"),
     "random cells": ("#7A7A7A", "x", "dot"),
 }
 
@@ -46,7 +47,7 @@ def figure_collapse(entries: Sequence[Mapping[str, Any]], *, dark: bool = False)
     titles = [
         title
         for space in spaces
-        for title in (f"{space}: test accuracy after retraining, %", f"{space}: skips of 16")
+        for title in (f"{space}: test accuracy after retraining, %", f"{space}: skip connections of 16")
     ]
     figure = make_subplots(
         rows=len(spaces),

@@ -30,7 +30,7 @@ _T = (
     2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
 )  # fmt: skip
 _HEAD = [
-    "",
+    "data",
     "method",
     "n",
     "test error %, best",
@@ -120,7 +120,7 @@ def paired(entries: Sequence[Entry]) -> Rows:
         for entry in entries
         if entry.retrained
     }
-    rows = [["", "against DARTS-1st", "n", "points of test accuracy", "95 % interval", "says"]]
+    rows = [["space", "against DARTS-1st", "n", "points of test accuracy", "95 % interval", "says"]]
     for row, column in dict.fromkeys((entry.arm.row, entry.arm.column) for entry in entries):
         pairs = [
             accuracy[row, column, seed] - accuracy[row, BASELINE, seed]
@@ -148,7 +148,7 @@ def skips_over_epochs(entries: Sequence[Entry], every: int) -> Rows:
         (max(e.searched.by_epoch) for es in arms.values() for e in es if e.searched), default=0
     )
     epochs = range(every, last + 1, every)
-    rows = [["", "skips of 16 after epoch", *map(str, epochs)]]
+    rows = [["space", "skips of 16 after epoch", *map(str, epochs)]]
     for (row, column), mine in arms.items():
         cells = []
         for epoch in epochs:
@@ -164,7 +164,7 @@ def over_epochs(entries: Sequence[Entry]) -> Rows:
     names = ("test_error", "parameters", "skips", "condition_number", "ess", "cv")
     head = ["epoch", "test error %", "parameters", "skips of 16", "Q", "ESS", "CV"]
     form = ("{:.2f}", "{:,}", "{}", "{:.1f}", "{:.2f}", "{:.2f}")
-    rows = [["", "method", *head]]
+    rows = [["data", "method", *head]]
     for facts in as_json(entries):
         known = [facts.get(name) for name in names]
         cells = ["–" if x is None else f.format(x) for f, x in zip(form, known, strict=True)]
