@@ -47,7 +47,10 @@ def figure_collapse(entries: Sequence[Mapping[str, Any]], *, dark: bool = False)
     titles = [
         title
         for space in spaces
-        for title in (f"{space}: test accuracy after retraining, %", f"{space}: skip connections of 16")
+        for title in (
+            f"{space}: test accuracy after retraining, %",
+            f"{space}: skip connections of 16",
+        )
     ]
     figure = make_subplots(
         rows=len(spaces),
