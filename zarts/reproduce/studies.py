@@ -199,7 +199,8 @@ def _table_5(preset: str) -> list[Arm]:
             column=column,
             preset=preset,
             method=method,
-            search=(_QUICK if "P-" in column else _SMALL_S6) if quick else {},
+            # stages have their own space and fewer images
+            search=_SMALL_S6 if quick and "P-" not in column else {},
             retrain="quick" if quick else "cifar",
             seeds=(0, 1) if quick else (0, 1, 2, 3),
         )
