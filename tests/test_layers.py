@@ -56,12 +56,17 @@ MAY_IMPORT = ZARTS | {
     "landscape.record": {"zarts.optimizers", "zarts.runs"},  # names and files
     "landscape.measure": {"landscape.record"},
     "landscape.geometry": ENGINE,
+    "landscape.planes": {"landscape.record", "zarts.runs"},
     "landscape.figures": {
         "landscape.record", "landscape.measure", "landscape.geometry", "zarts.optimizers",
         "zarts.runs",
     },
     "landscape.figure_2": {"landscape.figures", "zarts.settings"} | COMMANDS,
     "landscape.catalogue": {"landscape.record", "zarts.runs"},
+    "landscape.index": {
+        "landscape.catalogue", "landscape.record", "landscape.summary", "zarts.runs",
+        "zarts.settings", "zarts.text",
+    },
     "landscape.compute": ENGINE | COMMANDS | {"landscape.geometry", "landscape.figures"},
     "landscape.merge": ENGINE | COMMANDS | {"landscape.compute"},
     "landscape.summary": {
@@ -72,7 +77,9 @@ MAY_IMPORT = ZARTS | {
 }  # fmt: skip
 APP = {
     "landscape.record", "landscape.measure", "landscape.figures", "landscape.catalogue",
-    "zarts.settings", "zarts.runs", "zarts.text",
+    "landscape.index", "landscape.planes", "landscape.summary", "zarts.genotype",
+    "zarts.optimizers", "zarts.reproduce", "zarts.runs", "zarts.settings", "zarts.supernet",
+    "zarts.text",
 }  # fmt: skip
 FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command line see everything
 # Inside these rooms each module may import those before it: the order to read them in.

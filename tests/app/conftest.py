@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path as Folder
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
+import landscape.catalogue
 from landscape.record import OptimizerPath, Status, Surface, save_path, save_surface
 from zarts.runs.runfile import Run
 
@@ -29,6 +33,34 @@ CONFIG = {
 Make = Callable[..., Run]
 
 
+def look(root: Folder, page: str, **query: str) -> AppTest:
+    """Opens a page by its name in the address, without what is home."""
+    app = AppTest.from_file(str(root / "app" / "main.py"), default_timeout=30)
+    app._page_hash = calc_hash(page)  # the public way would run home first
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def read(element: object) -> str:
+    """What is read on the page: without the escapes of Markdown."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", str(element.value)).replace("\u2060", "")
+
+
+def said(app: AppTest) -> str:
+    """All words of a page."""
+    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.code)
+    return "\n".join(read(element) for kind in kinds for element in kind)
+
+
+@pytest.fixture
+def no_demo(tmp_path: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder of bundled runs: what is shipped does not decide a test."""
+    monkeypatch.setattr(landscape.catalogue, "BUNDLED", tmp_path / "bundled")
+
+
 @pytest.fixture
 def make(tmp_path: Folder) -> Make:
     """Makes a run in the folder that the app looks into; changes by keyword."""
@@ -41,6 +73,7 @@ def make(tmp_path: Folder) -> Make:
         methods: tuple[str, ...] = ("darts-1", "zarts-mgs"),
         created: str = "2026-01-01T00:00:00+00:00",
         plane: bool = True,
+        settings: dict[str, object] | None = None,
     ) -> Run:
         provenance = {
             "command": ["python", "-m", "landscape.compute", "--seed", "7"],
@@ -48,7 +81,9 @@ def make(tmp_path: Folder) -> Make:
             "seed": 7,
             "device": "cpu",
         }
-        run = Run.create(tmp_path / "runs" / name, {**CONFIG, "name": name}, provenance)
+        run = Run.create(
+            tmp_path / "runs" / name, {**CONFIG, "name": name} | (settings or {}), provenance
+        )
         if plane:
             run.write("plane", {"scale": np.array(3.2)}, {"val_accuracy": 0.8})
         for m, loss in losses.items():
