@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from landscape.record import Figure1
-from zarts.runs.runfile import Record, Run
 
 __all__ = ["apart"]
 
-_PARTS = {"origin": "the origin α", "basis": "the directions", "scale": "the scale"}
 
-
-def apart(first: Run, second: Run, pair: tuple[Figure1, Figure1]) -> list[str]:
+def apart(first: Figure1, second: Figure1) -> list[str]:
     """What of the planes of two runs is not the same, in words; empty: a difference can be taken.
 
     Numbers must be the same to the last bit: planes of equal settings are.
 
-    Args:
-        first: A run with a landscape.
-        second: Another one.
-        pair: What they hold.
+    Example:
+        >>> from landscape import Figure1, empty_surface
+        >>> one, other = (Figure1("", (empty_surface(0, 3, 5),), (), unit) for unit in (1.0, 2.0))
+        >>> apart(one, other)
+        ['the origin α, which one of them does not store', 'the scale']
 
-    Raises:
-        RunError: If a plane cannot be read.
+    Args:
+        first: What a run with a surface holds.
+        second: What another one holds.
     """
-    planes = [run.parse("plane", _parts) for run in (first, second)]
-    found = [
-        words
-        for name, words in _PARTS.items()
-        if not np.array_equal(planes[0][name], planes[1][name])
-    ]
-    one, other = (record.surfaces[0] for record in pair)
-    if not (np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y)):
+    found = []
+    for words, one, other in (
+        ("the origin α", first.origin, second.origin),
+        ("the directions", first.basis, second.basis),
+    ):
+        if one is None or other is None:
+            found.append(f"{words}, which one of them does not store")
+            break
+        if not np.array_equal(one, other):
+            found.append(words)
+    if first.scale != second.scale:
+        found.append("the scale")
+    grids = [(record.surfaces[0].x, record.surfaces[0].y) for record in (first, second)]
+    if not all(map(np.array_equal, *grids)):
         found.append("the grid")
     return found
-
-
-def _parts(record: Record) -> dict[str, NDArray[Any]]:
-    return {name: record.arrays[name] for name in _PARTS}

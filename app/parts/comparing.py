@@ -93,13 +93,7 @@ def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> None:
         )  # fmt: skip
     settle("m", m, "number of inner steps M")
     settle("scale", scale, "loss scale")
-    runs = [entry.listed.run for entry in two]
-    assert runs[0] is not None
-    assert runs[1] is not None
-    try:
-        differ = apart(runs[0], runs[1], (first, second))
-    except RunError as error:
-        differ = [f"what cannot be read ({error})"]
+    differ = apart(first, second)
     said = _said(records, int(m), same=not differ)
     st.markdown(f"**{markdown(said)}**")
     if differ:

@@ -14,15 +14,15 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from landscape.figures import look
-from landscape.figures.panels import BELOW, LEGEND, LINE, add_bar, dress, setup, star
+from landscape.figures.bars import add_bar, place
+from landscape.figures.panels import BELOW, LEGEND, LINE, dress, setup, star
+from landscape.figures.plan import signed
+from landscape.figures.quantity import LOSS
 from landscape.figures.traces import path_traces, start
 from landscape.measure import endings
 from landscape.record import Figure1, Surface
 
 __all__ = ["side_by_side"]
-
-# Blue is below, white the same, red above: ColorBrewer's RdBu, which the colour-blind can read.
-_SIGNED = ["#2166ac", "#92c5de", "#f7f7f7", "#f4a582", "#b2182b"]
 
 
 def side_by_side(
@@ -66,14 +66,15 @@ def side_by_side(
         [f"<b>{letter} · {escape(name)}</b>", *look.subtitle(surface, shared)]
         for letter, name, surface in zip("AB", names, surfaces, strict=True)
     ]
-    if delta:
-        titles.append(["<b>B − A</b>", _range(surfaces)])
+    third = signed(surfaces[0], surfaces[1], LOSS, "Δ: B minus A") if delta else None
+    if third:
+        titles.append([f"<b>{third.title}</b>", *third.lines])
     figure = make_subplots(
         rows=1,
         cols=len(titles),
-        shared_xaxes="all" if delta else False,
-        shared_yaxes="all" if delta else False,
-        horizontal_spacing=0.07 if delta else 0.11,
+        shared_xaxes="all" if third else False,
+        shared_yaxes="all" if third else False,
+        horizontal_spacing=0.11,
         subplot_titles=["<br>".join(lines) for lines in titles],
     )
     figure.update_annotations(font={"size": 13})
@@ -84,81 +85,28 @@ def side_by_side(
         figure.add_traces(setup(surface, shared, "coloraxis"), rows=1, cols=col)
         _add_paths(figure, record, col, named)
         figure.add_traces(star(surface, shared), rows=1, cols=col)
-    if delta:
+    if third:
+        drawn = [
+            *setup(third.surface, third.levels, "coloraxis3"),
+            *zero(third.surface, third.levels),
+        ]
+        figure.add_traces(drawn, rows=1, cols=3)
         figure.update_traces(contours_showlabels=False, selector={"type": "contour"})  # too small
-        figure.add_traces(_difference(surfaces), rows=1, cols=3)
+        place(figure, [("coloraxis", False), ("coloraxis", True), ("coloraxis3", True)])
     for col in range(1, len(titles) + 1):
         shown = records[min(col, 2) - 1]
         pair = surfaces if delta else [surfaces[col - 1]]
         _dress_axes(figure, shown, pair, col, ink)
-    add_bar(figure, shared, 0)
-    bar = figure.layout.coloraxis.colorbar
-    if delta:  # between the second panel and the third, which has one of its own
-        bar.update(orientation="h", x=0.31, y=-0.21, yanchor="top", len=0.5, title={"side": "top"})
-        bar.title.text = f"validation loss, M = {inner_steps}" + (" (log)" if log else "")
+    add_bar(figure, shared, "coloraxis", 2)
     dress(figure, ink, above)
-    if delta:
-        figure.update_layout(margin={"b": BELOW + 70}, height=above + 290 + BELOW + 70)
+    if third:
+        add_bar(figure, third.levels, "coloraxis3", 3)
+        figure.update_layout(height=above + 250 + BELOW)
     return figure
 
 
 def _short(name: str) -> str:
     return name if len(name) <= 34 else f"{name[:20]}…{name[-12:]}"
-
-
-def _range(surfaces: Sequence[Surface]) -> str:
-    difference = _minus(surfaces)
-    if not np.isfinite(difference).any():
-        return "no point is in both"
-    low, high = float(np.nanmin(difference)), float(np.nanmax(difference))
-    if low == high == 0:
-        return "the same everywhere"
-    return f"{low:+.4f} to {high:+.4f}".replace("-", "−")
-
-
-def _minus(surfaces: Sequence[Surface]) -> np.ndarray:
-    one, other = surfaces
-    if not (np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y)):
-        raise ValueError(
-            f"the surfaces have grids of {one.loss.shape} and {other.loss.shape} points or other "
-            "coordinates, expected the same for a difference"
-        )
-    with np.errstate(invalid="ignore"):
-        return np.asarray(other.loss - one.loss)
-
-
-def _difference(surfaces: Sequence[Surface]) -> list[go.Contour]:
-    """The second minus the first, with a line where they are the same."""
-    difference = _minus(surfaces)
-    finite = np.abs(difference[np.isfinite(difference)])
-    most = float(finite.max()) if finite.size and finite.max() > 0 else 1e-6
-    power = 10 ** np.floor(np.log10(most / 8))
-    step = next(nice * power for nice in (1, 2, 5, 10) if 8 * nice * power >= most * (1 - 1e-9))
-    reach = float(np.ceil(most / step - 1e-9) * step)
-    common = {"x": surfaces[0].x, "y": surfaces[0].y, "z": difference.astype(np.float32)}
-    filled = go.Contour(
-        **common,
-        connectgaps=False,
-        colorscale=_SIGNED,
-        zmin=-reach,
-        zmax=reach,
-        contours={"start": -reach, "end": reach, "size": float(step)},
-        line={"width": 0.4, "color": "rgba(31,36,48,0.35)", "smoothing": 0},
-        colorbar={"title": {"text": "B − A", "font": {"size": 12}}, "thickness": 14, "len": 1.0},
-        hovertemplate="x %{x:.3f} · y %{y:.3f}<br><b>B − A %{z:+.4f}</b><extra></extra>",
-        name="B − A",
-    )
-    zero = go.Contour(
-        **common,
-        contours={"start": 0, "end": 0, "size": 1, "coloring": "none", "showlabels": True},
-        line={"width": 2, "color": "#1f2430", "smoothing": 0},
-        showscale=False,
-        showlegend=False,
-        hoverinfo="skip",
-        name="the same",
-    )
-    low, high = float(np.nanmin(difference, initial=0)), float(np.nanmax(difference, initial=0))
-    return [filled, zero] if low < 0 < high else [filled]
 
 
 def _add_paths(figure: go.Figure, record: Figure1, col: int, named: set[str]) -> None:
@@ -193,5 +141,7 @@ def _dress_axes(
             row=1,
             col=col,
         )
+    if len(surfaces) > 1 and col > 1:  # the same axis as the first panel's, which names it
+        figure.update_yaxes(title=None, row=1, col=col)
     anchor = f"x{col if col > 1 else ''}"
     figure.update_yaxes(scaleanchor=anchor, constraintoward="top", row=1, col=col)

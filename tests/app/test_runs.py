@@ -82,7 +82,7 @@ def test_two_runs_have_a_difference_only_on_one_plane(root: Path, make: Make) ->
     words = said(app)
     assert "At M = 10 the lowest loss of B is +0.1000 against A; the minima lie 0.00" in words
     chart = json.loads(app.get("plotly_chart")[0].proto.spec)
-    assert [each["name"] for each in chart["data"] if each["type"] == "contour"][-1] == "B − A"
+    assert chart["layout"]["coloraxis3"]["colorbar"]["title"]["text"] == "Δ loss"
     assert "None: all 5 settings are the same" not in words  # their names are not settings
     app = look(root, "runs", view="Compare", a="one", b="turned")
     assert "because the planes differ in the directions." in said(app)

@@ -67,18 +67,16 @@ def test_runs_are_read_once_and_again_when_they_change(
 
 
 def test_planes_are_the_same_or_it_is_said_what_is_not(copies: list[Path]) -> None:
-    one, other = (Run.open(copies[place]) for place in (0, 1))
-    pair = (load(one), load(other))
-    assert apart(one, other, pair) == []
-    plane = other.read("plane")
-    other.write("plane", plane.arrays | {"origin": plane.arrays["origin"] + 1}, plane.attributes)
-    finer = replace(pair[1].surfaces[0], x=pair[1].surfaces[0].x * 2)
-    assert apart(one, other, (pair[0], replace(pair[1], surfaces=(finer,)))) == [
-        "the origin α", "the grid",
-    ]  # fmt: skip
+    one, other = (load(Run.open(copies[place])) for place in (0, 1))
+    assert apart(one, other) == []
+    assert one.origin is not None
+    finer = replace(other.surfaces[0], x=other.surfaces[0].x * 2)
+    moved = replace(other, origin=one.origin + 1, surfaces=(finer,))
+    assert apart(one, moved) == ["the origin α", "the grid"]
+    assert apart(one, replace(other, scale=1.0)) == ["the scale"]
 
 
-def test_the_difference_is_signed_and_has_a_line_at_zero(copies: list[Path]) -> None:
+def test_the_difference_is_of_the_second_and_the_first(copies: list[Path]) -> None:
     first = load(Run.open(copies[0]))
     ramp = np.linspace(-0.03, 0.01, 9)[None, :]
     moved = [replace(each, loss=each.loss + ramp) for each in first.surfaces]
@@ -86,12 +84,12 @@ def test_the_difference_is_signed_and_has_a_line_at_zero(copies: list[Path]) -> 
     figure = side_by_side(first, second, 10, delta=True)
     *_, filled, zero = figure.select_traces("contour")
     np.testing.assert_allclose(filled.z, np.repeat(ramp, 9, 0), atol=1e-6)
-    assert -filled.zmin == filled.zmax == pytest.approx(0.03)  # six levels of 0.005
-    assert (zero.contours.start, zero.contours.coloring) == (0, "none")
+    assert (filled.coloraxis, zero.name) == ("coloraxis3", "zero")
+    assert figure.layout.yaxis3.title.text is None
     titles = [note.text for note in figure.layout.annotations]
-    assert titles[2] == "<b>B − A</b><br>−0.0300 to +0.0100"
+    assert titles[2].startswith("<b>Δ: B minus A</b>")
     assert "&lt;b&gt;moved" in titles[1]
     assert len(list(side_by_side(first, second, 10).select_traces("contour"))) == 2
     other = replace(second, surfaces=tuple(replace(each, x=each.x * 2) for each in moved))
-    with pytest.raises(ValueError, match="expected the same for a difference"):
+    with pytest.raises(ValueError, match="different grids"):
         side_by_side(first, other, 10, delta=True)
