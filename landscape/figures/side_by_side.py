@@ -86,11 +86,7 @@ def side_by_side(
         _add_paths(figure, record, col, named)
         figure.add_traces(star(surface, shared), rows=1, cols=col)
     if third:
-        drawn = [
-            *setup(third.surface, third.levels, "coloraxis3"),
-            *zero(third.surface, third.levels),
-        ]
-        figure.add_traces(drawn, rows=1, cols=3)
+        figure.add_traces(setup(third.surface, third.levels, "coloraxis3"), rows=1, cols=3)
         figure.update_traces(contours_showlabels=False, selector={"type": "contour"})  # too small
         place(figure, [("coloraxis", False), ("coloraxis", True), ("coloraxis3", True)])
     for col in range(1, len(titles) + 1):
