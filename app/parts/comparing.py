@@ -8,7 +8,7 @@ import streamlit as st
 
 from landscape import summary
 from landscape.catalogue import Entry
-from landscape.figures import side_by_side
+from landscape.figures import minus, side_by_side
 from landscape.measure import compare, lowest
 from landscape.planes import apart
 from landscape.record import Figure1
@@ -100,18 +100,19 @@ def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> None:
         reason = f"No difference B − A, because the planes differ in {_list(differ)}."
         st.caption(f"{markdown(reason)} The panels have one colour scale, and axes of their own.")
     dark = st.context.theme.type == "dark"
-    figure = side_by_side(
-        first, second, int(m), delta=not differ, log=scale == "log", dark=dark
-    )  # fmt: skip
     name = f"{two[0].name}_{two[1].name}_m{m}"[:120]
     buttons = {"format": "svg", "filename": name}
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key="side-by-side",
-        config={"displaylogo": False, "toImageButtonOptions": buttons},
-        alt=said,
-    )
+    shared = {"displaylogo": False, "toImageButtonOptions": buttons}
+    panels = st.columns([1]) if differ else st.columns([5, 3], gap="small")  # stacked if narrow
+    panels[0].plotly_chart(
+        side_by_side(first, second, int(m), log=scale == "log", dark=dark),
+        theme=None, key="side-by-side", config=shared, alt=said,
+    )  # fmt: skip
+    if not differ:
+        panels[1].plotly_chart(
+            minus(first, second, int(m), dark=dark),
+            theme=None, key="minus", config=shared, alt="The loss of B minus that of A",
+        )  # fmt: skip
 
 
 def _said(records: Sequence[Figure1], m: int, *, same: bool) -> str:

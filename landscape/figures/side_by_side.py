@@ -6,7 +6,6 @@ surfaces on two planes is a number of nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -14,27 +13,23 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from landscape.figures import look
-from landscape.figures.bars import add_bar, place
-from landscape.figures.panels import BELOW, LEGEND, LINE, dress, setup, star
+from landscape.figures.bars import add_bar
+from landscape.figures.panels import LEGEND, LINE, dress, setup, star
 from landscape.figures.plan import signed
 from landscape.figures.quantity import LOSS
 from landscape.figures.traces import path_traces, start
 from landscape.measure import endings
 from landscape.record import Figure1, Surface
 
-__all__ = ["side_by_side"]
+__all__ = ["minus", "side_by_side"]
+
+HEIGHT, MOST = 330, 18  # pixels of a panel with its margin below the axes, letters of a name
 
 
 def side_by_side(
-    first: Figure1,
-    second: Figure1,
-    inner_steps: int,
-    *,
-    delta: bool = False,
-    log: bool = False,
-    dark: bool = False,
+    first: Figure1, second: Figure1, inner_steps: int, *, log: bool = False, dark: bool = False
 ) -> go.Figure:
-    """L_M of two runs with one scale for both, their paths, and the second minus the first.
+    """L_M of two runs with one scale for both, and their paths.
 
     Example:
         >>> from landscape import compute_surface
@@ -42,67 +37,87 @@ def side_by_side(
         >>> from zarts import Quadratic
         >>> toy = Quadratic.random()
         >>> record = compute_surface(toy.problem(), toy.center, steps=(0, 3), rows=3, cols=3)
-        >>> figure = side_by_side(record, record, 3, delta=True)
-        >>> float(abs(list(figure.select_traces("contour"))[2].z).max())
-        0.0
+        >>> [trace.name for trace in side_by_side(record, record, 3).select_traces("contour")]
+        ['M = 3', 'M = 3']
 
     Args:
         first: What a run holds.
         second: What another one holds.
         inner_steps: M, which both have.
-        delta: Whether there is a third panel: only for two surfaces on the same plane and grid.
         log: Colours even in the logarithm of the loss above the lowest one of both.
         dark: For a dark page.
 
     Raises:
-        ValueError: If a run has no surface with this M, or Δ is asked for on different grids.
+        ValueError: If a run has no surface with this M.
     """
     records = (first, second)
     surfaces = [look.choose(record, [inner_steps])[0] for record in records]
     shared = look.scales(surfaces, log)[0]
     ink = look.DARK if dark else look.LIGHT
-    names = [_short(record.name) for record in records]
     titles = [
-        [f"<b>{letter} · {escape(name)}</b>", *look.subtitle(surface, shared)]
-        for letter, name, surface in zip("AB", names, surfaces, strict=True)
+        [f"<b>{letter} · {escape(_short(record.name))}</b>", *look.subtitle(surface, shared)]
+        for letter, record, surface in zip("AB", records, surfaces, strict=True)
     ]
-    third = signed(surfaces[0], surfaces[1], LOSS, "Δ: B minus A") if delta else None
-    if third:
-        titles.append([f"<b>{third.title}</b>", *third.lines])
     figure = make_subplots(
         rows=1,
-        cols=len(titles),
-        shared_xaxes="all" if third else False,
-        shared_yaxes="all" if third else False,
-        horizontal_spacing=0.11,
-        subplot_titles=["<br>".join(lines) for lines in titles],
+        cols=2,
+        horizontal_spacing=0.1,
+        subplot_titles=["<br>".join(lines).replace(" at (", "<br>at (") for lines in titles],
     )
-    figure.update_annotations(font={"size": 13})
-    above = LEGEND + LINE * max(note.text.count("<br>") + 1 for note in figure.layout.annotations)
-    figure.layout.meta = {}
     named: set[str] = set()
     for col, (record, surface) in enumerate(zip(records, surfaces, strict=True), start=1):
         figure.add_traces(setup(surface, shared, "coloraxis"), rows=1, cols=col)
         _add_paths(figure, record, col, named)
         figure.add_traces(star(surface, shared), rows=1, cols=col)
-    if third:
-        figure.add_traces(setup(third.surface, third.levels, "coloraxis3"), rows=1, cols=3)
-        figure.update_traces(contours_showlabels=False, selector={"type": "contour"})  # too small
-        place(figure, [("coloraxis", False), ("coloraxis", True), ("coloraxis3", True)])
-    for col in range(1, len(titles) + 1):
-        shown = records[min(col, 2) - 1]
-        pair = surfaces if delta else [surfaces[col - 1]]
-        _dress_axes(figure, shown, pair, col, ink)
+        _dress_axes(figure, record, surface, col, ink)
+    figure.update_traces(contours_showlabels=False, selector={"type": "contour"})  # too small
     add_bar(figure, shared, "coloraxis", 2)
-    dress(figure, ink, above)
-    if third:
-        add_bar(figure, third.levels, "coloraxis3", 3)
-        figure.update_layout(height=above + 250 + BELOW)
+    return _finished(figure, ink)
+
+
+def minus(first: Figure1, second: Figure1, inner_steps: int, *, dark: bool = False) -> go.Figure:
+    """L_M of the second run minus that of the first: for two surfaces on one plane and grid.
+
+    Example:
+        >>> from landscape import compute_surface
+        >>> from landscape.figures import minus
+        >>> from zarts import Quadratic
+        >>> toy = Quadratic.random()
+        >>> record = compute_surface(toy.problem(), toy.center, steps=(0, 3), rows=3, cols=3)
+        >>> float(abs(minus(record, record, 3).data[0].z).max())
+        0.0
+
+    Args:
+        first: What a run holds.
+        second: What another one holds; ``landscape.planes`` tells whether the planes are the same.
+        inner_steps: M, which both have.
+        dark: For a dark page.
+
+    Raises:
+        ValueError: If a run has no surface with this M, or the grids differ.
+    """
+    pair = [look.choose(record, [inner_steps])[0] for record in (first, second)]
+    panel = signed(pair[0], pair[1], LOSS, "Δ: B minus A")
+    ink = look.DARK if dark else look.LIGHT
+    lines = [f"<b>{panel.title}</b>", *panel.lines]
+    figure = make_subplots(rows=1, cols=1, subplot_titles=["<br>".join(lines)])
+    figure.add_traces(setup(panel.surface, panel.levels, "coloraxis"), rows=1, cols=1)
+    figure.update_traces(contours_showlabels=False, selector={"type": "contour"})
+    _dress_axes(figure, first, pair[0], 1, ink)
+    add_bar(figure, panel.levels, "coloraxis", 1)
+    return _finished(figure, ink)
+
+
+def _finished(figure: go.Figure, ink: look.Ink) -> go.Figure:
+    figure.update_annotations(font={"size": 13})
+    above = LEGEND + LINE * (max(note.text.count("<br>") for note in figure.layout.annotations) + 1)
+    dress(figure, ink, above + LINE)
+    figure.update_layout(height=above + LINE + HEIGHT, margin={"l": 60})
     return figure
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 34 else f"{name[:20]}…{name[-12:]}"
+    return name if len(name) <= MOST else f"{name[:9]}…{name[-8:]}"
 
 
 def _add_paths(figure: go.Figure, record: Figure1, col: int, named: set[str]) -> None:
@@ -121,15 +136,20 @@ def _add_paths(figure: go.Figure, record: Figure1, col: int, named: set[str]) ->
 
 
 def _dress_axes(
-    figure: go.Figure, record: Figure1, surfaces: Sequence[Surface], col: int, ink: look.Ink
+    figure: go.Figure, record: Figure1, surface: Surface, col: int, ink: look.Ink
 ) -> None:
-    """Equal units on both axes; panels of other planes have axes of their own."""
-    for axis, (low, high) in enumerate(look.extent(record, surfaces)):
+    """Equal units on both axes; each panel has axes of its own, as its plane may be another."""
+    named = "axes" in record.facts
+    for axis, (low, high) in enumerate(look.extent(record, [surface])):
         pad = 0.02 * (high - low or 1.0)
         update = (figure.update_xaxes, figure.update_yaxes)[axis]
+        short = f"{'xy'[axis]} (1 unit = {record.scale:.3g} in α)"
         update(
             range=[low - pad, high + pad],
-            title={"text": escape(look.axis_title(axis, record)), "font": {"size": 12}},
+            title={
+                "text": escape(look.axis_title(axis, record)) if named else short,
+                "font": {"size": 12},
+            },
             constrain="domain",
             zeroline=False,
             gridcolor=ink.grid,
@@ -137,7 +157,8 @@ def _dress_axes(
             row=1,
             col=col,
         )
-    if len(surfaces) > 1 and col > 1:  # the same axis as the first panel's, which names it
-        figure.update_yaxes(title=None, row=1, col=col)
     anchor = f"x{col if col > 1 else ''}"
     figure.update_yaxes(scaleanchor=anchor, constraintoward="top", row=1, col=col)
+    figure.update_xaxes(nticks=5, row=1, col=col)
+    if col > 1:  # its unit is that of x below it; there is no room between panels
+        figure.update_yaxes(title={"text": ""}, row=1, col=col)

@@ -11,7 +11,7 @@ import pytest
 
 import landscape.index
 from landscape.catalogue import BUNDLED, catalogue
-from landscape.figures import side_by_side
+from landscape.figures import minus, side_by_side
 from landscape.index import Index, Row, against, differing
 from landscape.planes import apart
 from landscape.record import load
@@ -81,15 +81,15 @@ def test_the_difference_is_of_the_second_and_the_first(copies: list[Path]) -> No
     ramp = np.linspace(-0.03, 0.01, 9)[None, :]
     moved = [replace(each, loss=each.loss + ramp) for each in first.surfaces]
     second = replace(first, name="<b>moved</b>", surfaces=tuple(moved))
-    figure = side_by_side(first, second, 10, delta=True)
-    *_, filled, zero = figure.select_traces("contour")
+    figure = minus(first, second, 10)
+    filled, zero = figure.select_traces("contour")
     np.testing.assert_allclose(filled.z, np.repeat(ramp, 9, 0), atol=1e-6)
-    assert (filled.coloraxis, zero.name) == ("coloraxis3", "zero")
-    assert figure.layout.yaxis3.title.text is None
-    titles = [note.text for note in figure.layout.annotations]
-    assert titles[2].startswith("<b>Δ: B minus A</b>")
-    assert "&lt;b&gt;moved" in titles[1]
-    assert len(list(side_by_side(first, second, 10).select_traces("contour"))) == 2
+    assert zero.name == "zero"
+    assert figure.layout.annotations[0].text.startswith("<b>Δ: B minus A</b>")
+    pair = side_by_side(first, second, 10)
+    assert "&lt;b&gt;moved" in pair.layout.annotations[1].text
+    assert {trace.coloraxis for trace in pair.select_traces("contour")} == {"coloraxis"}
     other = replace(second, surfaces=tuple(replace(each, x=each.x * 2) for each in moved))
+    assert side_by_side(first, other, 10).layout.xaxis2.range[1] > 2  # axes of its own
     with pytest.raises(ValueError, match="different grids"):
-        side_by_side(first, other, 10, delta=True)
+        minus(first, other, 10)
