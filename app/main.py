@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import streamlit as st
 
-# No icons for the page: a browser tab's icon would be fetched from a font server.
-st.set_page_config(page_title="ZARTS · Figure 1", layout="wide")
+# The tab's icon is a file of our own: one by its name would be fetched from a font server.
+ICON = str(Path(__file__).parent / "icon.svg")
+st.set_page_config(page_title="ZARTS", page_icon=ICON, layout="wide")
 
 if find_spec("landscape") is None:
     # `streamlit run` puts the folder of this file on the path, not the folder it was started from.
     st.error("The package is not installed. In the folder of the project: `pip install -e .`")
     st.stop()
 
-page = st.Page("views/figure_1.py", title="ZARTS · Figure 1", url_path="figure-1", default=True)
-st.navigation([page]).run()
+PAGES = (  # the file in views, the title, the icon, the name in the address
+    ("figure_1", "Landscape", "landscape", "landscape"),
+    ("runs", "Runs", "table_view", "runs"),
+    ("search", "Search", "timeline", "search"),
+    ("architecture", "Architecture", "account_tree", "architecture"),
+)
+page = st.navigation(
+    [
+        st.Page(
+            f"views/{file}.py",
+            title=title,
+            icon=f":material/{icon}:",
+            url_path=path,
+            default=file == "figure_1",
+        )
+        for file, title, icon, path in PAGES
+    ]
+)
+st.set_page_config(page_title=f"ZARTS · {page.title}", page_icon=ICON)
+page.run()

@@ -17,7 +17,7 @@ from zarts.optimizers import method_of
 from zarts.runs.runfile import Run, RunError, differences
 from zarts.text import printable
 
-__all__ = ["main", "row", "table"]
+__all__ = ["SHARE", "budgets", "main", "row", "table", "unlike"]
 
 Row = dict[str, float]
 
@@ -54,11 +54,11 @@ def _print(folders: list[Path], *, paths: bool) -> int:
         cli.tell(*budgets(records).split("\n"))
         return 0
     names = [printable(record.config.get("seed", record.name)) for record in records]
-    unlike = _unlike(records)
-    rows = table(list(zip(names, map(row, records), strict=True)), spread=not unlike)
+    differing = unlike(records)
+    rows = table(list(zip(names, map(row, records), strict=True)), spread=not differing)
     cli.tell(*rows.split("\n"))
-    if unlike:
-        cli.tell(f"no mean: the runs differ in {unlike}, not in their seeds only", error=True)
+    if differing:
+        cli.tell(f"no mean: the runs differ in {differing}, not in their seeds only", error=True)
     return 0
 
 
@@ -126,7 +126,7 @@ def budgets(records: Sequence[Figure1]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _unlike(records: Sequence[Figure1]) -> str:
+def unlike(records: Sequence[Figure1]) -> str:
     """Which settings, besides the seed, are not the same in all runs; empty if none."""
     alike = [
         {key: value for key, value in record.config.items() if key not in ("seed", "source")}

@@ -53,15 +53,26 @@ MAY_IMPORT = ZARTS | {
     "zarts.retrain": LIBRARY | COMMANDS | {"zarts.genotype"},
     "zarts.sweep": LIBRARY | COMMANDS | {"zarts.retrain"},
     "zarts.reproduce": LIBRARY | COMMANDS | {"zarts.genotype", "zarts.retrain", "zarts.sweep"},
-    "landscape.record": {"zarts.optimizers", "zarts.runs"},  # names and files
+    "landscape.record": {  # names and files, and what α means
+        "zarts.bilevel", "zarts.optimizers", "zarts.runs", "zarts.settings", "zarts.supernet",
+    },
     "landscape.measure": {"landscape.record"},
+    "landscape.point": {
+        "landscape.measure", "landscape.record", "zarts.bilevel", "zarts.genotype",
+        "zarts.supernet",
+    },
     "landscape.geometry": ENGINE,
+    "landscape.planes": {"landscape.record"},
     "landscape.figures": {
         "landscape.record", "landscape.measure", "landscape.geometry", "zarts.optimizers",
         "zarts.runs",
     },
     "landscape.convergence": {"landscape.figures", "zarts.settings"} | COMMANDS,
     "landscape.catalogue": {"landscape.record", "zarts.runs"},
+    "landscape.index": {
+        "landscape.catalogue", "landscape.record", "landscape.summary", "zarts.runs",
+        "zarts.settings", "zarts.text",
+    },
     "landscape.compute": ENGINE | COMMANDS | {"landscape.geometry", "landscape.figures"},
     "landscape.merge": ENGINE | COMMANDS | {"landscape.compute"},
     "landscape.summary": {
@@ -72,7 +83,9 @@ MAY_IMPORT = ZARTS | {
 }  # fmt: skip
 APP = {
     "landscape.record", "landscape.measure", "landscape.figures", "landscape.catalogue",
-    "zarts.settings", "zarts.runs", "zarts.text",
+    "landscape.index", "landscape.planes", "landscape.point", "landscape.summary",
+    "zarts.genotype", "zarts.optimizers", "zarts.reproduce", "zarts.runs", "zarts.settings",
+    "zarts.supernet", "zarts.text",
 }  # fmt: skip
 FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command line see everything
 # Inside these rooms each module may import those before it: the order to read them in.
@@ -99,15 +112,18 @@ STARTS_WITHOUT_TORCH = (
     "landscape", "landscape.catalogue", "landscape.compute", "landscape.compute.__main__",
     "landscape.compute.jobs", "landscape.compute.schema", "landscape.figures",
     "landscape.geometry.grid", "landscape.geometry.levels", "landscape.measure",
-    "landscape.merge", "landscape.record", "landscape.record.asked", "landscape.verify",
+    "landscape.merge", "landscape.point", "landscape.record", "landscape.record.asked",
+    "landscape.verify",
     "landscape.verify.__main__", "zarts", "zarts.__main__", "zarts.bilevel.alpha",
-    "zarts.bilevel.chance", "zarts.cli", "zarts.facade", "zarts.genotype.__main__", "zarts.guard",
+    "zarts.bilevel.chance", "zarts.cli", "zarts.facade", "zarts.genotype.__main__",
+    "zarts.genotype.cost", "zarts.genotype.drawing", "zarts.guard",
     "zarts.optimizers",
     "zarts.retrain", "zarts.retrain.__main__", "zarts.retrain.presets", "zarts.retrain.results",
     "zarts.retrain.settings", "zarts.runs.kinds",
     "zarts.runs.course", "zarts.runs.provenance", "zarts.runs.runfile", "zarts.runs.stored",
     "zarts.settings.config", "zarts.settings.presets", "zarts.settings.sections",
-    "zarts.settings.stages", "zarts.settings.tables", "zarts.supernet.genotype",
+    "zarts.settings.stages", "zarts.settings.tables", "zarts.supernet.derivation",
+    "zarts.supernet.genotype",
     "zarts.supernet.layout", "zarts.supernet.protocol", "zarts.supernet.published",
     "zarts.supernet.shapes", "zarts.supernet.spaces", "zarts.sweep", "zarts.sweep.__main__",
     "zarts.sweep.progress",

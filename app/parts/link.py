@@ -12,12 +12,20 @@ from zarts.text import markdown, printable
 __all__ = ["asked", "code", "link", "settle"]
 
 
-def asked(key: str, options: Sequence[str], default: Callable[[], str]) -> str:
-    """What a widget begins with: the option that the link names, else the default."""
+def asked(key: str, options: Sequence[str] | None, default: Callable[[], str]) -> str:
+    """What a widget begins with: what the link names, else what it was last, else the default.
+
+    Args:
+        key: Of the link.
+        options: What there is to choose from; None: any text.
+        default: Asked only where it is needed.
+    """
     value = st.query_params.get(key)
-    if value in options:
+    if value is not None and (options is None or value in options):
         return str(value)
-    shown = default()
+    kept = st.session_state.get(f"kept-{key}")  # the links between pages carry nothing
+    fits = kept is not None and (options is None or kept in options)
+    shown = str(kept) if fits else default()
     if value is not None:
         st.session_state[f"not-{key}"] = (value, shown)
     return shown
@@ -27,6 +35,7 @@ def settle(key: str, value: str, what: str) -> None:
     """Puts a choice into the link; says what the link named until another choice is made."""
     if st.query_params.get(key) != value:
         st.query_params[key] = value
+    st.session_state[f"kept-{key}"] = value
     wrong = st.session_state.get(f"not-{key}")
     if wrong and wrong[1] == value:
         said = f"The link asks for the {what} “{printable(wrong[0])[:80]}”, which is not here."

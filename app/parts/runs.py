@@ -13,16 +13,16 @@ from parts.link import asked, code, settle
 from zarts.runs.runfile import RunError, runs_root
 from zarts.text import markdown, printable
 
-__all__ = ["opened", "pick"]
+__all__ = ["everything", "opened", "pick"]
 
 LOOK_SECONDS = 3  # between two looks at the files of an unfinished run
 MAKE_ONE = "python -m landscape.compute --steps 10"
 
 
-def pick() -> Entry:
-    """The run asked for in the sidebar or the link."""
+def everything() -> list[Entry]:
+    """All runs; stops the page, with what to do, if there are none."""
     try:
-        entries = {printable(entry.name): entry for entry in catalogue(runs_root())}
+        entries = catalogue(runs_root())
     except RunError as error:
         st.error(f"{markdown(error)}. Another folder: set `ZARTS_RUNS`.")
         st.stop()
@@ -35,6 +35,12 @@ def pick() -> Entry:
             "change it)."
         )
         st.stop()
+    return entries
+
+
+def pick() -> Entry:
+    """The run asked for in the sidebar or the link."""
+    entries = {printable(entry.name): entry for entry in everything()}
     names = list(entries)
 
     def newest() -> str:

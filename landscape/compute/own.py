@@ -110,6 +110,8 @@ def compute_surface(
         },
         provenance=provenance(["landscape.compute_surface"]) | {"seed": seed},
         facts={"plane": kind, "axes": _axes(objective.space, plane)},
+        origin=plane.origin.double().numpy(),
+        basis=plane.basis.numpy(),
     )
     if folder is None:
         surfaces = _fill(objective, plane, record.surfaces, lambda surface: None, report)

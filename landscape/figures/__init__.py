@@ -13,6 +13,17 @@ from landscape.figures.convergence import figure_2
 from landscape.figures.curves import losses
 from landscape.figures.files import to_csv, to_html
 from landscape.figures.panels import figure_1
+from landscape.figures.side_by_side import minus, side_by_side
 from landscape.figures.static import static
 
-__all__ = ["figure_1", "figure_2", "figure_collapse", "losses", "static", "to_csv", "to_html"]
+__all__ = [
+    "figure_1",
+    "figure_2",
+    "figure_collapse",
+    "losses",
+    "minus",
+    "side_by_side",
+    "static",
+    "to_csv",
+    "to_html",
+]

@@ -94,6 +94,8 @@ def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | Non
     config = {"displaylogo": False, "responsive": True}
     shared = {"full_html": False, "config": config, "auto_play": False}
     charts = bare(figure).to_html(include_plotlyjs=True, div_id="figure-1", **shared)
+    if narrowest := (figure.layout.meta or {}).get("narrowest"):
+        charts = f'<div class="wide"><div style="min-width: {narrowest}px">{charts}</div></div>'
     charts += f"{player.MARKUP}<script>{player.SCRIPT}{START}</script>"
     charts += f'<p class="caption">{escape(caption(record))}</p>'
     if record.paths:

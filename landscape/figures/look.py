@@ -42,9 +42,9 @@ Ranges = tuple[tuple[float, float], tuple[float, float]]  # of the x and the y a
 Scale = Literal["shared", "own"]  # of the panels
 
 
-COLORMAP = "viridis"
 STAR = "#FFD54A"
 PENDING, VEIL = (228, 228, 228), 0.6  # not computed yet: a grey that lets a coarser level through
+ZERO = "#111111"  # the line where a difference is zero
 LOST = "#9a9a9a"  # tried, and the loss is missing
 OVER = "#e6447a"  # above the highest level: no colour of the map
 LINE, CASING = 2.0, 0.8  # widths in points: of a path, and of the white beyond it on each side

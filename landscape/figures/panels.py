@@ -9,19 +9,20 @@ from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import get_colorscale
 from plotly.subplots import make_subplots
 
 from landscape.figures import look, words
+from landscape.figures.bars import add_bar, bars_of, ceiling, colours, place
 from landscape.figures.look import Ink, Levels, Scale
 from landscape.figures.partial import stage
+from landscape.figures.plan import panels
 from landscape.figures.quantity import LOSS
-from landscape.figures.quantity import quantity as quantity_of
 from landscape.figures.traces import add_paths
 from landscape.record import Figure1, Status, Surface
 
 __all__ = ["figure_1"]
 
+NARROW = 900  # pixels: below this width three panels are shown by scrolling
 LINE, LEGEND, BELOW = 17, 45, 58  # pixels: a line of a title, two rows of entries, an axis's title
 
 
@@ -36,6 +37,7 @@ def figure_1(
     zmax: float | None = None,
     scale: Scale = "shared",
     quantity: Literal["loss", "accuracy"] = "loss",
+    difference: bool = False,
 ) -> go.Figure:
     """Fig. 1 of the paper: surfaces side by side, the paths on each.
 
@@ -61,39 +63,48 @@ def figure_1(
         scale: One scale for all panels, or for each its ``own``, which the figure then says.
         quantity: What the panels show: L_M, or the accuracy of the supernet on the images of
             L_val, whose highest point then has the star. Paths are of the loss in any case.
+        difference: One panel more: the last M minus the first one, with zero in the middle of the
+            colours and as a line.
 
     Raises:
         ValueError: If the record has no surface, or not the asked one, or levels are none, or the
-            run does not store the quantity.
+            run does not store the quantity, or there is no second M to take a difference from.
     """
-    chosen, of = look.choose(record, inner_steps), quantity_of(quantity, record)
-    surfaces = [of.shown(surface) for surface in chosen]
-    each = look.scales(surfaces, log, levels, zmax, scale, quantity=of)
+    plan = panels(
+        record,
+        inner_steps,
+        log=log,
+        levels=levels,
+        zmax=zmax,
+        scale=scale,
+        quantity=quantity,
+        difference=difference,
+    )
     ink = look.DARK if dark else look.LIGHT
-    titles = [
-        [f"<b>{look.panel_title(surface, record)}</b>", *look.subtitle(surface, own, scale)]
-        for surface, own in zip(surfaces, each, strict=True)
-    ]
+    titles = ["<br>".join([f"<b>{panel.title}</b>", *panel.lines]) for panel in plan]
+    narrow = str.maketrans({"(": "<br>("}) if difference else {}
     figure = make_subplots(
         rows=1,
-        cols=len(surfaces),
+        cols=len(plan),
         shared_xaxes="all",
         shared_yaxes="all",
-        horizontal_spacing=0.05 if scale == "shared" else 0.16,
-        subplot_titles=["<br>".join(lines).replace(" · ", "<br>") for lines in titles],
+        subplot_titles=[title.replace(" · ", "<br>").translate(narrow) for title in titles],
     )
     figure.update_annotations(font={"size": 13})
     above = LEGEND + LINE * max(note.text.count("<br>") + 1 for note in figure.layout.annotations)
-    for col, (surface, own) in enumerate(zip(surfaces, each, strict=True), start=1):
-        axis = f"coloraxis{col}" if scale == "own" and col > 1 else "coloraxis"
-        figure.add_traces(setup(surface, own, axis), rows=1, cols=col)
-    figure.layout.meta = {"steps": []}
+    bars = bars_of(plan, scale)
+    place(figure, bars)
+    for col, (panel, (axis, _)) in enumerate(zip(plan, bars, strict=True), start=1):
+        figure.add_traces(setup(panel.surface, panel.levels, axis), rows=1, cols=col)
+    figure.layout.meta = {"steps": [], "narrowest": NARROW if len(plan) > 2 else 0}
+    surfaces = [panel.surface for panel in plan]
     add_paths(figure, record, surfaces)
-    for col, (surface, own) in enumerate(zip(surfaces, each, strict=True), start=1):
-        figure.add_traces(star(surface, own), rows=1, cols=col)
+    for col, panel in enumerate(plan, start=1):
+        figure.add_traces(star(panel.surface, panel.levels), rows=1, cols=col)
     dress_axes(figure, record, surfaces, ink)
-    for col, own in enumerate(each if scale == "own" else each[:1], start=1):
-        add_bar(figure, own, col if scale == "own" else 0)
+    for col, (panel, (axis, own)) in enumerate(zip(plan, bars, strict=True), start=1):
+        if own:
+            add_bar(figure, panel.levels, axis, col)
     dress(figure, ink, above)
     if caption:
         add_caption(figure, words.caption(record))
@@ -111,7 +122,7 @@ def setup(
     """
     partial = stage(surface)
     if partial is None:
-        return [contour(surface, shared, axis), *missing(surface)]
+        return [contour(surface, shared, axis), *zero(surface, shared), *missing(surface)]
     below: list[go.Contour] = []
     if partial.grid is not None:
         preview = contour(partial.grid, shared, axis)
@@ -119,6 +130,27 @@ def setup(
         preview.contours.showlabels = False  # the points would cover half of each
         below = [preview]
     return [*below, points(surface, shared), *missing(surface)]
+
+
+def zero(surface: Surface, shared: Levels) -> list[go.Contour]:
+    """The line where a difference is zero, if it has both signs."""
+    loss = surface.loss[np.isfinite(surface.loss)]
+    if not (shared.quantity.signed and (loss < 0).any() and (loss > 0).any()):
+        return []
+    return [
+        go.Contour(
+            x=surface.x,
+            y=surface.y,
+            z=surface.loss.astype(np.float32),
+            autocontour=False,
+            contours={"start": 0, "end": 0, "size": 1, "coloring": "none"},
+            line={"width": 2.5, "color": look.ZERO, "smoothing": 0},
+            showscale=False,
+            showlegend=False,
+            hoverinfo="skip",
+            name="zero",
+        )
+    ]
 
 
 def points(surface: Surface, shared: Levels) -> go.Heatmap:
@@ -142,6 +174,8 @@ def points(surface: Surface, shared: Levels) -> go.Heatmap:
 def contour(surface: Surface, shared: Levels, axis: str) -> go.Contour:
     """The filled, labelled contours of one surface."""
     loss = np.where(np.isfinite(surface.loss), surface.loss, np.nan)
+    signed = shared.quantity.signed  # its middle is white
+    ink, line = (look.ZERO, "rgba(0,0,0,0.3)") if signed else ("#ffffff", "rgba(255,255,255,0.75)")
     return go.Contour(
         x=surface.x,
         y=surface.y,
@@ -156,9 +190,9 @@ def contour(surface: Surface, shared: Levels, axis: str) -> go.Contour:
             "size": shared.step,
             "showlabels": shared.even,  # else a label would show what is drawn, not the loss
             "labelformat": f".{shared.decimals}f",
-            "labelfont": {"size": 11, "color": "#ffffff"},
+            "labelfont": {"size": 11, "color": ink},
         },
-        line={"width": 0.7, "color": "rgba(255,255,255,0.75)", "smoothing": 0},  # as in print
+        line={"width": 0.7, "color": line, "smoothing": 0},  # as in print
         **read_out(surface, shared),
         name=f"M = {surface.inner_steps}",
         showlegend=False,
@@ -250,47 +284,6 @@ def dress_axes(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface], 
     )
     title = {"text": escape(look.axis_title(1, record)), "font": {"size": 12}}
     figure.update_yaxes(title=title, scaleanchor="x", col=1)  # the other panels match the first
-
-
-def ceiling(shared: Levels) -> float:
-    """The end of the colours, in the drawn quantity: one step more where points are above."""
-    return shared.stop + shared.step if shared.over else shared.stop
-
-
-def colours(shared: Levels, share: float) -> list[list[float | str]]:
-    """A colour scale that ends in the mark of what is above the highest level, if anything is.
-
-    Args:
-        shared: The levels.
-        share: Where the mark begins on the scale, from 0 to 1.
-    """
-    scale = [[float(place), color] for place, color in get_colorscale(look.COLORMAP)]
-    if not shared.over:
-        return scale
-    return [[place * share, color] for place, color in scale] + [[share, look.OVER], [1, look.OVER]]
-
-
-def add_bar(figure: go.Figure, shared: Levels, col: int) -> None:
-    """The colour axis and its bar: of all panels for column 0, else of that one."""
-    ticks = shared.ticks
-    place = {"x": figure.layout[f"xaxis{col if col > 1 else ''}"].domain[1] + 0.005} if col else {}
-    half = 0.5 / len(shared.values)  # plotly centres one band beyond the levels on each end
-    figure.layout[f"coloraxis{col if col > 1 else ''}"] = {
-        "colorscale": colours(shared, 1 - half),
-        "cmin": shared.start,
-        "cmax": ceiling(shared),
-        "colorbar": {
-            "title": {
-                "text": f"validation<br>{shared.quantity.name}" + (" (log)" if shared.log else ""),
-                "font": {"size": 12},
-            },
-            "tickvals": ticks,
-            "ticktext": [shared.label(tick) for tick in ticks],
-            "thickness": 14,
-            "len": 1.0,
-            **place,
-        },
-    }
 
 
 def dress(figure: go.Figure, ink: Ink, top: int) -> None:

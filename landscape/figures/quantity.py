@@ -24,12 +24,22 @@ class Quantity:
         best: What the star marks, in words.
         sign: 1 if less is better, -1 if more is.
         bounded: No point can be far beyond all others, so levels reach all of them.
+        colours: Name of the colour map, the same in both renderers.
+        signed: Whether zero means something: then it is the middle of the colours, and marked.
     """
 
     name: str
     best: str
     sign: int
     bounded: bool
+    colours: str = "viridis"
+    signed: bool = False
+
+    @property
+    def difference(self) -> Quantity:
+        """What two surfaces of it differ by: blue where the second one is better."""
+        colours = "RdBu_r" if self.sign > 0 else "RdBu"
+        return replace(self, name=f"Δ {self.name}", colours=colours, signed=True)
 
     def values(self, surface: Surface) -> Floats:
         """Its array (rows, cols)."""

@@ -62,7 +62,11 @@ class Levels:
 
     @property
     def ticks(self) -> list[float]:
-        """Eight levels at most, the highest one among them, in the drawn quantity."""
+        """Nine levels at most, in the drawn quantity: the highest one among them, or zero."""
+        if self.quantity.signed:
+            half = self.values[len(self.values) // 2 :]
+            right = [float(each) for each in half[:: -(-len(half) // 4)]]
+            return [-each for each in right[:0:-1]] + right
         every = -(-len(self.values) // 8)
         return [float(value) for value in self.values[::-every][::-1]]
 

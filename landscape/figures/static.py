@@ -13,7 +13,7 @@ import numpy as np
 from landscape.figures import look, words
 from landscape.figures.look import Floats, Levels, Scale
 from landscape.figures.partial import stage
-from landscape.figures.quantity import quantity as quantity_of
+from landscape.figures.plan import Panel, panels
 from landscape.measure import endings
 from landscape.record import Figure1, Status, Surface
 
@@ -55,6 +55,7 @@ def static(
     zmax: float | None = None,
     scale: Scale = "shared",
     quantity: Literal["loss", "accuracy"] = "loss",
+    difference: bool = False,
 ) -> bytes:
     """The bytes of a picture file; the same record gives the same bytes.
 
@@ -77,6 +78,7 @@ def static(
             by default those are the points far above all others.
         scale: One scale for all panels, or for each its ``own``, which the figure then says.
         quantity: What the panels show, as in ``figure_1``.
+        difference: One panel more: the last M minus the first one, as there.
 
     Raises:
         ValueError: If the record has no surface, or not the asked one, or levels are none, or the
@@ -94,24 +96,32 @@ def static(
             "pictures for print need matplotlib, which is missing; pip install 'zarts[export]'"
         ) from error
 
-    chosen, of = look.choose(record, inner_steps), quantity_of(quantity, record)
-    surfaces = [of.shown(surface) for surface in chosen]
-    each = look.scales(surfaces, log, levels, zmax, scale, quantity=of)
+    plan = panels(
+        record,
+        inner_steps,
+        log=log,
+        levels=levels,
+        zmax=zmax,
+        scale=scale,
+        quantity=quantity,
+        difference=difference,
+    )
     with rc_context(SETTINGS):
-        picture = Figure(figsize=(5.0 * len(surfaces) + 0.8, 6.3), layout="constrained")
-        row = picture.subplots(1, len(surfaces), sharex=True, sharey=True, squeeze=False)[0]
-        filled = [
-            draw(axes, surface, record, own, scale)
-            for axes, surface, own in zip(row, surfaces, each, strict=True)
-        ]
-        finish(picture, list(row), record, surfaces, of.best)
-        if scale == "shared":
-            add_bar(picture, list(row), filled, each[0])
+        picture = Figure(figsize=(5.0 * len(plan) + 0.8, 6.3), layout="constrained")
+        row = picture.subplots(1, len(plan), sharex=True, sharey=True, squeeze=False)[0]
+        filled = [draw(axes, panel, record) for axes, panel in zip(row, plan, strict=True)]
+        best = plan[0].levels.quantity.best
+        finish(picture, list(row), record, [panel.surface for panel in plan], best)
+        if scale == "own":
+            groups = [[place] for place in range(len(plan))]
         else:
-            for axes, colours, own in zip(row, filled, each, strict=True):
-                add_bar(picture, [axes], [colours], own)
+            losses = len(plan) - difference
+            groups = [[*range(losses)], *([losses] for _ in range(difference))]
+        for group in groups:
+            colours = [filled[place] for place in group]
+            add_bar(picture, [row[place] for place in group], colours, plan[group[0]].levels)
         if caption:
-            text = "\n".join(wrap(words.caption(record), 75 * len(surfaces)))
+            text = "\n".join(wrap(words.caption(record), 75 * len(plan)))
             picture.supxlabel(text, fontsize=7, color="#555555")
         buffer = BytesIO()
         created = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -119,12 +129,10 @@ def static(
     return buffer.getvalue()
 
 
-def draw(
-    axes: Axes, surface: Surface, record: Figure1, shared: Levels, scale: Scale
-) -> ScalarMappable | None:
+def draw(axes: Axes, panel: Panel, record: Figure1) -> ScalarMappable | None:
     """One panel; returns what carries its colours, if anything is finite."""
-    lines = [look.panel_title(surface, record), *look.subtitle(surface, shared, scale)]
-    axes.set_title("\n".join(lines), pad=10)  # room for a star on the border
+    surface, shared = panel.surface, panel.levels
+    axes.set_title("\n".join([panel.title, *panel.lines]), pad=10)  # room for a star on the border
     partial = stage(surface)
     if partial is None:
         filled = draw_contours(axes, surface, shared)
@@ -160,8 +168,8 @@ def draw_contours(
             surface.y,
             loss,
             levels=shared.values,
-            cmap=colormap(),
-            extend="max" if shared.over else "neither",
+            cmap=colormap(shared),
+            extend="both" if shared.quantity.signed else "max" if shared.over else "neither",
         )
         inside = shared.values[(shared.values > loss.min()) & (shared.values < loss.max())]
         if inside.size:
@@ -170,10 +178,12 @@ def draw_contours(
                 surface.y,
                 np.ma.masked_greater(loss, shared.stop),  # else the steps up to one are all lines
                 levels=inside,
-                colors="white",
+                colors="#555555" if shared.quantity.signed else "white",
                 linewidths=0.6,
                 linestyles="solid",  # else negative levels, as of a logarithm, are dashed
             )
+            if shared.quantity.signed and 0.0 in inside:
+                axes.contour(surface.x, surface.y, loss, levels=[0.0], colors=look.ZERO)
             if labels:
                 labelled = inside[:: 2 if len(inside) > 12 else 1]  # else steep sides are all text
                 axes.clabel(lines, labelled, fmt=shared.label, fontsize=7)
@@ -198,7 +208,7 @@ def draw_points(axes: Axes, surface: Surface, shared: Levels) -> ScalarMappable 
         np.ma.masked_invalid(shared.drawn(surface.loss)),
         vmin=shared.start,
         vmax=shared.stop,
-        cmap=colormap(),
+        cmap=colormap(shared),
         **above,
     )
     return colours if np.isfinite(surface.loss).any() else None
@@ -210,11 +220,12 @@ def edges(line: Floats) -> Floats:
     return np.append(line - half, line[-1] + half)
 
 
-def colormap() -> Colormap:
+def colormap(shared: Levels) -> Colormap:
     """The colours of the levels, and the mark of what is above them."""
     from matplotlib import colormaps
 
-    return colormaps[look.COLORMAP].with_extremes(over=look.OVER)
+    found = colormaps[shared.quantity.colours]
+    return found.with_extremes(over=look.OVER) if shared.over else found
 
 
 def mark_missing(axes: Axes, surface: Surface) -> None:
@@ -305,5 +316,6 @@ def add_bar(
     drawn = [colours for colours in filled if colours is not None]
     if drawn:
         place = row[-1].inset_axes((1.04, 0, 0.05, 1))  # as tall as the panel
-        bar = picture.colorbar(drawn[0], cax=place, label=f"validation {shared.quantity.name}")
+        words = f"{'' if shared.quantity.signed else 'validation '}{shared.quantity.name}"
+        bar = picture.colorbar(drawn[0], cax=place, label=words)
         bar.set_ticks(shared.ticks, labels=[shared.label(tick) for tick in shared.ticks])

@@ -14,6 +14,8 @@ from landscape.record.kinds import BESIDE, Figure1, OptimizerPath, Status, Surfa
 from zarts.optimizers import method_of, record_name
 from zarts.runs.kinds import refuse_retraining
 from zarts.runs.runfile import JSON, ForeignFile, Record, Run
+from zarts.settings.stages import Stage
+from zarts.supernet.spaces import SPACES
 
 __all__ = ["load", "path_from", "save_path", "save_surface", "surface_from"]
 
@@ -151,8 +153,14 @@ def _count(record: Record, name: str) -> int:
     return value
 
 
-def _plane_from(record: Record) -> tuple[float, Mapping[str, JSON]]:
-    """Scale and facts of a plane."""
+def _plane_from(config: Mapping[str, JSON], record: Record) -> dict[str, Any]:
+    """What a figure takes from the record of its plane, whose space the settings or a stage name.
+
+    A plane of before origin and directions were needed to draw may lack them: then it says less.
+
+    Raises:
+        ValueError: If the record has not the form of a plane, or not of one of this space.
+    """
     scale = float(_numbers(record, "scale", (), finite=True))
     if not scale > 0:
         raise ValueError(f"scale is {scale!r}, expected a number > 0")
@@ -160,7 +168,17 @@ def _plane_from(record: Record) -> tuple[float, Mapping[str, JSON]]:
         fact = record.attributes.get(name, 0.0)
         if not isinstance(fact, int | float) or isinstance(fact, bool):
             raise ValueError(f"{name} is {fact!r:.40}, expected a number")
-    return scale, record.attributes
+    found: dict[str, Any] = {"scale": scale, "facts": record.attributes}
+    if "origin" not in record.arrays or "basis" not in record.arrays:
+        return found
+    origin = _numbers(record, "origin", (None,), finite=True)
+    basis = _numbers(record, "basis", (len(origin), 2), finite=True)
+    stage, supernet = Stage.noted(record.attributes), config.get("supernet")
+    named = supernet.get("space") if isinstance(supernet, Mapping) else None
+    space = stage.space if stage else SPACES.get(str(named))
+    if space and space.dim != len(origin):
+        raise ValueError(f"origin has {len(origin)} entries, space {space.name} has {space.dim}")
+    return found | {"origin": origin, "basis": basis, "space": space}
 
 
 def _asked_surface(name: str, asked: FigureSettings, record: Record) -> Surface:
@@ -217,7 +235,7 @@ def load(run: Run) -> Figure1:
         asked = FigureSettings.of(run.config)
     except ValueError as error:
         raise ForeignFile(f"{run.path / 'run.h5'}: {error}; restore it") from error
-    scale, facts = run.parse("plane", _plane_from)
+    plane = run.parse("plane", partial(_plane_from, run.config))
     held = run.names()
     surfaces = {
         name: run.parse(name, partial(_asked_surface, name, asked)) for name in asked.surfaces(held)
@@ -234,8 +252,7 @@ def load(run: Run) -> Figure1:
         name=run.name,
         surfaces=tuple(sorted(surfaces.values(), key=lambda surface: surface.inner_steps)),
         paths=tuple(sorted(paths, key=lambda path: (method_of(path.method).rank, path.method))),
-        scale=scale,
         config=run.config,
         provenance=run.provenance,
-        facts=facts,
+        **plane,
     )

@@ -13,6 +13,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from zarts.bilevel.alpha import Space, along
 from zarts.runs.runfile import JSON
 
 __all__ = ["BESIDE", "Figure1", "OptimizerPath", "Status", "Surface", "moments_of"]
@@ -184,6 +185,10 @@ class Figure1:
         provenance: Command, seed, versions, git commit, device, data fingerprint.
         facts: Numbers about the run for people: ``val_accuracy``, ``alpha_norm``,
             ``inner_learning_rate``, ...
+        origin: α at (0, 0), (d,); None of a run that does not store it.
+        basis: The directions of x and y as columns (d, 2), orthonormal; None likewise.
+        space: What the entries of α mean: the operations of each edge of the supernet whose ω it
+            is; None where the settings name none, as of an objective of one's own.
     """
 
     name: str
@@ -193,6 +198,18 @@ class Figure1:
     config: Mapping[str, JSON] = field(default_factory=dict)
     provenance: Mapping[str, JSON] = field(default_factory=dict)
     facts: Mapping[str, JSON] = field(default_factory=dict)
+    origin: Floats | None = None
+    basis: Floats | None = None
+    space: Space | None = None
+
+    def alphas(self, xy: Floats) -> Floats | None:
+        """The α (n, d) at points (n, 2) of the plane, in axis units; None if that is not stored.
+
+        Bit for bit those at which the losses were computed.
+        """
+        if self.origin is None or self.basis is None:
+            return None
+        return self.origin + self.scale * along(np.asarray(xy, np.float64), self.basis)
 
 
 def moments_of(start: Floats, end: Floats) -> Floats | None:

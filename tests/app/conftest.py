@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path as Folder
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
+import landscape.catalogue
 from landscape.record import OptimizerPath, Status, Surface, save_path, save_surface
+from tests.tiny import tiny
 from zarts.runs.runfile import Run
+from zarts.supernet.spaces import SPACES
 
 X = np.linspace(-1.0, 1.0, 5)
 Y = np.linspace(-1.0, 1.0, 4)
@@ -29,6 +35,75 @@ CONFIG = {
 Make = Callable[..., Run]
 
 
+def look(root: Folder, page: str, **query: str) -> AppTest:
+    """Opens a page by its name in the address, without what is home."""
+    app = AppTest.from_file(str(root / "app" / "main.py"), default_timeout=30)
+    app._page_hash = calc_hash(page)  # the public way would run home first
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def read(element: object) -> str:
+    """What is read on the page: without the escapes of Markdown."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", str(element.value)).replace("\u2060", "")
+
+
+def said(app: AppTest) -> str:
+    """All words of a page."""
+    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.code)
+    return "\n".join(read(element) for kind in kinds for element in kind)
+
+
+CELLS = (
+    "Genotype(normal=[('skip_connect', 0), ('sep_conv_3x3', 1){0}], normal_concat=range(2, 6), "
+    "reduce=[('skip_connect', 0), ('sep_conv_3x3', 1){1}], reduce_concat=range(2, 6))"
+)
+PAIR = ", ('skip_connect', 0), ('{}', 1)"
+
+
+def cells(*operations: str) -> str:
+    """The text of cells, of which each operation, at most six, is of one node."""
+    filled = [PAIR.format(name) for name in (*operations, *["sep_conv_3x3"] * 6)[:6]]
+    return CELLS.replace("{0}", "".join(filled[:3])).replace("{1}", "".join(filled[3:]))
+
+
+@pytest.fixture
+def search(tmp_path: Folder) -> Make:
+    """Makes a search that is stopped after some epochs, or finished."""
+
+    def build(name: str, method: str = "zarts-mgs", epochs: int = 2, **facts: float) -> Run:
+        config = tiny(method)
+        provenance = {"command": ["python", "-m", "zarts"], "created": f"2026-01-0{epochs}"}
+        run = Run.create(tmp_path / "runs" / name, config.to_table(), provenance)
+        dim = SPACES[config.supernet.space].dim
+        for epoch in range(1, epochs + 1):
+            alpha = np.random.default_rng(epoch).standard_normal((3, dim)).astype(np.float32)
+            numbers = {
+                "val_loss": 1 / epoch, "val_accuracy": 0.5 + 0.1 * epoch, "learning_rate": 0.01,
+                "alpha_entropy": 1.0, "skip_share": epoch / 16,
+            } | facts  # fmt: skip
+            arrays = {f"epoch/{key}": np.array(value) for key, value in numbers.items()}
+            arrays |= {"alpha": alpha, "timing_seconds": np.ones(3)}
+            told = ("update_norm", *(("ess", "distinct") if method == "zarts-mgs" else ()))
+            arrays |= {f"diagnostics/{key}": np.full(3, 2.0 * epoch) for key in told}
+            which = cells(*["dil_conv_3x3"] * (epoch - 1))
+            run.write(f"search/epoch-{epoch:04d}", arrays, {"epoch": epoch, "genotype": which})
+            if epoch == config.search.epochs:
+                run.write(f"snapshot/epoch-{epoch:04d}", {})
+        return run
+
+    return build
+
+
+@pytest.fixture
+def no_demo(tmp_path: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder of bundled runs: what is shipped does not decide a test."""
+    monkeypatch.setattr(landscape.catalogue, "BUNDLED", tmp_path / "bundled")
+
+
 @pytest.fixture
 def make(tmp_path: Folder) -> Make:
     """Makes a run in the folder that the app looks into; changes by keyword."""
@@ -41,6 +116,7 @@ def make(tmp_path: Folder) -> Make:
         methods: tuple[str, ...] = ("darts-1", "zarts-mgs"),
         created: str = "2026-01-01T00:00:00+00:00",
         plane: bool = True,
+        settings: dict[str, object] | None = None,
     ) -> Run:
         provenance = {
             "command": ["python", "-m", "landscape.compute", "--seed", "7"],
@@ -48,7 +124,9 @@ def make(tmp_path: Folder) -> Make:
             "seed": 7,
             "device": "cpu",
         }
-        run = Run.create(tmp_path / "runs" / name, {**CONFIG, "name": name}, provenance)
+        run = Run.create(
+            tmp_path / "runs" / name, {**CONFIG, "name": name} | (settings or {}), provenance
+        )
         if plane:
             run.write("plane", {"scale": np.array(3.2)}, {"val_accuracy": 0.8})
         for m, loss in losses.items():

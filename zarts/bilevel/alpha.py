@@ -10,13 +10,16 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 __all__ = ["Group", "LooksLikeWeights", "Space", "along", "flat_space"]
+
+_Points = TypeVar("_Points", "Tensor", "NDArray[Any]")
 
 
 class LooksLikeWeights(UserWarning):
@@ -95,7 +98,7 @@ class Space:
         """Number of entries of α."""
         return sum(group.size for group in self.groups)
 
-    def check(self, alpha: Tensor) -> None:
+    def check(self, alpha: Tensor | NDArray[Any]) -> None:
         """Raises ValueError unless ``alpha`` is a flat vector of this space."""
         if alpha.shape != (self.dim,):
             raise ValueError(
@@ -157,6 +160,36 @@ class Space:
         Source: DARTS Eq. 2, ZARTS §3.1. No other code takes a softmax of α.
         """
         return {name: _weights(logits) for name, logits in self.split(alpha).items()}
+
+    def weights(self, alpha: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Returns what ``mixture`` gives, in numpy: for an α that is read where torch is not.
+
+        Example:
+            >>> import numpy as np
+            >>> from zarts import Group, Space
+            >>> space = Space("small", (Group("normal", (("skip_connect", "max_pool_3x3"),) * 2),))
+            >>> space.weights(np.zeros(4))["normal"].tolist()
+            [[0.5, 0.5], [0.5, 0.5]]
+
+        Args:
+            alpha: Raw logits (dim,).
+
+        Returns:
+            One (edges, width) array per group, rows summing to one.
+
+        Raises:
+            ValueError: If ``alpha`` is not a vector of this space.
+        """
+        import numpy as np
+
+        self.check(alpha)
+        ends = np.cumsum([group.size for group in self.groups])[:-1]
+        found = {}
+        for group, piece in zip(self.groups, np.split(alpha, ends), strict=True):
+            logits = piece.reshape(group.edges, group.width)
+            raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+            found[group.name] = raised / raised.sum(axis=1, keepdims=True)
+        return found
 
     def one_hot(self, alpha: Tensor, rng: torch.Generator, temperature: float) -> dict[str, Tensor]:
         """Draws one operation per edge, with the probabilities ``mixture``, by the Gumbel trick.
@@ -229,7 +262,7 @@ def flat_space(name: str, dim: int | Sequence[str]) -> Space:
     return Space(name, (Group("alpha", tuple((each,) for each in names)),))
 
 
-def along(points: Tensor, basis: Tensor) -> Tensor:
+def along(points: _Points, basis: _Points) -> _Points:
     """Sums the directions (d, k), each as far as a point (n, k) says: (n, d).
 
     Not a matrix product, whose last digits depend on how many points are asked for together.

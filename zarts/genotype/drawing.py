@@ -7,13 +7,16 @@ each row is an edge, from the line of the state that it reads to the node that i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 from itertools import zip_longest
+from typing import Literal
 
 from zarts.supernet.genotype import Genotype, Inputs
 
-__all__ = ["svg", "text"]
+__all__ = ["Marks", "changes", "dot", "svg", "text"]
 
 _STATES = ("c_{k-2}", "c_{k-1}", "0", "1", "2", "3")
 _OUTPUT = "c_{k}"
@@ -87,10 +90,36 @@ def _put(line: list[str], column: int, what: str) -> None:
     line[column : column + len(what)] = what
 
 
+def dot(genotype: Genotype) -> str:
+    """Both cells in the language of Graphviz, for whoever lays them out with it.
+
+    Example:
+        >>> from zarts.supernet.published import NAMED
+        >>> dot(NAMED["DARTS_V2"]).splitlines()[9]
+        '    normal_0 -> normal_2 [label="sep_conv_3x3"];'
+    """
+    lines = ["digraph genotype {", "  rankdir=LR; node [shape=box]; edge [fontsize=10];"]
+    for name, inputs in (("normal", genotype.normal), ("reduce", genotype.reduce)):
+        lines.append(f'  subgraph cluster_{name} {{ label="{name} cell";')
+        lines += [
+            f'    {name}_{state} [label="{label}"];'
+            for state, label in enumerate(("c_{k-2}", "c_{k-1}", *map(str, range(4))))
+        ]
+        lines += [
+            f'    {name}_{source} -> {name}_{place // 2 + 2} [label="{operation}"];'
+            for place, (operation, source) in enumerate(inputs)
+        ]
+        lines.append(f'    {name}_out [label="{_OUTPUT}"];')
+        lines += [f"    {name}_{state} -> {name}_out [style=dashed];" for state in genotype.concat]
+        lines.append("  }")
+    return "\n".join([*lines, "}", ""])
+
+
 # What SVG is drawn with, in pixels.
-_X = (42, 110, 250, 390, 530, 670)  # of the states
+_X = (36, 98, 226, 354, 482, 610)  # of the states
 _TOP, _PITCH, _ROW = 62, 34, 26  # the first row; from node to node; from row to row of a node
-_PANEL, _HEIGHT = 720, 458
+_BOX, _LEFT = 96, 72  # the width of an operation, and how far its middle is left of its node
+_PANEL, _HEIGHT = 658, 458
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 _MONO = "ui-monospace, 'SFMono-Regular', 'DejaVu Sans Mono', monospace"
 _INK, _LINE = "#1f2933", "#8a97a6"
@@ -105,7 +134,60 @@ _FAMILIES = {  # the same, of the operations whose names begin so; their lines h
 }
 
 
-def svg(genotype: Genotype, title: str = "") -> str:
+@dataclass(frozen=True)
+class Marks:
+    """Edges that stand out in a drawing.
+
+    Attributes:
+        normal: Places of them among the inputs of the normal cell.
+        reduce: Likewise, of the reduction cell.
+        sign: What stands beside each: ``+`` or ``−``, which also chooses the colour.
+    """
+
+    normal: frozenset[int] = frozenset()
+    reduce: frozenset[int] = frozenset()
+    sign: Literal["+", "−"] = "+"
+
+    def __len__(self) -> int:
+        """Number of edges."""
+        return len(self.normal) + len(self.reduce)
+
+
+_MARKED = {"+": ("#1b7837", "#d9f0d3"), "−": ("#b2182b", "#fde0dd")}
+
+
+def changes(before: Genotype, after: Genotype) -> tuple[Marks, Marks]:
+    """The edges of the first that the second lacks, and those of the second that the first lacks.
+
+    An edge is an operation from a state to a node; in which of a node's two places it stands says
+    nothing.
+
+    Example:
+        >>> from zarts.supernet.published import NAMED
+        >>> removed, added = changes(NAMED["DARTS_V1"], NAMED["DARTS_V2"])
+        >>> sorted(removed.normal), sorted(added.normal)
+        ([2, 6, 7], [2, 6, 7])
+    """
+
+    def lacking(cell: Inputs, other: Inputs) -> frozenset[int]:
+        left = Counter((place // 2, edge) for place, edge in enumerate(other))
+        found = set()
+        for place, edge in enumerate(cell):
+            if left[place // 2, edge]:
+                left[place // 2, edge] -= 1
+            else:
+                found.add(place)
+        return frozenset(found)
+
+    def marks(one: Genotype, other: Genotype, sign: Literal["+", "−"]) -> Marks:
+        return Marks(lacking(one.normal, other.normal), lacking(one.reduce, other.reduce), sign)
+
+    return marks(before, after, "−"), marks(after, before, "+")
+
+
+def svg(
+    genotype: Genotype, title: str = "", *, marks: Marks | None = None, stacked: bool = False
+) -> str:
     """Draws both cells as an SVG image that stands by itself.
 
     Example:
@@ -116,9 +198,12 @@ def svg(genotype: Genotype, title: str = "") -> str:
     Args:
         genotype: The cells.
         title: What stands above them, as plain text.
+        marks: Edges that stand out.
+        stacked: Whether the reduction cell stands below the normal one, not beside it.
     """
-    width, top = 2 * _PANEL, 40 if title else 0
-    height = _HEIGHT + top
+    top = 40 if title else 0
+    width, height = (1, 2) if stacked else (2, 1)
+    width, height = width * _PANEL, height * _HEIGHT + top
     cells = (genotype.normal, genotype.reduce)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
@@ -128,8 +213,11 @@ def svg(genotype: Genotype, title: str = "") -> str:
     ]
     if title:
         parts.append(f'<text x="24" y="34" font-size="17" font-weight="600">{escape(title)}</text>')
+    rows = (marks.normal, marks.reduce) if marks else (frozenset[int](),) * 2
     for panel, (name, inputs) in enumerate(zip(_TITLES, cells, strict=True)):
-        parts.append(f'<g transform="translate({panel * _PANEL} {top})">')
+        x, y = (0, top + panel * _HEIGHT) if stacked else (panel * _PANEL, top)
+        parts.append(f'<g transform="translate({x} {y})">')
+        parts += [_mark(row, marks.sign) for row in sorted(rows[panel]) if marks]
         parts.append(f'<text x="{_X[-1] + 18}" y="32" text-anchor="end" {_CAPTION}>{name}</text>')
         parts += _panel(inputs, genotype.concat)
         parts.append("</g>")
@@ -142,6 +230,18 @@ _CAPTION = 'font-size="14" font-weight="600" fill="#52606d"'
 def _y(row: int) -> float:
     """The middle of a row."""
     return _TOP + (row // 2) * (_PITCH + 2 * _ROW) + (row % 2) * _ROW + _ROW / 2
+
+
+def _mark(row: int, sign: str) -> str:
+    """A band below a row, with its sign at both ends, so that it is more than a colour."""
+    ink, fill = _MARKED[sign]
+    y, end = _y(row), _PANEL - 6
+    label = f'fill="{ink}" font-size="17" font-weight="700" text-anchor="middle"'
+    return (
+        f'<path d="M4 {y - 13}H{end}V{y + 13}H4z" fill="{fill}"/>'
+        f'<text x="13" y="{y + 6}" {label}>{sign}</text>'
+        f'<text x="{end - 10}" y="{y + 6}" {label}>{sign}</text>'
+    )
 
 
 def _panel(inputs: Inputs, concat: tuple[int, ...]) -> Iterator[str]:
@@ -162,10 +262,10 @@ def _panel(inputs: Inputs, concat: tuple[int, ...]) -> Iterator[str]:
                 yield f'<path d="M{x} {bar}l-4.5 -8h9z" fill="{_LINE}"/>'
     for row, (operation, source) in edges:
         colours = _FAMILIES[operation.split("_")[0]]
-        x, y = _X[row // 2 + 2] - 80, _y(row)
+        x, y = _X[row // 2 + 2] - _LEFT, _y(row)
         yield f'<circle cx="{_X[source]}" cy="{y}" r="4" fill="{colours[0]}"/>'
-        yield _box(x, y, 92, 21, colours)
-        label = f'font-family="{_MONO}" font-size="11" fill="{colours[0]}"'
+        yield _box(x, y, _BOX, 21, colours)
+        label = f'font-family="{_MONO}" font-size="12" fill="{colours[0]}"'
         yield f'<text x="{x}" y="{y + 4}" text-anchor="middle" {label}>{escape(operation)}</text>'
     for state, x in enumerate(_X):
         if state < 2:

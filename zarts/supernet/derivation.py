@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from zarts.supernet.genotype import Genotype, Inputs
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from zarts.bilevel.alpha import Space
 
-__all__ = ["MOST_SKIPS", "RULES", "derive", "entropy"]
+__all__ = ["MOST_SKIPS", "RULES", "derive", "derive_from", "entropy"]
 
 Weighed = Sequence[Sequence[tuple[str, float]]]  # of each edge: operations and their weights
 
@@ -49,16 +50,41 @@ def derive(space: Space, alpha: Tensor, rule: str = "darts") -> Genotype:
     Source: DARTS §2.4, with the order within a node as in its released code; GDAS' and P-DARTS'
     released code.
     """
+    tables = space.mixture(alpha.detach())
+    return derive_from(space, {name: table.tolist() for name, table in tables.items()}, rule)
+
+
+def derive_from(
+    space: Space, weights: Mapping[str, Sequence[Sequence[float]]], rule: str = "darts"
+) -> Genotype:
+    """The same of weights after the softmax: without torch, as of ``space.weights``.
+
+    Example:
+        >>> import numpy as np
+        >>> from zarts import SPACES
+        >>> from zarts.supernet.derivation import derive_from
+        >>> space = SPACES["s2"]
+        >>> weights = space.weights(np.arange(float(space.dim)))
+        >>> derive_from(space, {name: each.tolist() for name, each in weights.items()}).normal[:2]
+        (('sep_conv_3x3', 0), ('sep_conv_3x3', 1))
+
+    Args:
+        space: A space of supernets.
+        weights: Of each cell, edge and operation.
+        rule: As in ``derive``.
+
+    Raises:
+        ValueError: If a weight is not finite, or the rule is unknown.
+    """
     if rule not in RULES:
         raise ValueError(f"got rule {rule!r}, expected one of {', '.join(RULES)}")
-    if not bool(alpha.isfinite().all()):
+    if not all(math.isfinite(each) for table in weights.values() for row in table for each in row):
         raise ValueError("got an α with NaN or infinite entries, expected finite logits")
-    mixture = {name: table.tolist() for name, table in space.mixture(alpha.detach()).items()}
     cell = {
         group.name: RULES[rule](
             [
                 [pair for pair in zip(names, row, strict=True) if pair[0] != "none"]
-                for names, row in zip(group.operations, mixture[group.name], strict=True)
+                for names, row in zip(group.operations, weights[group.name], strict=True)
             ],
             group.name,
         )

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from zarts.genotype.drawing import svg, text
+from zarts.genotype.drawing import changes, svg, text
 from zarts.supernet.genotype import Genotype
 from zarts.supernet.published import NAMED
 
@@ -81,7 +81,7 @@ def test_in_the_svg_nothing_lies_on_anything_else(genotype: Genotype) -> None:
                    for x, y, right, low in boxes)  # fmt: skip
         labels = [each for each in panel.findall(f"{space}text") if "font-family" in each.attrib]
         assert [each.text for each in labels] == [operation for operation, _ in inputs]
-        assert all(len(str(each.text)) * 6.7 < 92 for each in labels)  # of 11 px monospace
+        assert all(len(str(each.text)) * 7.3 < 96 for each in labels)  # of 12 px monospace
         paths = [each.attrib["d"] for each in panel.findall(f"{space}path")]
         flat = [re.fullmatch(r"M(\S+) (\S+)H(\S+)", each) for each in paths]
         steep = [re.fullmatch(r"M(\S+) (\S+)V(\S+)", each) for each in paths]
@@ -103,3 +103,29 @@ def test_the_svg_escapes_its_title() -> None:
     assert "<script>" not in drawn
     root = ElementTree.fromstring(drawn)
     assert '<script>"&' in [each.text for each in root.iter()]
+
+
+def test_changes_are_edges_whatever_their_place_in_a_node() -> None:
+    one = NAMED["PDARTS"]
+    swapped = Genotype((one.normal[1], one.normal[0], *one.normal[2:]), one.reduce)
+    assert [len(marks) for marks in changes(one, swapped)] == [0, 0]
+    other = Genotype((*one.normal[:7], ("noise", 4)), ODD)
+    removed, added = changes(one, other)
+    assert (removed.normal, added.normal) == ({7}, {7})
+    assert added.reduce == {0, 1, 2, 3, 5, 7}  # as the others are in both
+    twice = Genotype((*one.normal[:6], ("noise", 4), ("noise", 4)), one.reduce)
+    assert changes(twice, other)[0].normal == {7}  # one of the two is there
+    for marks, genotype in ((removed, one), (added, other)):
+        drawn = svg(genotype, marks=marks)
+        assert drawn.count(f">{marks.sign}</text>") == 2 * len(marks)
+        assert ElementTree.fromstring(drawn) is not None
+    assert svg(one) == svg(one, marks=changes(one, one)[0])
+
+
+def test_stacked_cells_are_twice_as_high_and_half_as_wide() -> None:
+    beside, below = (
+        ElementTree.fromstring(svg(NAMED["PDARTS"], stacked=stacked)).attrib
+        for stacked in (False, True)
+    )
+    assert float(beside["width"]) == 2 * float(below["width"])
+    assert float(below["height"]) == 2 * float(beside["height"])

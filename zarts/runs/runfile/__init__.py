@@ -13,7 +13,7 @@ from zarts.runs.runfile.disk import (
     RunLocked,
     Unwritable,
 )
-from zarts.runs.runfile.folder import Run, differences, runs_root, valid_name
+from zarts.runs.runfile.folder import Run, differences, flat, runs_root, valid_name
 from zarts.runs.runfile.listing import ListedRun, list_runs
 from zarts.runs.runfile.locking import being_written
 from zarts.runs.runfile.record import FORMAT, JSON, Array, Record, read_record, write_record
@@ -33,6 +33,7 @@ __all__ = [
     "Unwritable",
     "being_written",
     "differences",
+    "flat",
     "list_runs",
     "read_record",
     "runs_root",

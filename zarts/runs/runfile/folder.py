@@ -35,7 +35,7 @@ from zarts.runs.runfile.record import (
     write_record,
 )
 
-__all__ = ["NAME_RULE", "RUN_FILE", "Run", "differences", "runs_root", "valid_name"]
+__all__ = ["NAME_RULE", "RUN_FILE", "Run", "differences", "flat", "runs_root", "valid_name"]
 
 T = TypeVar("T")
 
@@ -301,12 +301,12 @@ def _is_regular(file: Path) -> bool:
         return False
 
 
-def _flat(value: JSON, prefix: str = "") -> dict[str, str]:
+def flat(value: JSON, prefix: str = "") -> dict[str, str]:
     """Leaves of a nested configuration by dotted key, as JSON text."""
     if isinstance(value, Mapping) and (value or not prefix):
         leaves: dict[str, str] = {}
         for key in value:
-            leaves |= _flat(value[key], f"{prefix}.{key}" if prefix else key)
+            leaves |= flat(value[key], f"{prefix}.{key}" if prefix else key)
         return leaves
     return {prefix: canonical(value)}
 
@@ -317,7 +317,7 @@ def differences(stored: Mapping[str, JSON], asked: Mapping[str, JSON]) -> list[s
     def short(text: str) -> str:
         return text if len(text) <= 80 else f"{text[:40]}… ({len(text)} characters)"
 
-    before, after = _flat(stored), _flat(asked)
+    before, after = flat(stored), flat(asked)
     return [
         f"{key}: stored {short(before.get(key, 'nothing'))}, "
         f"asked {short(after.get(key, 'nothing'))}"

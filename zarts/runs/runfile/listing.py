@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from zarts.runs.runfile.disk import RunError, one_line
@@ -57,6 +58,17 @@ def _listed(folder: Path) -> ListedRun:
         return ListedRun(folder, None, f"{folder}: is a symbolic link, which is not followed")
     if not valid_name(folder.name):
         return ListedRun(folder, None, f"{folder}: {folder.name!r} is no run name; {NAME_RULE}")
+    try:
+        found = (folder / RUN_FILE).lstat()
+    except OSError:  # it says below why it cannot be read
+        return _opened.__wrapped__(folder, ())
+    return _opened(folder, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _opened(folder: Path, stamp: tuple[int, ...]) -> ListedRun:
+    """The run, read anew only if its file has changed: pages list a thousand at every click."""
+    del stamp
     try:
         return ListedRun(folder, Run.open(folder), "")
     except RunError as error:

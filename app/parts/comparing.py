@@ -1,0 +1,203 @@
+"""Two runs side by side, and several seeds of one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from landscape import summary
+from landscape.catalogue import Entry
+from landscape.figures import minus, side_by_side
+from landscape.measure import compare, lowest
+from landscape.planes import apart
+from landscape.record import Figure1
+from parts.link import asked, code, settle
+from zarts.optimizers import method_of
+from zarts.runs.runfile import RunError, flat
+from zarts.text import markdown, printable
+
+__all__ = ["pair", "seeds"]
+
+
+def pair(entries: Sequence[Entry]) -> None:
+    """Two runs: their surfaces under one scale, and the settings in which they differ."""
+    by_name = {printable(entry.name): entry for entry in entries}
+    names = list(by_name)
+    kept = st.session_state.get("kept-run")
+    if kept in names:
+        names.insert(0, names.pop(names.index(kept)))
+    columns = st.columns(2)
+    picked = []
+    for place, (key, column) in enumerate(zip("ab", columns, strict=True)):
+        first = asked(key, names, lambda place=place: names[min(place, len(names) - 1)])  # type: ignore[misc]
+        with column:
+            picked.append(
+                st.selectbox(f"Run {key.upper()}", names, names.index(first), key=f"run-{key}")
+            )
+        settle(key, picked[-1], f"run {key.upper()}")
+    if picked[0] == picked[1]:
+        st.info("These are the same run. Choose another one to compare it with.")
+        return
+    two = [by_name[name] for name in picked]
+    if any(entry.listed.run is None for entry in two):
+        for entry in two:
+            if entry.listed.run is None:
+                _unreadable(entry, entry.listed.problem)
+        return
+    records = [_figure(entry) for entry in two]
+    if None not in records:
+        _surfaces(two, [record for record in records if record])
+    _settings(two)
+
+
+def _figure(entry: Entry) -> Figure1 | None:
+    """What the run holds; None, with the reason on the page, if that is no landscape."""
+    try:
+        if "plane" not in entry.listed.run:  # type: ignore[operator]
+            what = "retraining" if entry.retraining else "search"
+            st.info(f"{markdown(entry.name)} is a {what} without a landscape; settings are below.")
+            return None
+        record = entry.figure()
+    except (RunError, LookupError, ValueError) as error:
+        _unreadable(entry, str(error))
+        return None
+    if not record.surfaces:
+        st.info(f"{markdown(entry.name)} has no surface yet.")
+        return None
+    return record
+
+
+def _unreadable(entry: Entry, problem: str) -> None:
+    st.error(f"{markdown(entry.name)} cannot be shown. {markdown(problem)}")
+    code(entry.verifying(), "bash")
+
+
+def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> None:
+    first, second = records
+    of_second = {surface.inner_steps for surface in second.surfaces}
+    common = [each.inner_steps for each in first.surfaces if each.inner_steps in of_second]
+    if not common:
+        have = [", ".join(str(each.inner_steps) for each in one.surfaces) for one in records]
+        st.info(f"No M is in both: A has M = {have[0]}, B has M = {have[1]}.")
+        return
+    options = [str(m) for m in common]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        m = st.segmented_control(
+            "Inner steps M", options, required=True, key="both-m",
+            default=asked("m", options, lambda: options[-1]),
+        )  # fmt: skip
+        scale = st.segmented_control(
+            "Loss scale", ["linear", "log"], required=True, key="both-scale",
+            default=asked("scale", ["linear", "log"], lambda: "linear"),
+        )  # fmt: skip
+    settle("m", m, "number of inner steps M")
+    settle("scale", scale, "loss scale")
+    differ = apart(first, second)
+    said = _said(records, int(m), same=not differ)
+    st.markdown(f"**{markdown(said)}**")
+    if differ:
+        reason = f"No difference B − A, because the planes differ in {_list(differ)}."
+        st.caption(f"{markdown(reason)} The panels have one colour scale, and axes of their own.")
+    dark = st.context.theme.type == "dark"
+    name = f"{two[0].name}_{two[1].name}_m{m}"[:120]
+    buttons = {"format": "svg", "filename": name}
+    shared = {"displaylogo": False, "toImageButtonOptions": buttons}
+    panels = st.columns([1]) if differ else st.columns([5, 3], gap="small")  # stacked if narrow
+    panels[0].plotly_chart(
+        side_by_side(first, second, int(m), log=scale == "log", dark=dark),
+        theme=None, key="side-by-side", config=shared, alt=said,
+    )  # fmt: skip
+    if not differ:
+        panels[1].plotly_chart(
+            minus(first, second, int(m), dark=dark),
+            theme=None, key="minus", config=shared, alt="The loss of B minus that of A",
+        )  # fmt: skip
+
+
+def _said(records: Sequence[Figure1], m: int, *, same: bool) -> str:
+    """What is different, in a sentence."""
+    one, other = (
+        next(each for each in record.surfaces if each.inner_steps == m) for record in records
+    )
+    lows = [lowest(one), lowest(other)]
+    if lows[0] is None or lows[1] is None:
+        return f"One of the two surfaces has no minimum at M = {m}."
+    said = f"At M = {m} the lowest loss of B is {lows[1].loss - lows[0].loss:+.4f} against A"
+    if same:
+        found = compare(one, other, records[0].scale)
+        if found.shift == found.shift:
+            said += f"; the minima lie {found.shift:.2f} units apart"
+        if found.correlation == found.correlation:
+            said += f", and the rank correlation of the two surfaces is {found.correlation:.2f}"
+    return f"{said}.".replace("-", "−")
+
+
+def _list(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _settings(two: Sequence[Entry]) -> None:
+    """Only the settings that are not the same."""
+    sides = [flat(entry.listed.run.config) for entry in two if entry.listed.run]
+    keys = [key for key in sorted({*sides[0], *sides[1]}) if sides[0].get(key) != sides[1].get(key)]
+    st.subheader("Settings that differ")
+    alike = len({*sides[0], *sides[1]}) - len(keys)
+    if not keys:
+        st.caption(f"None: all {alike} settings are the same.")
+        return
+    st.dataframe(
+        [
+            {"setting": printable(key)}
+            | {
+                f"{letter} · {printable(entry.name)}": printable(side.get(key, "–"))
+                for letter, entry, side in zip("AB", two, sides, strict=True)
+            }
+            for key in keys
+        ],
+        hide_index=True,
+        alt=f"{len(keys)} settings that differ",
+    )
+    st.caption(f"{alike} settings are the same in both.")
+
+
+def seeds(entries: Sequence[Entry]) -> None:
+    """Several seeds of one setting: each, and mean ± standard deviation."""
+    if not entries:
+        st.info("Choose the runs above; two or more seeds of one setting have a mean and a spread.")
+        return
+    try:
+        records = [entry.figure() for entry in entries]
+        lines = [(str(record.config.get("seed", record.name)), record) for record in records]
+        unlike = summary.unlike(records)
+        text = summary.table(
+            [(name, summary.row(record)) for name, record in lines], spread=not unlike
+        )
+        spent = summary.budgets(records)
+    except (RunError, LookupError, ValueError) as error:
+        st.error(markdown(error))
+        return
+    if unlike and len(records) > 1:
+        st.warning(markdown(f"No mean: the runs differ in {unlike}, not in their seeds only."))
+    _markdown(text, [entry.name for entry in entries])
+    st.subheader("Optimizers")
+    _markdown(spent, [])
+    st.caption(
+        "Losses are those after the M steps of the exact surface, at the end of each path. "
+        "The same in a terminal:"
+    )
+    folders = " ".join(str(entry.listed.path) for entry in entries)
+    code(f"python -m landscape.summary {folders}", "bash")
+
+
+def _markdown(text: str, names: Sequence[str]) -> None:
+    """A table of ``landscape.summary`` as one of the page: titles in words, names beside seeds."""
+    head, _, *lines = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.split("\n")
+    )
+    titles = [method_of(title).style.label if "-" in title else title for title in head]
+    found = []
+    for place, cells in enumerate(lines):
+        row = {"run": printable(names[place]) if place < len(names) else ""} if names else {}
+        found.append(row | dict(zip(titles, map(printable, cells), strict=True)))
+    st.dataframe(found, hide_index=True, alt="Numbers of each run, mean and standard deviation")

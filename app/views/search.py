@@ -1,0 +1,5 @@
+"""X."""
+
+import streamlit as st
+
+st.title("x")
