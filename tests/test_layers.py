@@ -63,7 +63,8 @@ MAY_IMPORT = ZARTS | {
     },
     "landscape.geometry": ENGINE,
     "landscape.figures": {
-        "landscape.record", "landscape.measure", "landscape.geometry", "zarts.optimizers",
+        "landscape.record", "landscape.measure", "landscape.geometry", "landscape.point",
+        "zarts.optimizers",
         "zarts.runs",
     },
     "landscape.figure_2": {"landscape.figures", "zarts.settings"} | COMMANDS,
