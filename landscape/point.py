@@ -83,6 +83,7 @@ class Here:
         rule: The name of that rule.
         cost: Of the network of that genotype for CIFAR-10: 20 cells, 36 channels.
         nearest: The nearest step of all paths; None without a path.
+        on_node: Whether the point is a grid point, so that its losses are those that were computed.
     """
 
     x: float
@@ -95,11 +96,7 @@ class Here:
     rule: str
     cost: Cost | None
     nearest: Step | None
-
-    @property
-    def on_node(self) -> bool:
-        """Whether the point is a grid point, so that its losses are those that were computed."""
-        return bool(np.isclose(self.x, self.node_x) and np.isclose(self.y, self.node_y))
+    on_node: bool
 
 
 @dataclass(frozen=True)
@@ -155,6 +152,7 @@ def at(record: Figure1, x: float, y: float) -> Here:
         rule=rule,
         cost=cost(found) if found else None,
         nearest=nearest_step(record.paths, x, y),
+        on_node=_on(grid.x, col, x) and _on(grid.y, row, y),
     )
 
 
@@ -210,6 +208,12 @@ def _value(surface: Surface, point: Floats, row: int, col: int) -> Value:
         accuracy=float(surface.accuracy[row, col]),
         status=Status(int(surface.status[row, col])),
     )
+
+
+def _on(axis: Floats, index: int, value: float) -> bool:
+    """Whether a value is that of the axis, but for what rounding in a link or a field leaves."""
+    spacing = float(np.diff(axis).min()) if len(axis) > 1 else 1.0
+    return abs(float(axis[index]) - value) < 1e-4 * spacing
 
 
 def _rule(record: Figure1) -> str:

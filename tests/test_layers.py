@@ -64,7 +64,8 @@ MAY_IMPORT = ZARTS | {
     "landscape.geometry": ENGINE,
     "landscape.planes": {"landscape.record"},
     "landscape.figures": {
-        "landscape.record", "landscape.measure", "landscape.geometry", "zarts.optimizers",
+        "landscape.record", "landscape.measure", "landscape.geometry", "landscape.point",
+        "zarts.optimizers",
         "zarts.runs",
     },
     "landscape.convergence": {"landscape.figures", "zarts.settings"} | COMMANDS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
@@ -9,7 +11,12 @@ import streamlit as st
 
 from zarts.text import markdown, printable
 
-__all__ = ["asked", "code", "link", "settle"]
+__all__ = ["Point", "asked", "asked_point", "code", "link", "settle", "settle_point"]
+
+Point = tuple[float, float]
+Range = tuple[float, float]
+_NUMBER = r"([-+]?\d{1,9}(?:\.\d{0,12})?(?:e[-+]?\d{1,3})?)"
+_POINT = re.compile(f"{_NUMBER},{_NUMBER}")
 
 
 def asked(key: str, options: Sequence[str] | None, default: Callable[[], str]) -> str:
@@ -39,9 +46,32 @@ def settle(key: str, value: str, what: str) -> None:
     wrong = st.session_state.get(f"not-{key}")
     if wrong and wrong[1] == value:
         said = f"The link asks for the {what} “{printable(wrong[0])[:80]}”, which is not here."
-        st.warning(markdown(f"{said} Shown instead: {value}"))
+        st.warning(markdown(f"{said} Shown instead: {value or 'none'}"))
     elif wrong:
         del st.session_state[f"not-{key}"]
+
+
+def asked_point(key: str, x: Range, y: Range) -> Point | None:
+    """The point of the plane that the link names as ``x,y``; says so if it is not on the grid."""
+    value = st.query_params.get(key)
+    if value is None:
+        return None
+    found = _POINT.fullmatch(value)
+    point = (float(found[1]), float(found[2])) if found else (math.nan, math.nan)
+    if x[0] <= point[0] <= x[1] and y[0] <= point[1] <= y[1]:
+        return point
+    said = f"The link asks for the point “{printable(value)[:80]}”, which is not on the grid."
+    st.warning(markdown(f"{said} Shown instead: none"))
+    return None
+
+
+def settle_point(key: str, point: Point | None) -> None:
+    """Puts a point into the link, or takes it out."""
+    if point is None:
+        if key in st.query_params:
+            del st.query_params[key]
+    elif st.query_params.get(key) != (text := f"{point[0]:.6g},{point[1]:.6g}"):
+        st.query_params[key] = text
 
 
 def link() -> str:

@@ -10,22 +10,25 @@ from typing import Literal
 import streamlit as st
 
 from landscape.figures import figure_1, static, to_csv, to_html, words
-from landscape.figures.look import Scale
+from landscape.figures.traces import Marks
 from landscape.record import Figure1
 from parts.link import code, link
+from parts.view import View
 
 __all__ = ["export", "reproduce"]
 
 
-def export(record: Figure1, panels: list[int], log: bool, scale: Scale) -> None:
+def export(record: Figure1, view: View, marks: Marks) -> None:
     """The files one can take away; each is made when it is asked for."""
-    name = f"{record.name}_figure1_m{panels[-1]}"
+    name = f"{record.name}_figure1_m{view.panels[-1]}"
+    options = view.options()
 
     def page() -> str:
-        return to_html(figure_1(record, panels, log=log, scale=scale), record, panels)
+        shown = figure_1(record, view.panels, marks=marks or None, **options)
+        return to_html(shown, record, view.panels)
 
     def picture(kind: Literal["svg", "pdf", "png"]) -> Callable[[], bytes]:
-        return lambda: static(record, kind, panels, log=log, scale=scale)
+        return lambda: static(record, kind, view.panels, **options)
 
     files: dict[str, tuple[str, str, Callable[[], str | bytes]]] = {
         "HTML": ("html", "text/html", page),
@@ -51,14 +54,14 @@ def export(record: Figure1, panels: list[int], log: bool, scale: Scale) -> None:
         st.caption("SVG, PDF and PNG need matplotlib: `pip install 'zarts[export]'`")
 
 
-def reproduce(record: Figure1, folder: str, panels: list[int], log: bool, scale: Scale) -> None:
+def reproduce(record: Figure1, folder: str, view: View) -> None:
     """Command, link, Python, settings and origin of the run, and whom to cite."""
     st.markdown("**Command that made it**")
     code(words.command(record) or "not recorded", "bash")
     st.markdown("**Link to this view**")
     code(link(), "text")
     st.markdown("**This figure in Python**")
-    code(words.python(folder, panels, log=log, scale=scale), "python")
+    code(words.python(folder, view.panels, **view.options()), "python")
     st.markdown("**Paths**")
     code(words.path_settings(record), "text")
     for title, found in (

@@ -13,8 +13,9 @@ from parts.link import asked, code, settle
 from zarts.runs.runfile import RunError, runs_root
 from zarts.text import markdown, printable
 
-__all__ = ["everything", "opened", "pick"]
+__all__ = ["Stamp", "everything", "opened", "pick", "stamp"]
 
+Stamp = list[tuple[str, int]]  # what tells one state of the files of a run from another
 LOOK_SECONDS = 3  # between two looks at the files of an unfinished run
 MAKE_ONE = "python -m landscape.compute --steps 10"
 
@@ -57,9 +58,10 @@ def pick() -> Entry:
 
 
 def forget_surface() -> None:
-    """Another run may not have the surface that was chosen in this one."""
-    if "m" in st.query_params:
-        del st.query_params["m"]
+    """Another run may not have the surfaces, points and paths that were chosen in this one."""
+    for key in ("base", "m", "at", "a", "b", "path"):
+        if key in st.query_params:
+            del st.query_params[key]
 
 
 def origin(entry: Entry) -> str:
@@ -71,7 +73,7 @@ def origin(entry: Entry) -> str:
     return f"made {entry.created[:40] or 'at no known time'}"
 
 
-def stamp(entry: Entry) -> list[tuple[str, int]]:
+def stamp(entry: Entry) -> Stamp:
     """Files of a run and their times, and whether it is written; other ones once it has changed."""
     if (run := entry.listed.run) is None:
         return []
@@ -82,7 +84,7 @@ def stamp(entry: Entry) -> list[tuple[str, int]]:
     return [*files, ("written", entry.written)]
 
 
-def follow(entry: Entry, seen: list[tuple[str, int]]) -> None:
+def follow(entry: Entry, seen: Stamp) -> None:
     """Shows the page anew once the run has changed; until then a look costs next to nothing."""
     with st.sidebar:
         wanted = st.toggle("Follow the run", True, help="New data resets a zoom; off keeps it.")
@@ -103,7 +105,7 @@ def opened(entry: Entry) -> Figure1:
     try:
         if (run := entry.listed.run) is not None and "plane" not in run:
             (retrained if entry.retraining else searched)(entry, seen)
-        record = entry.figure()
+        record = _record(str(entry.listed.path), seen, entry)
     except (RunError, KeyError, ValueError) as error:
         st.title(markdown(entry.name))
         st.error(f"This run cannot be shown. {markdown(error)}", icon=":material/error:")
@@ -133,7 +135,14 @@ def opened(entry: Entry) -> Figure1:
     st.stop()
 
 
-def searched(entry: Entry, seen: list[tuple[str, int]]) -> NoReturn:
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _record(path: str, seen: Stamp, _entry: Entry) -> Figure1:
+    """What a run holds, read once as long as its files are the same."""
+    del path, seen  # they are the key
+    return _entry.figure()
+
+
+def searched(entry: Entry, seen: Stamp) -> NoReturn:
     """Says how far the search of a run without a landscape is, and what comes after it."""
     done, asked_for = entry.searching
     st.title(markdown(entry.name))
@@ -152,7 +161,7 @@ def searched(entry: Entry, seen: list[tuple[str, int]]) -> NoReturn:
     st.stop()
 
 
-def retrained(entry: Entry, seen: list[tuple[str, int]]) -> NoReturn:
+def retrained(entry: Entry, seen: Stamp) -> NoReturn:
     """Says how far a retraining is, which has no landscape, and how to get its result."""
     done, asked_for = entry.searching
     st.title(markdown(entry.name))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
-from parts.link import asked, settle
+from parts.link import Point, asked, settle
+from parts.point import clicked, marked, point
 from parts.reproduce import export, reproduce
-from parts.runs import opened, pick
+from parts.runs import Stamp, opened, pick, stamp
+from parts.view import View, choose
 
-from landscape.figures import figure_1, losses, partial, player, words
-from landscape.figures.look import Scale
-from landscape.measure import compare, read
+from landscape.figures import figure_1, figure_3d, losses, partial, player, words
+from landscape.figures.traces import Marks, shown_marks
+from landscape.measure import compare, endings, read
 from landscape.record import Figure1
 from landscape.record.counts import count
-from zarts import __version__
-from zarts.runs.runfile import runs_root
 from zarts.text import markdown
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 HONESTY = """
 - **One plane.** {plane}; another plane or seed gives another picture. One unit on the axes is
@@ -32,63 +37,20 @@ HONESTY = """
 - **Budgets differ.** The table and the right-hand curves show what each optimizer spent.
 """
 Color = Literal["blue", "green", "gray"]
-SCALES, WHOSE = ["linear", "log"], get_args(Scale)
 
 
-def choose(record: Figure1) -> tuple[list[int], bool, Scale]:
-    """M of the panels, whether the loss is logarithmic, and whose scale it is."""
-    first, *others = [surface.inner_steps for surface in record.surfaces]
-    with st.sidebar:
-        panels = [first]
-        if others:
-            names = [str(m) for m in others]
-            right = st.segmented_control(
-                "Inner steps M (right panel)",
-                names,
-                default=asked("m", names, lambda: names[-1]),
-                required=True,
-                key="m",
-                help="SGD steps of ω before the loss is taken. The left surface takes "
-                f"{first}: DARTS' first order.",
-            )
-            panels.append(int(right))
-        scale = st.segmented_control(
-            "Loss scale",
-            SCALES,
-            default=asked("scale", SCALES, lambda: SCALES[0]),
-            required=True,
-            key="scale",
-            help="log: levels are even in the logarithm of the loss above the lowest one.",
-        )
-        whose = st.segmented_control(
-            "Scale of the panels",
-            WHOSE,
-            default=asked("panels", WHOSE, lambda: WHOSE[0]),
-            required=True,
-            key="panels",
-            help="own: shows the shape of a flat surface beside a steep one. A colour then means "
-            "another loss in each panel, and the figure says so.",
-        )
-        st.caption(f"Version {__version__} · runs in {markdown(runs_root())}")
-    if others:
-        settle("m", str(panels[-1]), "number of inner steps M")
-    settle("scale", scale, "loss scale")
-    settle("panels", whose, "scale of the panels")
-    return panels, scale == "log", whose
-
-
-def head(record: Figure1, folder: str, panels: list[int], log: bool, scale: Scale) -> None:
+def head(record: Figure1, folder: str, view: View, marks: Marks) -> None:
     """Title, takeaway, badges, export and how to reproduce."""
     st.title("First-order and fine-tuned landscape")
-    st.markdown(f"**{markdown(words.takeaway(record, panels))}**")
+    st.markdown(f"**{markdown(words.takeaway(record, view.panels))}**")
     with st.container(horizontal=True, vertical_alignment="center"):
         for text, color, help_text in badges(record):
             st.markdown(f":{color}-badge[{markdown(text)}]", help=help_text)
         st.space("stretch")
         with st.popover("Export", icon=":material/download:"):
-            export(record, panels, log, scale)
+            export(record, view, marks)
         with st.popover("Reproduce", icon=":material/terminal:"):
-            reproduce(record, folder, panels, log, scale)
+            reproduce(record, folder, view)
     if (counted := count(record.surfaces)).pending:
         text = f"{counted.computed} of {counted.points} points computed"
         st.progress(counted.computed / counted.points, text)
@@ -109,7 +71,7 @@ def badges(record: Figure1) -> list[tuple[str, Color, str]]:
     return [(f"{name} {value}", color, note) for name, value, color, note in found if value]
 
 
-def reading(record: Figure1, panels: list[int]) -> None:
+def reading(record: Figure1, panels: Sequence[int]) -> None:
     """The numbers of the two panels and of the paths."""
     cards(record, panels)
     if any(partial.stage(surface) for surface in record.surfaces):
@@ -143,6 +105,7 @@ def reading(record: Figure1, panels: list[int]) -> None:
         return
     st.subheader("Optimizers")
     target = record.surfaces[-1].inner_steps
+    st.caption("Choose a row to make its path stand out.")
     losses_of = [name for name in words.path_rows(record)[0] if name.startswith("loss")]
     st.dataframe(
         words.path_rows(record),
@@ -164,11 +127,15 @@ def reading(record: Figure1, panels: list[int]) -> None:
             "steps of ω": number(help="SGD steps of ω spent by all updates together"),
             "seconds": number(format="%.1f"),
         },
+        key=f"optimizers {record.name}",
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": rows_of(record, st.query_params.get("path"))}},
         alt="Final losses, distance to the minimum and budget of each optimizer",
     )
 
 
-def cards(record: Figure1, panels: list[int]) -> None:
+def cards(record: Figure1, panels: Sequence[int]) -> None:
     """The comparison of the two panels as four large numbers."""
     even = {each.inner_steps: each for each in partial.comparable(record.surfaces)}
     first, last = even[panels[0]], even[panels[-1]]
@@ -223,32 +190,103 @@ def honesty(record: Figure1) -> None:
         st.markdown(HONESTY.format(scale=record.scale, residual=residual, **said))
 
 
+def rows_of(record: Figure1, method: str | None) -> list[int]:
+    """The row of the table of optimizers that a method has, if any."""
+    return [row for row, end in enumerate(endings(record)) if end.path.method == method]
+
+
+def chosen_path(record: Figure1) -> str | None:
+    """The method whose row is chosen in the table of optimizers, which comes further below."""
+    methods = [end.path.method for end in endings(record)]
+    if (key := f"optimizers {record.name}") in st.session_state:
+        rows = st.session_state[key]["selection"]["rows"]
+        found = methods[rows[0]] if rows and rows[0] < len(methods) else ""
+    else:
+        found = asked("path", methods, lambda: "")
+    if found:
+        settle("path", found, "path")
+    elif "path" in st.query_params:
+        settle("path", "", "path")
+        del st.query_params["path"]
+    return found or None
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def drawn(
+    folder: str,
+    seen: Stamp,
+    view: View,
+    marks: tuple[tuple[str, Point], ...],
+    *,
+    dark: bool,
+    _record: Figure1,
+) -> go.Figure:
+    """The figure; the same one as long as the files of the run and the choices are the same."""
+    del folder, seen  # of the key
+    if not view.camera:
+        options = view.options()
+        return figure_1(_record, view.panels, dark=dark, caption=False, marks={}, **options)
+    return figure_3d(
+        _record,
+        view.panels,
+        camera=view.camera,
+        log=view.log,
+        dark=dark,
+        scale=view.scale,
+        quantity=view.quantity,
+        marks=dict(marks),
+    )
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def curves(folder: str, seen: Stamp, *, dark: bool, _record: Figure1) -> go.Figure:
+    """The losses along the paths, likewise."""
+    del folder, seen
+    return losses(_record, dark=dark)
+
+
 entry = pick()
+seen = stamp(entry)
 record = opened(entry)
-panels, log, scale = choose(record)
+view = choose(record)
+marks = marked(record)
+path = chosen_path(record)
 dark = st.context.theme.type == "dark"
-head(record, str(entry.listed.path), panels, log, scale)
+head(record, str(entry.listed.path), view, marks)
 settings = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg", "filename": f"{record.name}_figure1"},
 }
-st.plotly_chart(
-    figure_1(record, panels, log=log, dark=dark, caption=False, scale=scale),
-    theme=None,
-    key="figure",
-    config=settings,
-    alt=words.takeaway(record, panels),
-)
+# Contours are marked by the player, without a new figure; scenes are drawn anew.
+fixed = tuple(marks.items()) if view.camera else ()
+figure = drawn(str(entry.listed.path), seen, view, fixed, dark=dark, _record=record)
+narrowest = 0 if view.camera else figure.layout.meta["narrowest"]
+if narrowest:  # wider than some windows: scrolled there
+    wide = f".st-key-wide > * {{min-width: {narrowest}px}}"
+    st.html(f"<style>.st-key-wide {{overflow-x: auto}} {wide}</style>")
+with st.container(key="wide" if narrowest else "fits"):
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="figure",
+        config=settings,
+        alt=words.takeaway(record, view.panels),
+    )
 play = st.components.v2.component(
     "figure-1-player", html=player.MARKUP, css=player.STYLE, js=player.MODULE
 )
-play(key="player")
+play(
+    key="player",
+    data={**shown_marks(marks), "path": path and escape(path)},
+    on_picked_change=clicked,
+)
 st.caption(markdown(words.caption(record)))
-reading(record, panels)
+point(record, view, marks, dark=dark)
+reading(record, view.panels)
 if record.paths:
     st.subheader("Loss along the paths")
     st.plotly_chart(
-        losses(record, dark=dark),
+        curves(str(entry.listed.path), seen, dark=dark, _record=record),
         theme=None,
         key="losses",
         config=settings,

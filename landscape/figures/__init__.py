@@ -13,12 +13,16 @@ from landscape.figures.convergence import figure_2
 from landscape.figures.curves import losses
 from landscape.figures.files import to_csv, to_html
 from landscape.figures.panels import figure_1
+from landscape.figures.profile import along_line
 from landscape.figures.side_by_side import minus, side_by_side
+from landscape.figures.space import figure_3d
 from landscape.figures.static import static
 
 __all__ = [
+    "along_line",
     "figure_1",
     "figure_2",
+    "figure_3d",
     "figure_collapse",
     "losses",
     "minus",

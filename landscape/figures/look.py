@@ -47,6 +47,7 @@ PENDING, VEIL = (228, 228, 228), 0.6  # not computed yet: a grey that lets a coa
 ZERO = "#111111"  # the line where a difference is zero
 LOST = "#9a9a9a"  # tried, and the loss is missing
 OVER = "#e6447a"  # above the highest level: no colour of the map
+SEEN = 0.005  # a share outside the plane that rounds to a per cent
 LINE, CASING = 2.0, 0.8  # widths in points: of a path, and of the white beyond it on each side
 
 
@@ -141,9 +142,12 @@ def path_label(end: Ending, ranges: Ranges) -> str:
     """A path in the legend, with why it ended early, or that its end is not in the picture."""
     (left, right), (bottom, top) = ranges
     inside = left <= end.x <= right and bottom <= end.y <= top
-    note = end.path.note[:60] or ("" if inside else "ends outside")
+    notes = [end.path.note[:60] or ("" if inside else "ends outside")]
+    if end.residual >= SEEN:  # what the picture does not show of the way
+        notes.append(f"{end.residual:.0%} outside the plane")
+    said = ", ".join(filter(None, notes))
     label = style(end.path.method).label
-    return f"{label} ({note})" if note else label
+    return f"{label} ({said})" if said else label
 
 
 def axis_title(axis: int, record: Figure1) -> str:

@@ -17,7 +17,7 @@ from landscape.figures.look import Ink, Levels, Scale
 from landscape.figures.partial import stage
 from landscape.figures.plan import panels
 from landscape.figures.quantity import LOSS
-from landscape.figures.traces import add_paths
+from landscape.figures.traces import Marks, add_marks, add_paths
 from landscape.record import Figure1, Status, Surface
 
 __all__ = ["figure_1"]
@@ -38,6 +38,7 @@ def figure_1(
     scale: Scale = "shared",
     quantity: Literal["loss", "accuracy"] = "loss",
     difference: bool = False,
+    marks: Marks | None = None,
 ) -> go.Figure:
     """Fig. 1 of the paper: surfaces side by side, the paths on each.
 
@@ -65,6 +66,8 @@ def figure_1(
             L_val, whose highest point then has the star. Paths are of the loss in any case.
         difference: One panel more: the last M minus the first one, with zero in the middle of the
             colours and as a line.
+        marks: Points to mark on every panel, (x, y) in axis units: ``A`` and ``B``, with the line
+            between them, and one without a name.
 
     Raises:
         ValueError: If the record has no surface, or not the asked one, or levels are none, or the
@@ -101,6 +104,8 @@ def figure_1(
     add_paths(figure, record, surfaces)
     for col, panel in enumerate(plan, start=1):
         figure.add_traces(star(panel.surface, panel.levels), rows=1, cols=col)
+    if marks is not None:
+        add_marks(figure, marks, len(plan))
     dress_axes(figure, record, surfaces, ink)
     for col, (panel, (axis, own)) in enumerate(zip(plan, bars, strict=True), start=1):
         if own:

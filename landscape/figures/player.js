@@ -2,8 +2,9 @@
 // else, so surfaces, zoom and legend stay; Plotly's own `animate` drops what it cannot animate.
 //
 // root: what holds a button, a slider and an output. find: gives the chart, which may come later
-// and may be replaced. Returns what ends the player.
-function player(root, find) {
+// and may be replaced. shown: marked points and the path that stands out, both drawn by `restyle`
+// as well. picked: told of a click. Returns what ends the player.
+function player(root, find, shown = {}, picked = undefined) {
   root.end?.(); // of a former call
   const [box, button, slider, said] = ["", " button", " input", " output"].map((name) =>
     root.querySelector(`.player${name}`),
@@ -40,6 +41,30 @@ function player(root, find) {
     }
     tell(frame);
     return window.Plotly.restyle(chart, { x, y }, traces);
+  };
+
+  const mark = () => {
+    const { marks, paths = [] } = chart.layout.meta;
+    const { points, line, path } = shown;
+    if (marks && points) {
+      const { x, y, text, symbol } = points;
+      const look = { x: [x], y: [y], text: [text], "marker.symbol": [symbol] };
+      window.Plotly.restyle(chart, look, marks.points);
+      window.Plotly.restyle(chart, { x: [line.x], y: [line.y] }, marks.lines);
+    }
+    if (path === undefined) return;
+    const [opacity, traces] = [[], []];
+    for (const { method, lines, heads } of paths)
+      for (const trace of [...lines, ...heads]) {
+        traces.push(trace);
+        opacity.push(path === null || path === method ? 1 : 0.15);
+      }
+    if (traces.length) window.Plotly.restyle(chart, { opacity }, traces);
+  };
+
+  // Streamlit does not tell of clicks on contours, plotly does: of the grid point below.
+  const click = ({ points: [{ x, y } = {}] = [] }) => {
+    if (Number.isFinite(x) && Number.isFinite(y)) picked?.({ x, y });
   };
 
   const play = async (frame) => {
@@ -88,7 +113,10 @@ function player(root, find) {
     if (!meta) return;
     if (found !== chart) {
       stop();
+      chart?.removeListener?.("plotly_click", click);
       [chart, width] = [found, 0];
+      mark();
+      if (meta.marks) chart.on?.("plotly_click", click);
       if (meta.steps.length) tell(chart.frame ?? meta.steps.length - 1);
     }
     if (chart._fullLayout.width !== width) { // the one it was drawn with, not that of the window
@@ -101,6 +129,7 @@ function player(root, find) {
   look();
   root.end = () => {
     clearInterval(watch);
+    chart?.removeListener?.("plotly_click", click);
     stop();
   };
   return root.end;

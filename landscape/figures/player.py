@@ -25,11 +25,17 @@ STYLE = """
 """
 # Defines `player(root, find)`.
 SCRIPT = files("landscape.figures").joinpath("player.js").read_text(encoding="utf-8")
-# The same for a component of streamlit beside the chart whose key is `figure`.
+# The same for a component of streamlit beside the chart whose key is `figure`. Its data are what is
+# marked; its trigger `picked` is the point of a click.
 MODULE = (
     SCRIPT
     + """
-export default ({ parentElement }) =>
-  player(parentElement, () => document.querySelector(".st-key-figure .js-plotly-plot"));
+export default ({ parentElement, data, setTriggerValue }) =>
+  player(
+    parentElement,
+    () => document.querySelector(".st-key-figure .js-plotly-plot"),
+    data ?? {},
+    (point) => setTriggerValue("picked", point),
+  );
 """
 )

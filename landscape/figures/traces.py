@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,11 +14,13 @@ from landscape.figures.look import CASING, LINE, extent, path_label, style
 from landscape.measure import endings
 from landscape.record import Figure1, OptimizerPath, Surface
 
-__all__ = ["add_paths"]
+__all__ = ["MARKS", "Marks", "add_marks", "add_paths", "shown_marks"]
 
 Floats = NDArray[np.float64]
 FRAMES = 200  # the player shows no more steps than these, and as many arrows: more are no help
 PIXELS = 96 / 72  # in a point
+Marks = Mapping[str, tuple[float, float]]
+MARKS = {"": "x", "A": "circle", "B": "circle"}  # the picked point, two pins; their symbols
 
 
 def add_paths(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface]) -> None:
@@ -25,14 +28,15 @@ def add_paths(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface]) -
 
     ``meta["steps"]`` are the steps it shows. ``meta["paths"]`` are the points of each path, ``x``
     and ``y``, and the indices of the traces that show them: ``lines`` up to a step, ``heads`` the
-    point of that step.
+    point of that step. ``method`` is whose path it is, escaped.
     """
     ends = endings(record)
     ranges, target = extent(record, surfaces), record.surfaces[-1].inner_steps
     played = []
     for end in ends:
         x, y = end.path.xy[: end.step + 1].T.tolist()
-        played.append({"x": x, "y": y, "lines": [], "heads": []})
+        method = escape(end.path.method)
+        played.append({"method": method, "x": x, "y": y, "lines": [], "heads": []})
     for col in range(1, len(surfaces) + 1):
         for end, player in zip(ends, played, strict=True):
             casing, line, head = path_traces(end.path, end.path.xy[: end.step + 1], target)
@@ -48,6 +52,57 @@ def add_paths(figure: go.Figure, record: Figure1, surfaces: Sequence[Surface]) -
         last = max(end.step for end in ends)
         steps = np.linspace(0, last, min(last + 1, FRAMES)).round().astype(int).tolist()
         figure.layout.meta |= {"steps": steps, "paths": played}
+
+
+def shown_marks(marks: Marks) -> dict[str, dict[str, list[Any]]]:
+    """Marked points by name (those of ``MARKS``) as the player and the traces need them."""
+    there = [(name, *marks[name]) for name in MARKS if name in marks]
+    names, x, y = (list(each) for each in zip(*there, strict=True)) if there else ([], [], [])
+    ends = [marks[name] for name in ("A", "B") if name in marks]
+    ends = ends if len(ends) == 2 else []
+    return {
+        "points": {"x": x, "y": y, "text": names, "symbol": [MARKS[name] for name in names]},
+        "line": {"x": [end[0] for end in ends], "y": [end[1] for end in ends]},
+    }
+
+
+def add_marks(figure: go.Figure, marks: Marks, panels: int) -> None:
+    """Draws marked points and the line between the pins on every panel.
+
+    ``meta["marks"]`` says by which traces, so that a page moves them without a new figure.
+    """
+    shown, found = shown_marks(marks), {"lines": list[int](), "points": list[int]()}
+    for col in range(1, panels + 1):
+        line = go.Scatter(
+            **shown["line"],
+            mode="lines",
+            line={"color": "#ffffff", "width": 2.5, "dash": "6px,4px"},
+            hoverinfo="skip",
+            showlegend=False,
+            name="line between the pins",
+        )
+        points = go.Scatter(
+            x=shown["points"]["x"],
+            y=shown["points"]["y"],
+            text=shown["points"]["text"],
+            mode="markers+text",
+            textfont={"size": 13, "color": "#000000"},
+            marker={
+                "symbol": shown["points"]["symbol"],
+                "size": 19,
+                "color": "#ffffff",
+                "line": {"width": 2.5, "color": "#000000"},
+            },
+            hoverinfo="skip",
+            showlegend=False,
+            cliponaxis=False,
+            name="marked points",
+        )
+        first = len(figure.data)
+        figure.add_traces([line, points], rows=1, cols=col)
+        found["lines"].append(first)
+        found["points"].append(first + 1)
+    figure.layout.meta |= {"marks": found}
 
 
 def path_traces(path: OptimizerPath, points: Floats, target: int) -> tuple[go.Scatter, ...]:

@@ -109,10 +109,25 @@ def path_settings(record: Figure1) -> str:
 
 
 def python(
-    folder: str, inner_steps: Sequence[int], *, log: bool = False, scale: Scale = "shared"
+    folder: str,
+    inner_steps: Sequence[int],
+    *,
+    log: bool = False,
+    scale: Scale = "shared",
+    quantity: str = "loss",
+    difference: bool = False,
 ) -> str:
     """Lines of Python that open the run in ``folder`` and draw it as it is seen."""
-    chosen = (", log=True" if log else "") + (f", scale={scale!r}" if scale != "shared" else "")
+    chosen = "".join(
+        f", {name}={value!r}"
+        for name, value, usual in (
+            ("log", log, False),
+            ("scale", scale, "shared"),
+            ("quantity", quantity, "loss"),
+            ("difference", difference, False),
+        )
+        if value != usual
+    )
     return f"""from pathlib import Path
 
 from landscape import figure_1, load

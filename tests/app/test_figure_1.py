@@ -50,6 +50,10 @@ def figure(app: AppTest) -> dict:
     return json.loads(app.get("plotly_chart")[0].proto.spec)
 
 
+def following(app: AppTest) -> list:
+    return [toggle for toggle in app.toggle if toggle.label == "Follow the run"]
+
+
 def contours(app: AppTest) -> list[dict]:
     return [trace for trace in figure(app)["data"] if trace["type"] == "contour"]
 
@@ -92,7 +96,7 @@ def test_reproduce_has_command_and_citation(root: Path, make: Make) -> None:
     assert "2110.04743" in said
     assert '"inner_learning_rate": 0.001' in said
     assert "space plane, weights frozen" in said
-    assert "?run=quick-1&m=10&scale=linear&panels=shared" in said
+    assert "?run=quick-1&delta=off&base=0&m=10&scale=linear&panels=shared&view=contour" in said
     assert "figure_1(record, [0, 10]).show()" in said
     assert "@software{zarts_toolkit" in said
 
@@ -103,7 +107,7 @@ def test_the_url_chooses_surface_and_scale(root: Path, make: Make) -> None:
     assert not app.exception
     assert app.metric[0].label == "Sharpness, M = 1 over M = 0"
     assert "log" in figure(app)["layout"]["coloraxis"]["colorbar"]["title"]["text"]
-    app.get("segmented_control")[0].set_value("10").run()
+    app.get("segmented_control")[1].set_value("10").run()
     assert app.metric[0].label == "Sharpness, M = 10 over M = 0"
 
 
@@ -121,9 +125,10 @@ def test_a_wrong_link_falls_back_and_says_so(root: Path, make: Make) -> None:
     ]
     assert len(contours(app)) == 2
     assert dict(app.query_params) == {
-        "run": "quick-1", "m": "10", "scale": "linear", "panels": "shared",
+        "run": "quick-1", "base": "0", "m": "10", "delta": "off", "scale": "linear",
+        "panels": "shared", "view": "contour",
     }  # fmt: skip
-    app.get("segmented_control")[0].set_value("1").run()
+    app.get("segmented_control")[1].set_value("1").run()
     assert len(app.warning) == 2  # chosen since
     assert not show(root).warning
 
@@ -185,7 +190,7 @@ def test_a_run_in_progress_shows_what_is_there(root: Path, make: Make) -> None:
     assert "sharpness (" not in words(app)
     title = figure(app)["layout"]["annotations"][1]["text"]
     assert "no level finished yet<br>15 of 20 computed" in title
-    assert [toggle.label for toggle in app.toggle] == ["Follow the run"]
+    assert len(following(app)) == 1
 
 
 def test_a_stopped_run_says_so_and_how_to_go_on(root: Path, make: Make, tmp_path: Path) -> None:
@@ -211,13 +216,13 @@ def test_only_unfinished_runs_are_followed(
 
     monkeypatch.setattr(streamlit, "fragment", noted)
     make("whole")
-    assert not show(root).toggle
+    assert not following(show(root))
     assert not asked
     make("begun", status=Status.PENDING, created="2026-03-01T00:00:00+00:00")
     app = show(root, run="begun")
     assert not app.exception
     assert asked == [3]
-    app.toggle[0].set_value(False).run()
+    following(app)[0].set_value(False).run()
     assert asked == [3]  # looked no more
 
 

@@ -113,6 +113,19 @@ def test_the_page_in_a_browser(server: tuple[str, int], chromium: str, tmp_path:
             fits(page, chart, width, 900)
         surfaces_stay(page, chart)
 
+        # A click picks the grid point below it; zoom and what is hidden stay as they are.
+        found = page.locator(chart)
+        found.evaluate("chart => chart.mark = 'the same'")
+        found.locator(".nsewdrag").nth(1).click(position={"x": 60, "y": 60})
+        page.wait_for_url(re.compile(r"[?&]at=-0\.5%2C"))
+        page.wait_for_timeout(500)
+        marked = "chart => chart.layout.meta.marks.points.map(k => [...chart.data[k].x])"
+        assert found.evaluate(marked) == [[-0.5], [-0.5]]
+        assert found.evaluate("chart => [chart.mark, ...chart.layout.xaxis.range]") == [
+            "the same", -0.8, 0.9,
+        ]  # fmt: skip
+        expect(page.get_by_role("spinbutton", name="x")).to_have_value("-0.5")
+
         page.get_by_text("log", exact=True).click()
         page.wait_for_url(re.compile("scale=log"))
         page.goto(f"{url}/?run=first")

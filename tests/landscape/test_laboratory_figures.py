@@ -1,0 +1,68 @@
+"""Marks, the line between two pins, and three dimensions show the numbers of the record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from landscape.figures import along_line, figure_1, figure_3d, look
+from landscape.figures.space import CAMERAS
+from landscape.measure import endings
+from tests.landscape.test_difference import COLS, FIRST, LAST, PATH, RECORD
+
+
+def test_marks_are_on_every_panel_and_traces_that_a_page_can_move() -> None:
+    marks = {"": (0.5, -1.0), "A": (-1.0, 0.0), "B": (1.0, 2.0)}
+    figure = figure_1(RECORD, difference=True, marks=marks)
+    found = figure.layout.meta["marks"]
+    assert [figure.data[k].xaxis for k in found["points"]] == ["x", "x2", "x3"]
+    for points, line in zip(found["points"], found["lines"], strict=True):
+        assert list(figure.data[points].x) == [0.5, -1.0, 1.0]
+        assert list(figure.data[points].text) == ["", "A", "B"]
+        assert list(figure.data[line].y) == [0.0, 2.0]
+    empty = figure_1(RECORD, marks={"A": (0.0, 0.0)})
+    assert [len(empty.data[k].x) for k in empty.layout.meta["marks"]["lines"]] == [0, 0]
+    assert "marks" not in figure_1(RECORD).layout.meta
+
+
+def test_the_line_between_two_pins_is_that_of_the_grid() -> None:
+    figure = along_line(RECORD, (-1.0, 0.0), (1.0, 0.0))
+    assert [trace.name for trace in figure.data] == ["M = 0", "M = 10"]
+    for trace, surface in zip(figure.data, (FIRST, LAST), strict=True):
+        assert np.allclose(np.interp([0, 0.5, 1, 1.5, 2], trace.x, trace.y), surface.loss[1])
+    assert "bilinear" in figure.layout.xaxis.title.text
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_heights_are_losses_and_both_scenes_are_seen_from_one_place(camera: str) -> None:
+    figure = figure_3d(RECORD, camera=camera, marks={"A": (0.0, 0.0)})
+    first, last = (trace for trace in figure.data if trace.type == "surface")
+    assert np.allclose(first.z, FIRST.loss)
+    assert np.allclose(last.z, LAST.loss)
+    assert figure.layout.scene.camera == figure.layout.scene2.camera
+    assert figure.layout.scene.zaxis.range == figure.layout.scene2.zaxis.range
+    path = next(trace for trace in figure.data if trace.legendgroup == "darts-1")
+    low, high = figure.layout.scene.zaxis.range
+    assert np.allclose(path.z, [0.5, 0.75], atol=0.02 * (high - low))
+
+
+def test_in_three_dimensions_outliers_are_cut_and_holes_stay() -> None:
+    loss = np.where(COLS == 1.0, np.nan, FIRST.loss)
+    loss[0, 0] = 1e9
+    wide = replace(RECORD, surfaces=(replace(FIRST, loss=loss), LAST))
+    first = next(trace for trace in figure_3d(wide, log=True).data if trace.type == "surface")
+    assert np.isnan(first.z[:, -1]).all()
+    assert np.nanmax(first.z) < 100
+    with pytest.raises(ValueError, match="camera"):
+        figure_3d(RECORD, camera="below")
+
+
+def test_what_a_path_hides_is_said_beside_it() -> None:
+    away = replace(PATH, residual=np.array([0.0, 0.37]))
+    ranges = ((-2.0, 2.0), (-2.0, 2.0))
+    (end,) = endings(replace(RECORD, paths=(away,)))
+    assert look.path_label(end, ranges) == "DARTS-1st (37% outside the plane)"
+    (end,) = endings(replace(RECORD, paths=(replace(PATH, residual=np.zeros(2)),)))
+    assert look.path_label(end, ranges) == "DARTS-1st"
