@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
@@ -15,6 +15,9 @@ from landscape.record import Figure1
 from parts.link import code, link
 from parts.view import View
 
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 __all__ = ["export", "reproduce"]
 
 
@@ -23,8 +26,11 @@ def export(record: Figure1, view: View, marks: Marks) -> None:
     name = f"{record.name}_figure1_m{view.panels[-1]}"
     options = view.options()
 
+    def flat() -> go.Figure:
+        return figure_1(record, view.panels, marks=marks or None, **options)
+
     def page() -> str:
-        shown = figure_1(record, view.panels, marks=marks or None, **options)
+        shown = view.scenes(record, marks) if view.camera else flat()
         return to_html(shown, record, view.panels)
 
     def picture(kind: Literal["svg", "pdf", "png"]) -> Callable[[], bytes]:
@@ -61,7 +67,7 @@ def reproduce(record: Figure1, folder: str, view: View) -> None:
     st.markdown("**Link to this view**")
     code(link(), "text")
     st.markdown("**This figure in Python**")
-    code(words.python(folder, view.panels, **view.options()), "python")
+    code(words.python(folder, view.panels, camera=view.camera, **view.options()), "python")
     st.markdown("**Paths**")
     code(words.path_settings(record), "text")
     for title, found in (

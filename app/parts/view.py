@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, get_args
 
 import numpy as np
 import streamlit as st
 
 from landscape.figures.look import Scale
-from landscape.figures.space import CAMERAS
+from landscape.figures.space import CAMERAS, figure_3d
+from landscape.figures.traces import Marks
 from landscape.record import Figure1
 from parts.link import asked, settle
 from zarts import __version__
 from zarts.runs.runfile import runs_root
 from zarts.text import markdown
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 __all__ = ["Options", "View", "choose"]
 
@@ -64,6 +68,19 @@ class View:
             "quantity": self.quantity,
             "difference": self.difference,
         }
+
+    def scenes(self, record: Figure1, marks: Marks, *, dark: bool = False) -> go.Figure:
+        """The view in three dimensions."""
+        return figure_3d(
+            record,
+            self.panels,
+            camera=self.camera,
+            log=self.log,
+            dark=dark,
+            scale=self.scale,
+            quantity=self.quantity,
+            marks=marks,
+        )
 
 
 def choose(record: Figure1) -> View:

@@ -13,7 +13,7 @@ from parts.reproduce import export, reproduce
 from parts.runs import Stamp, opened, pick, stamp
 from parts.view import View, choose
 
-from landscape.figures import figure_1, figure_3d, losses, partial, player, words
+from landscape.figures import figure_1, losses, partial, player, words
 from landscape.figures.traces import Marks, shown_marks
 from landscape.measure import compare, endings, read
 from landscape.record import Figure1
@@ -223,18 +223,10 @@ def drawn(
 ) -> go.Figure:
     """The figure; the same one as long as the files of the run and the choices are the same."""
     del folder, seen  # of the key
-    if not view.camera:
-        options = view.options()
-        return figure_1(_record, view.panels, dark=dark, caption=False, marks={}, **options)
-    return figure_3d(
-        _record,
-        view.panels,
-        camera=view.camera,
-        log=view.log,
-        dark=dark,
-        scale=view.scale,
-        quantity=view.quantity,
-        marks=dict(marks),
+    if view.camera:
+        return view.scenes(_record, dict(marks), dark=dark)
+    return figure_1(
+        _record, view.panels, dark=dark, caption=False, marks={}, screen=True, **view.options()
     )
 
 

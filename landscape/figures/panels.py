@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from landscape.figures import look, words
 from landscape.figures.bars import add_bar, bars_of, ceiling, colours, place
 from landscape.figures.look import Ink, Levels, Scale
-from landscape.figures.partial import stage
+from landscape.figures.partial import stage, thinned
 from landscape.figures.plan import panels
 from landscape.figures.quantity import LOSS
 from landscape.figures.traces import Marks, add_marks, add_paths
@@ -22,6 +22,7 @@ from landscape.record import Figure1, Status, Surface
 
 __all__ = ["figure_1"]
 
+MOST = 201  # points along an axis on a screen
 NARROW = 900  # pixels: below this width three panels are shown by scrolling
 LINE, LEGEND, BELOW = 17, 45, 58  # pixels: a line of a title, two rows of entries, an axis's title
 
@@ -39,6 +40,7 @@ def figure_1(
     quantity: Literal["loss", "accuracy"] = "loss",
     difference: bool = False,
     marks: Marks | None = None,
+    screen: bool = False,
 ) -> go.Figure:
     """Fig. 1 of the paper: surfaces side by side, the paths on each.
 
@@ -68,6 +70,9 @@ def figure_1(
             colours and as a line.
         marks: Points to mark on every panel, (x, y) in axis units: ``A`` and ``B``, with the line
             between them, and one without a name.
+        screen: Small enough to be sent to a page: contours of a grid with more than 201 points
+            along an axis skip some, and hovers read single precision. Levels, stars and words are
+            of all points.
 
     Raises:
         ValueError: If the record has no surface, or not the asked one, or levels are none, or the
@@ -98,7 +103,7 @@ def figure_1(
     bars = bars_of(plan, scale)
     place(figure, bars)
     for col, (panel, (axis, _)) in enumerate(zip(plan, bars, strict=True), start=1):
-        figure.add_traces(setup(panel.surface, panel.levels, axis), rows=1, cols=col)
+        figure.add_traces(setup(panel.surface, panel.levels, axis, screen), rows=1, cols=col)
     figure.layout.meta = {"steps": [], "narrowest": NARROW if len(plan) > 2 else 0}
     surfaces = [panel.surface for panel in plan]
     add_paths(figure, record, surfaces)
@@ -117,7 +122,7 @@ def figure_1(
 
 
 def setup(
-    surface: Surface, shared: Levels, axis: str
+    surface: Surface, shared: Levels, axis: str, screen: bool = False
 ) -> list[go.Contour | go.Heatmap | go.Scatter]:
     """What lies below the paths: contours, and cells where it is missing.
 
@@ -127,7 +132,8 @@ def setup(
     """
     partial = stage(surface)
     if partial is None:
-        return [contour(surface, shared, axis), *zero(surface, shared), *missing(surface)]
+        drawn = thinned(surface, MOST) if screen else surface
+        return [contour(drawn, shared, axis, screen), *zero(drawn, shared), *missing(surface)]
     below: list[go.Contour] = []
     if partial.grid is not None:
         preview = contour(partial.grid, shared, axis)
@@ -176,16 +182,18 @@ def points(surface: Surface, shared: Levels) -> go.Heatmap:
     )
 
 
-def contour(surface: Surface, shared: Levels, axis: str) -> go.Contour:
+def contour(surface: Surface, shared: Levels, axis: str, screen: bool = False) -> go.Contour:
     """The filled, labelled contours of one surface."""
     loss = np.where(np.isfinite(surface.loss), surface.loss, np.nan)
     signed = shared.quantity.signed  # its middle is white
     ink, line = (look.ZERO, "rgba(0,0,0,0.3)") if signed else ("#ffffff", "rgba(255,255,255,0.75)")
+    drawn = shared.drawn(loss)
+    same = screen and np.array_equal(drawn, loss, equal_nan=True)  # then it need not be sent twice
     return go.Contour(
         x=surface.x,
         y=surface.y,
-        z=shared.drawn(loss).astype(np.float32),
-        customdata=loss,
+        z=drawn.astype(np.float32),
+        customdata=None if same else loss.astype(np.float32) if screen else loss,
         connectgaps=False,
         autocontour=False,
         coloraxis=axis,
@@ -198,19 +206,19 @@ def contour(surface: Surface, shared: Levels, axis: str) -> go.Contour:
             "labelfont": {"size": 11, "color": ink},
         },
         line={"width": 0.7, "color": line, "smoothing": 0},  # as in print
-        **read_out(surface, shared),
+        **read_out(surface, shared, "z" if same else "customdata"),
         name=f"M = {surface.inner_steps}",
         showlegend=False,
     )
 
 
-def read_out(surface: Surface, shared: Levels) -> dict[str, Any]:
+def read_out(surface: Surface, shared: Levels, of: str = "customdata") -> dict[str, Any]:
     """What is read where one points at: the number and, where it is known, its standard error."""
     text, error = {}, np.where(np.isfinite(surface.loss), surface.error, np.nan)
     known = np.isfinite(error) & (shared.quantity is LOSS)
     if known.any():
         text = {"text": np.where(known, np.char.mod(" ± %.4f", error), "")}
-    number = f"<b>{shared.quantity.name} %{{customdata:.4f}}</b>{'%{text}' if text else ''}"
+    number = f"<b>{shared.quantity.name} %{{{of}:.4f}}</b>{'%{text}' if text else ''}"
     place = "x %{x:.3f} · y %{y:.3f}"
     return text | {"hovertemplate": f"{place}<br>{number}<extra>M = {surface.inner_steps}</extra>"}
 

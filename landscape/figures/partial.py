@@ -16,7 +16,7 @@ from landscape.geometry.levels import Level, completed, levels
 from landscape.record import Status, Surface
 from landscape.record.counts import Count, count
 
-__all__ = ["LEGEND", "Stage", "comparable", "lost", "stage"]
+__all__ = ["LEGEND", "Stage", "comparable", "lost", "stage", "thinned"]
 
 LEGEND = (
     "Not finished: contours join the points of the finished level only; squares are the computed "
@@ -91,6 +91,21 @@ def comparable(surfaces: Sequence[Surface]) -> tuple[Surface, ...]:
         corners = [_at(surface, levels(*whole.shape)[0]) for surface in surfaces]
         return tuple(replace(each, loss=np.full_like(each.loss, np.nan)) for each in corners)
     return tuple(_at(surface, level) for surface in surfaces)
+
+
+def thinned(surface: Surface, most: int) -> Surface:
+    """The surface with every second point, or third, ..., so that ``most`` are along an axis.
+
+    The last point of an axis stays, so that the extent does.
+    """
+    if max(surface.loss.shape) <= most:
+        return surface
+    lines = [range(0, size, -(-(size - 1) // (most - 1))) for size in surface.loss.shape]
+    rows, cols = (
+        tuple(sorted({*line, size - 1}))
+        for line, size in zip(lines, surface.loss.shape, strict=True)
+    )
+    return _at(surface, Level(rows, cols))
 
 
 def _at(surface: Surface, level: Level) -> Surface:

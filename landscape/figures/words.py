@@ -116,6 +116,7 @@ def python(
     scale: Scale = "shared",
     quantity: str = "loss",
     difference: bool = False,
+    camera: str = "",
 ) -> str:
     """Lines of Python that open the run in ``folder`` and draw it as it is seen."""
     chosen = "".join(
@@ -124,17 +125,20 @@ def python(
             ("log", log, False),
             ("scale", scale, "shared"),
             ("quantity", quantity, "loss"),
-            ("difference", difference, False),
+            ("difference", difference and not camera, False),
+            ("camera", camera, ""),
         )
         if value != usual
     )
+    name = "figure_3d" if camera else "figure_1"
     return f"""from pathlib import Path
 
-from landscape import figure_1, load
+from landscape import load
+from landscape.figures import {name}
 from zarts.runs.runfile import Run
 
 record = load(Run.open(Path({folder!r})))
-figure_1(record, {list(inner_steps)}{chosen}).show()"""
+{name}(record, {list(inner_steps)}{chosen}).show()"""
 
 
 def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from landscape.figures import along_line, figure_1, figure_3d, look
+from landscape.figures import along_line, figure_1, figure_3d, look, words
 from landscape.figures.space import CAMERAS
 from landscape.measure import endings
+from landscape.record import Surface
 from tests.landscape.test_difference import COLS, FIRST, LAST, PATH, RECORD
 
 
@@ -66,3 +67,28 @@ def test_what_a_path_hides_is_said_beside_it() -> None:
     assert look.path_label(end, ranges) == "DARTS-1st (37% outside the plane)"
     (end,) = endings(replace(RECORD, paths=(replace(PATH, residual=np.zeros(2)),)))
     assert look.path_label(end, ranges) == "DARTS-1st"
+
+
+def test_on_a_screen_a_fine_grid_skips_points_and_a_pair_is_small() -> None:
+    for size, shown in ((101, 101), (401, 201)):
+        axis = np.linspace(-1.0, 1.0, size)
+        loss = 0.5 + np.add.outer(axis**2, (axis - 0.123) ** 2)
+        fine = [Surface(m, axis, axis, loss + m, np.ones(loss.shape, np.uint8)) for m in (0, 1)]
+        record = replace(RECORD, surfaces=tuple(fine))
+        figure = figure_1(record, screen=True, marks={}, caption=False)
+        first = next(trace for trace in figure.data if trace.type == "contour")
+        assert first.z.shape == (shown, shown)
+        assert (first.x[0], first.x[-1]) == (-1.0, 1.0)
+        assert first.customdata is None
+        assert "%{z:.4f}" in first.hovertemplate
+        star = next(trace for trace in figure.data if trace.name == "minimum, M = 0")
+        assert star.x[0] == axis[np.abs(axis - 0.123).argmin()]  # of all points
+        assert size > 101 or len(figure.to_json()) < 250_000
+        assert figure_1(record).data[0].z.shape == (size, size)
+    log = next(trace for trace in figure_1(RECORD, screen=True, log=True).data)
+    assert np.allclose(log.customdata, FIRST.loss)
+
+
+def test_a_view_in_three_dimensions_has_its_line_of_python() -> None:
+    said = words.python("here", [0, 10], camera="top", difference=True)
+    assert said.endswith("figure_3d(record, [0, 10], camera='top').show()")

@@ -12,8 +12,9 @@ import torch
 import landscape
 from landscape.point import at, genotype_at, nearest_step, profile
 from landscape.record import Figure1, load
-from zarts import SPACES, cost, derive
+from zarts import SPACES, Group, Space, cost, derive
 from zarts.runs.runfile import ForeignFile, Run
+from zarts.settings.stages import Stage
 from zarts.supernet.derivation import RULES
 
 DEMO = Path(landscape.__file__).parent / "demo" / "quick-ec257f9a"
@@ -121,3 +122,21 @@ def test_a_plane_of_another_space_is_refused_by_name(demo: Figure1, tmp_path: Pa
     run.write("plane", {**plane, "basis": np.zeros((5, 2))})  # type: ignore[dict-item]
     with pytest.raises(ForeignFile, match=r"basis is \(5, 2\)"):
         load(run)
+
+
+def test_the_space_is_that_of_the_stage_of_the_snapshot(demo: Figure1, tmp_path: Path) -> None:
+    fewer = Space("fewer", tuple(
+        Group(group.name, tuple(edge[1:] for edge in group.operations))
+        for group in SPACES["s3"].groups
+    ))  # fmt: skip
+    stage = Stage(1, fewer, cells=3, epochs=2, warmup=0, weight_decay=0.0)
+    run = Run.create(tmp_path / "staged", {"supernet": {"space": "s3"}}, {})
+    plane = {"origin": np.zeros(56), "basis": np.eye(56, 2), "scale": np.array(1.0)}
+    run.write("plane", plane, stage.note())
+    found = load(run)
+    assert found.space == fewer
+    record = replace(found, surfaces=demo.surfaces)
+    genotype = at(record, 0.5, 0.5).genotype
+    alphas = record.alphas(np.array([[0.5, 0.5]]))
+    assert alphas is not None
+    assert genotype == derive(fewer, torch.from_numpy(alphas[0]))

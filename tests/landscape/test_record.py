@@ -245,7 +245,8 @@ def test_settings_say_which_are_drawn_and_without_them_all_are(tmp_path: File) -
         assert [each.inner_steps for each in record.surfaces] == steps
         assert [each.method for each in record.paths] == methods
         names = {trace.name for trace in figure_1(record).data}
-        assert ("my-run (diverged at step 4)" in names) == ("my-run" in methods)
+        found = any(str(name).startswith("my-run (diverged at step 4") for name in names)
+        assert found == ("my-run" in methods)
 
 
 def test_a_damaged_record_is_one_clear_error(run: Run) -> None:
