@@ -65,7 +65,7 @@ MAY_IMPORT = ZARTS | {
     "landscape.planes": {"landscape.record"},
     "landscape.figures": {
         "landscape.record", "landscape.measure", "landscape.geometry", "zarts.optimizers",
-        "zarts.runs",
+        "zarts.runs", "zarts.supernet",
     },
     "landscape.figure_2": {"landscape.figures", "zarts.settings"} | COMMANDS,
     "landscape.catalogue": {"landscape.record", "zarts.runs"},
@@ -120,7 +120,8 @@ STARTS_WITHOUT_TORCH = (
     "zarts.optimizers",
     "zarts.retrain", "zarts.retrain.__main__", "zarts.retrain.presets", "zarts.retrain.results",
     "zarts.retrain.settings", "zarts.runs.kinds",
-    "zarts.runs.course", "zarts.runs.provenance", "zarts.runs.runfile", "zarts.runs.stored",
+    "zarts.runs.course", "zarts.runs.epochs", "zarts.runs.provenance", "zarts.runs.runfile",
+    "zarts.runs.stored",
     "zarts.settings.config", "zarts.settings.presets", "zarts.settings.sections",
     "zarts.settings.stages", "zarts.settings.tables", "zarts.supernet.derivation",
     "zarts.supernet.genotype",

@@ -13,7 +13,7 @@ from parts.link import asked, code, settle
 from zarts.runs.runfile import RunError, runs_root
 from zarts.text import markdown, printable
 
-__all__ = ["everything", "opened", "pick"]
+__all__ = ["everything", "follow", "opened", "pick", "stamp"]
 
 LOOK_SECONDS = 3  # between two looks at the files of an unfinished run
 MAKE_ONE = "python -m landscape.compute --steps 10"

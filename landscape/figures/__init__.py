@@ -11,15 +11,20 @@ from __future__ import annotations
 from landscape.figures.collapse import figure_collapse
 from landscape.figures.convergence import figure_2
 from landscape.figures.curves import losses
+from landscape.figures.edges import figure_alpha, figure_timeline
 from landscape.figures.files import to_csv, to_html
 from landscape.figures.panels import figure_1
+from landscape.figures.searches import figure_search
 from landscape.figures.side_by_side import minus, side_by_side
 from landscape.figures.static import static
 
 __all__ = [
     "figure_1",
     "figure_2",
+    "figure_alpha",
     "figure_collapse",
+    "figure_search",
+    "figure_timeline",
     "losses",
     "minus",
     "side_by_side",
