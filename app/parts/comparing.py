@@ -123,7 +123,9 @@ def _said(records: Sequence[Figure1], m: int, *, same: bool) -> str:
     lows = [lowest(one), lowest(other)]
     if lows[0] is None or lows[1] is None:
         return f"One of the two surfaces has no minimum at M = {m}."
-    said = f"At M = {m} the lowest loss of B is {lows[1].loss - lows[0].loss:+.4f} against A"
+    more = lows[1].loss - lows[0].loss
+    where = f"{abs(more):.4f} {'above' if more > 0 else 'below'} that of A" if more else "that of A"
+    said = f"At M = {m} the lowest loss of B is {where}"
     if same:
         found = compare(one, other, records[0].scale)
         if found.shift == found.shift:

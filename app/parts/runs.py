@@ -13,7 +13,7 @@ from parts.link import asked, code, settle
 from zarts.runs.runfile import RunError, runs_root
 from zarts.text import markdown, printable
 
-__all__ = ["Stamp", "everything", "opened", "pick", "stamp"]
+__all__ = ["Stamp", "everything", "follow", "opened", "pick", "stamp"]
 
 Stamp = list[tuple[str, int]]  # what tells one state of the files of a run from another
 LOOK_SECONDS = 3  # between two looks at the files of an unfinished run

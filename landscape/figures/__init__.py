@@ -11,9 +11,11 @@ from __future__ import annotations
 from landscape.figures.collapse import figure_collapse
 from landscape.figures.convergence import figure_2
 from landscape.figures.curves import losses
+from landscape.figures.edges import figure_alpha, figure_timeline
 from landscape.figures.files import to_csv, to_html
 from landscape.figures.panels import figure_1
 from landscape.figures.profile import along_line
+from landscape.figures.searches import figure_search
 from landscape.figures.side_by_side import minus, side_by_side
 from landscape.figures.space import figure_3d
 from landscape.figures.static import static
@@ -23,7 +25,10 @@ __all__ = [
     "figure_1",
     "figure_2",
     "figure_3d",
+    "figure_alpha",
     "figure_collapse",
+    "figure_search",
+    "figure_timeline",
     "losses",
     "minus",
     "side_by_side",

@@ -80,7 +80,7 @@ def test_two_runs_have_a_difference_only_on_one_plane(root: Path, make: Make) ->
         )
     app = look(root, "runs", view="Compare", a="one", b="two")
     words = said(app)
-    assert "At M = 10 the lowest loss of B is +0.1000 against A; the minima lie 0.00" in words
+    assert "At M = 10 the lowest loss of B is 0.1000 above that of A; the minima lie 0.00" in words
     chart = json.loads(app.get("plotly_chart")[1].proto.spec)
     assert chart["layout"]["coloraxis"]["colorbar"]["title"]["text"] == "Δ loss"
     assert "None: all 5 settings are the same" not in words  # their names are not settings
