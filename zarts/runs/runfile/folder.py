@@ -306,13 +306,14 @@ _leaf = json.JSONEncoder(ensure_ascii=False).encode
 
 def flat(value: JSON, prefix: str = "") -> dict[str, str]:
     """Leaves of a nested configuration by dotted key, as JSON text."""
+    if isinstance(value, str | int | float):
+        return {prefix: _leaf(value)}  # as canonical writes it, which takes much longer
     if isinstance(value, Mapping) and (value or not prefix):
         leaves: dict[str, str] = {}
         for key in value:
             leaves |= flat(value[key], f"{prefix}.{key}" if prefix else key)
         return leaves
-    # as canonical writes them, which takes much longer; a page does so for a thousand runs
-    return {prefix: _leaf(value) if isinstance(value, str | int) else canonical(value)}
+    return {prefix: canonical(value)}
 
 
 def differences(stored: Mapping[str, JSON], asked: Mapping[str, JSON]) -> list[str]:

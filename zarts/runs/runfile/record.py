@@ -163,8 +163,8 @@ def canonical(value: JSON) -> str:
 
 def _nested(value: object, levels: int) -> bool:
     """Whether there are more than so many objects and lists in each other."""
-    if not isinstance(value, Mapping | list | tuple):
-        return False
+    if isinstance(value, str | int | float) or not isinstance(value, Mapping | list | tuple):
+        return False  # what most values are is asked first: a thousand runs are listed at once
     inner = value.values() if isinstance(value, Mapping) else value
     return levels == 0 or any(_nested(each, levels - 1) for each in inner)
 
