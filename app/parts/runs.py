@@ -62,6 +62,7 @@ def forget_surface() -> None:
     for key in ("base", "m", "at", "a", "b", "path"):
         if key in st.query_params:
             del st.query_params[key]
+        st.session_state.pop(f"kept-{key}", None)  # what other pages and a bare link would have
 
 
 def origin(entry: Entry) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path as Folder
 
 import numpy as np
@@ -33,6 +34,14 @@ CONFIG = {
 }
 
 Make = Callable[..., Run]
+
+
+@pytest.fixture(autouse=True)
+def main_stays() -> Iterator[None]:
+    """Streamlit takes the page for the main module, which worker processes would import."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 def look(root: Folder, page: str, **query: str) -> AppTest:

@@ -14,8 +14,9 @@ from zarts.runs.runfile import Run
 
 # What a text could become; the page itself has none of these, but for links to its headings.
 MADE = (
-    ".stMain img, .stSidebar img, .stMain a[href]:not([href^='#']), .stSidebar a[href], iframe, "
-    ".katex, .stMarkdownColoredText, em, object, embed"
+    ".stMain img, .stSidebar img, .stMain a[href]:not([href^='#']), "
+    ".stSidebar a[href]:not([data-testid=stSidebarNavLink]), iframe, .katex, "
+    ".stMarkdownColoredText, em, object, embed"
 )
 OPEN = ("Reproduce", "Export", "What this picture can and cannot tell")
 

@@ -20,6 +20,7 @@ from zarts.retrain.__main__ import main
 from zarts.retrain.presets import complete
 from zarts.runs.runfile import Run
 from zarts.settings.tables import from_toml
+from zarts.supernet.genotype import Genotype
 
 
 def retrain(*words: str | Path, genotype: str = "DARTS_V1") -> Answer:
@@ -63,10 +64,12 @@ def test_equal_cells_share_one_folder_and_a_plan_makes_none(tmp_path: Path) -> N
 
 
 def test_the_settings_can_be_printed_and_read(tmp_path: Path) -> None:
-    said = call(main, "PDARTS", "--preset", "rdarts", "--space", "s4", "--print-config")
+    cell = (("sep_conv_3x3", 0), ("sep_conv_3x3", 1)) * 4
+    text = str(Genotype(cell, cell))
+    said = call(main, text, "--preset", "rdarts", "--space", "s4", "--print-config")
     config = complete("rdarts", from_toml(said.out))
     assert config.network.channels == 16
-    assert config.genotype == str(read_source("PDARTS").genotype)
+    assert config.genotype == text
 
 
 @pytest.mark.parametrize(
