@@ -50,7 +50,7 @@ def test_an_error_reaches_the_caller(workers: int) -> None:
 
 
 def test_what_is_done_reaches_the_caller_before_an_error() -> None:
-    outcomes = run(setup, poison, [7, 4], workers=1, apart=True)  # two may err before they do
+    outcomes = run(setup, poison, [7, 4], workers=1, apart=True)  # of two, the bad one may be first
     first = next(outcomes)
     assert (first.item, first.value) == (7, 59)
     with pytest.raises(KeyError):
