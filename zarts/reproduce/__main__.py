@@ -26,6 +26,7 @@ from zarts.reproduce.tables import (
 )
 from zarts.runs.runfile import RunError, runs_root
 from zarts.settings.config import ConfigError, nearest
+from zarts.sweep.outcomes import Problem, complain
 
 if TYPE_CHECKING:
     from zarts.reproduce.running import Cost
@@ -91,7 +92,7 @@ def _reproduce(args: argparse.Namespace, command: list[str]) -> int:
     arms = [arm for arm in arms if args.only is None or args.only.lower() in arm.name.lower()]
     if not arms:
         raise ConfigError(f"no entry of {args.study} has {args.only!r} in its row or column")
-    problems = {}
+    problems: dict[str, Problem] = {}
     if not args.collect:
         # torch is imported from here on, so that --help and mistakes in the flags answer at once
         from zarts.execute import reach
@@ -110,13 +111,7 @@ def _reproduce(args: argparse.Namespace, command: list[str]) -> int:
             crew = Workforce(args.workers, args.cluster, command, stop.check, say)
             problems = reproduce(arms, crew)
     _collect(args, study, entries_of(arms))
-    for name, problem in problems.items():
-        what = "skipped" if problem.locked else "failed"
-        cli.tell(f"{what}: {name}: {problem.reason}", error=True)
-    if not problems:
-        return 0
-    cli.tell("the same command tries these again", error=True)
-    return 3 if all(problem.locked for problem in problems.values()) else 1
+    return complain(problems)
 
 
 def _say(args: argparse.Namespace, line: str) -> None:
@@ -149,7 +144,9 @@ def _plan(cost: Cost) -> str:
 
 def _collect(args: argparse.Namespace, study: Study, entries: list[Entry]) -> None:
     """Shows what is there; of a figure, also draws it."""
-    if not any(entry.searched and entry.searched.by_epoch for entry in entries):
+    if not any(
+        entry.retrained or (entry.searched and entry.searched.by_epoch) for entry in entries
+    ):
         raise RunError(
             f"nothing of {args.study} is finished in {runs_root()}; run "
             f"`python -m zarts.reproduce {args.study} --preset {args.preset}` first"

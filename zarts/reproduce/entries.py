@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from zarts.reproduce.studies import RANDOM, Arm
 from zarts.retrain.results import Result as Retrained
 from zarts.retrain.results import finished, read_result
-from zarts.runs.course import chosen, left_behind, points_in, search_finished
-from zarts.runs.runfile import Run, runs_root
-from zarts.settings.config import Config
-from zarts.settings.stages import Point
-from zarts.supernet.genotype import Genotype, Inputs, parse
+from zarts.runs.course import chosen, search_finished
+from zarts.runs.epochs import trace
+from zarts.runs.runfile import Run
+from zarts.supernet.genotype import Genotype, Inputs
 from zarts.supernet.layout import NODES
 from zarts.supernet.spaces import SPACES
 
@@ -103,59 +101,35 @@ def read_search(arm: Arm, seed: int) -> Searched | None:
     run = Run.create(folder, config.to_table(), {})  # refuses one of other settings
     if not search_finished(run, config):
         return None
-    point = chosen(run, config)
-    points = points_in(left_behind(run, config), "search")
-    last = [each for each in points if each.stage == point.stage]
+    found = trace(run)
+    last = {
+        told.point.epoch: told
+        for told in found.epochs
+        if found.chosen and told.point.stage == found.chosen.stage
+    }
+    conditions = {epoch: condition_record(epoch) for epoch in arm.epochs}
     return Searched(
-        cells=_cells(run, point),
-        by_epoch={each.epoch: _cells(run, each) for each in last},
-        seconds=sum(_seconds(run, each) for each in points),
-        diagnostics={each.epoch: _diagnostics(run, each) for each in last},
-        conditions=dict(_conditions(run, arm, config)),
+        cells=last[chosen(run, config).epoch].genotype,
+        by_epoch={epoch: told.genotype for epoch, told in last.items()},
+        seconds=sum(told.seconds for told in found.epochs),
+        diagnostics={epoch: told.means for epoch, told in last.items()},
+        conditions={
+            epoch: run.parse(name, lambda record: float(record.arrays["number"]))
+            for epoch, name in conditions.items()
+            if name in run
+        },
     )
-
-
-def _cells(run: Run, point: Point) -> Genotype:
-    name = point.search_record
-    return run.parse(name, lambda record: parse(str(record.attributes["genotype"])))
-
-
-def _seconds(run: Run, point: Point) -> float:
-    name = point.search_record
-    return run.parse(name, lambda record: float(record.arrays["timing_seconds"].sum()))
-
-
-def _diagnostics(run: Run, point: Point) -> dict[str, float]:
-    def means(record: object) -> dict[str, float]:
-        arrays = record.arrays.items()  # type: ignore[attr-defined]
-        named = {name.removeprefix("diagnostics/"): array for name, array in arrays}
-        return {name: float(named[name].mean()) for name in ("ess", "cv") if name in named}
-
-    return run.parse(point.search_record, means)
-
-
-def _conditions(run: Run, arm: Arm, config: Config) -> Iterator[tuple[int, float]]:
-    del config
-    for epoch in arm.epochs:
-        name = condition_record(epoch)
-        if name in run:
-            yield epoch, run.parse(name, lambda record: float(record.arrays["number"]))
 
 
 def _read_retraining(entry: Entry) -> Retrained | None:
     if entry.cells is None:
         return None
     config = entry.arm.retraining(str(entry.cells), entry.seed)
-    folder = retrained_folder(entry.arm, config.hash())
+    folder = entry.arm.retrained(str(entry.cells), entry.seed)
     if not (folder / "run.h5").exists():
         return None
     run = Run.create(folder, config.to_table(), {})  # refuses one of other settings
     return read_result(folder) if finished(run, config) else None
-
-
-def retrained_folder(arm: Arm, digest: str) -> Path:
-    """Where a retraining is: the folder that ``python -m zarts.retrain`` gives it."""
-    return runs_root() / f"retrain-{arm.retrain}-{digest[:8]}"
 
 
 def random_cells(space: str, seed: int) -> Genotype:

@@ -19,15 +19,12 @@ from zarts.optimizers.method import gradient_cost
 from zarts.problems.cost import seconds_per_image
 from zarts.problems.optimizer import make_optimizer
 from zarts.problems.parts import network_of
-from zarts.retrain.plan import seconds_per_mac
+from zarts.retrain.plan import BACKWARD, FEW_CELLS, seconds_per_mac
 from zarts.retrain.settings import Images, RetrainConfig
 from zarts.settings.config import Config, DataConfig
 from zarts.supernet.genotype import parse
 
 __all__ = ["Rates", "retraining_passes", "search_passes"]
-
-BACKWARD = 3  # a training step costs as much as so many forward passes
-FEW_CELLS = 3  # of the network whose step is timed
 
 
 class Extent(NamedTuple):
@@ -48,13 +45,12 @@ EXTENTS = {
     "imagenet": Extent(1_281_167, 50_000, 3, 1000),
 }
 
-# What a variant's network computes of the full one's multiplications, about: measured by
-# benchmarks/variants.py as a share of time.
-_SHARE = {"sampled": 0.2, "merged": 0.5}
-
 
 def search_passes(config: Config) -> float:
-    """Multiplications of a search, a backward pass counted as two forward ones."""
+    """Multiplications of a search, a backward pass counted as two forward ones.
+
+    Those of the network that computes all operations: what a variant saves is in its rate.
+    """
     data, search, found = config.data, config.search, EXTENTS[config.data.name]
     image = _images(data)
     halves = [int(found.train * data.share * share) for share in (data.portion, 1 - data.portion)]
@@ -75,7 +71,7 @@ def search_passes(config: Config) -> float:
         images = stage.epochs * (BACKWARD * train + val) + (stage.epochs - stage.warmup) * (
             updates * each
         )
-        total += images * macs * _SHARE.get(config.supernet.network, 1.0)
+        total += images * macs
     return total
 
 
@@ -148,5 +144,4 @@ def _supernet_rate(config: Config) -> float:
 
     net = config.supernet
     size = NetworkSize(net.channels, stage.cells, found.classes, net.stem, image)
-    macs = supernet_macs(stage.space, size) * _SHARE.get(net.network, 1.0)
-    return seconds_per_image(step, most, device) / macs / BACKWARD
+    return seconds_per_image(step, most, device) / supernet_macs(stage.space, size) / BACKWARD

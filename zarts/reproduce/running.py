@@ -11,7 +11,7 @@ from zarts.cli import Stopped
 from zarts.execute import Failure, default_workers
 from zarts.execute import run as execute
 from zarts.reproduce.condition import record_condition
-from zarts.reproduce.entries import condition_record, entries_of, retrained_folder
+from zarts.reproduce.entries import condition_record, entries_of
 from zarts.reproduce.estimate import Rates, retraining_passes, search_passes
 from zarts.reproduce.studies import RANDOM, Arm
 from zarts.runs.runfile import Run, RunError, RunLocked
@@ -99,7 +99,7 @@ def _retrainings(arms: Sequence[Arm]) -> list[Retraining]:
     for entry in entries_of(arms):
         if entry.cells is not None and entry.retrained is None:
             config = entry.arm.retraining(str(entry.cells), entry.seed)
-            folder = retrained_folder(entry.arm, config.hash())
+            folder = entry.arm.retrained(str(entry.cells), entry.seed)
             found[folder.name] = Retraining(entry.arm.name, config, folder)
     return list(found.values())
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zarts import cli
 from zarts.retrain.presets import complete as complete_retraining
 from zarts.retrain.settings import RetrainConfig
-from zarts.runs.runfile import runs_root
 from zarts.settings.config import Config, Table, merge
 from zarts.settings.presets import complete
 
@@ -71,13 +71,17 @@ class Arm:
     def searched(self, seed: int) -> Path:
         """Where that search is: the folder that ``python -m zarts`` gives it."""
         config = self.searching(seed)
-        return runs_root() / f"{config.search.method}-{self.preset}-{config.hash()[:8]}"
+        return cli.run_folder(None, f"{config.search.method}-{self.preset}", config)
 
     def retraining(self, genotype: str, seed: int) -> RetrainConfig:
         """The settings of the retraining of some cells."""
         own = {"genotype": genotype, "seed": seed, "device": self.device}
         given = merge(self.changed, own)
         return complete_retraining(self.retrain, given, space=self.space)
+
+    def retrained(self, genotype: str, seed: int) -> Path:
+        """Where that retraining is: the folder that ``python -m zarts.retrain`` gives it."""
+        return cli.run_folder(None, f"retrain-{self.retrain}", self.retraining(genotype, seed))
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ def _table_5(preset: str) -> list[Arm]:
             seeds=(0, 1) if quick else (0, 1, 2, 3),
         )
         for column, method in _VARIANTS.items()
-        if quick or "Z" in column.replace("MergeNAS", "")  # the paper quotes the others
+        if quick or "Z" in column  # the paper quotes the others
     ]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from zarts import cli
 from zarts.runs.runfile import JSON, RunError
 from zarts.settings.config import ConfigError
-from zarts.sweep.outcomes import Outcome, Problem, Result, read_outcome
+from zarts.sweep.outcomes import Outcome, Problem, Result, complain, read_outcome
 from zarts.sweep.progress import epochs_done
 from zarts.sweep.results import Found, as_json, as_table, hashed
 from zarts.sweep.settings import Sweep, read_sweep
@@ -125,7 +125,7 @@ def _sweep(args: argparse.Namespace, command: list[str]) -> int:
         cli.tell(json.dumps(as_json(sweep, found, hashes, worth)))
     else:
         cli.tell(*as_table(sweep, found, worth).split("\n"))
-    return _complain({**found, **{f"retraining of {name}": what for name, what in worth.items()}})
+    return complain({**found, **{f"retraining of {name}": what for name, what in worth.items()}})
 
 
 def _say(args: argparse.Namespace, line: str) -> None:
@@ -161,18 +161,6 @@ def _read(task: Task) -> Outcome:
         return read_outcome(task.folder)
     except RunError as error:
         return Problem(str(error))
-
-
-def _complain(found: Found) -> int:
-    """Names every search that is not finished; the exit code."""
-    problems = {name: what for name, what in found.items() if isinstance(what, Problem)}
-    for name, problem in problems.items():
-        what = "skipped" if problem.locked else "failed"
-        cli.tell(f"{what}: {name}: {problem.reason}", error=True)
-    if not problems:
-        return 0
-    cli.tell("the same command tries these again", error=True)
-    return 3 if all(problem.locked for problem in problems.values()) else 1
 
 
 def _headlines(

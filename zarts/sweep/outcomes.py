@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from zarts import cli
 from zarts.retrain.results import Result as Retrained
 from zarts.retrain.results import read_result as read_retraining
 from zarts.runs.course import chosen, left_behind, points_in
+from zarts.runs.kinds import is_retraining
 from zarts.runs.runfile import Run
 from zarts.settings.config import Config
 
-__all__ = ["Outcome", "Problem", "Result", "Retrained", "read_outcome", "told"]
+__all__ = ["Outcome", "Problem", "Result", "Retrained", "complain", "read_outcome", "told"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def read_outcome(folder: Path) -> Result | Retrained:
         RunError: If it cannot be read.
     """
     run = Run.open(folder)
-    if "genotype" in run.config:
+    if is_retraining(run.config):
         return read_retraining(folder)
     config = Config.from_table(run.config)
     seconds = [
@@ -77,3 +80,15 @@ def told(what: Outcome) -> str:
     if isinstance(what, Result):
         return f"done, validation loss {what.val_loss:.3f}, accuracy {what.val_accuracy:.1%}"
     return f"done, test accuracy {what.test_accuracy:.2%}, at best {what.best_test_accuracy:.2%}"
+
+
+def complain(found: Mapping[str, Outcome]) -> int:
+    """Names every run that is not finished; the exit code."""
+    problems = {name: what for name, what in found.items() if isinstance(what, Problem)}
+    for name, problem in problems.items():
+        what = "skipped" if problem.locked else "failed"
+        cli.tell(f"{what}: {name}: {problem.reason}", error=True)
+    if not problems:
+        return 0
+    cli.tell("the same command tries these again", error=True)
+    return 3 if all(problem.locked for problem in problems.values()) else 1

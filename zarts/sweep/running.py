@@ -20,6 +20,7 @@ from zarts.problems.parts import gpus_of
 from zarts.retrain.job import record_retraining
 from zarts.retrain.plan import plan_retraining
 from zarts.retrain.settings import RetrainConfig
+from zarts.runs.kinds import is_retraining
 from zarts.runs.provenance import provenance
 from zarts.runs.recorder import record_search
 from zarts.runs.runfile import ConfigMismatch, Run, RunError, RunLocked
@@ -293,7 +294,7 @@ def _attempt(folder: Path, check: Callable[[], None]) -> Result | Retrained | Pr
     try:
         run = Run.open(folder)
         with run.lock():
-            if "genotype" in run.config:
+            if is_retraining(run.config):
                 record_retraining(run, RetrainConfig.from_table(run.config), check=check)
             else:
                 record_search(run, Config.from_table(run.config), check=check)

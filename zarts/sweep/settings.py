@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zarts import cli
 from zarts.retrain.presets import complete as complete_retraining
 from zarts.runs.runfile import runs_root, valid_name
 from zarts.settings.config import Config, ConfigError, Table, merge, nearest, read_toml
@@ -61,7 +62,7 @@ class Sweep:
         preset = str(table.pop("preset", "quick"))
         given = merge(table, {"genotype": genotype, "seed": search.config.seed})
         config = complete_retraining(preset, given, space=search.config.supernet.space)
-        folder = runs_root() / f"retrain-{preset}-{config.hash()[:8]}"
+        folder = cli.run_folder(None, f"retrain-{preset}", config)
         return Retraining(search.experiment, config, folder)
 
 

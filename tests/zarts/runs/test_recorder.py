@@ -201,7 +201,7 @@ def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", EPOCHS)
-def test_a_crash_between_any_two_writes_changes_nothing(
+def test_crash_after_crash_between_writes_changes_nothing(
     method: str, finished: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Checkpoints after every iteration, so the crashes fall into the middle of epochs too."""

@@ -81,10 +81,10 @@ def test_a_second_stage_has_a_space_of_its_own_and_the_first_has_todays_bits(
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_crash_between_any_two_writes_changes_nothing(
+def test_crash_after_crash_between_writes_changes_nothing(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between stages, in the middle of an epoch, and between the last epoch and the result."""
+    """In the middle of epochs, between stages, and before the result."""
     config = staged(PROGRAMS[program])
     whole = searched(tmp_path / "whole", config).content_hash()
     run = create(tmp_path / "run", config)
