@@ -126,6 +126,7 @@ def make(tmp_path: Folder) -> Make:
         created: str = "2026-01-01T00:00:00+00:00",
         plane: bool = True,
         settings: dict[str, object] | None = None,
+        axes: tuple[np.ndarray, np.ndarray] = (X, Y),
     ) -> Run:
         provenance = {
             "command": ["python", "-m", "landscape.compute", "--seed", "7"],
@@ -143,7 +144,7 @@ def make(tmp_path: Folder) -> Make:
             if status != Status.OK and m == max(losses):
                 states[-1] = status
             values = np.where(states == Status.OK, loss, np.nan)
-            save_surface(run, Surface(m, X, Y, values, states, 0 * loss))
+            save_surface(run, Surface(m, *axes, values, states, 0 * loss))
         t = np.arange(4.0)
         for shift, method in enumerate(methods):
             xy = np.column_stack([-0.5 + 0.1 * t, 0.5 - (0.1 + 0.1 * shift) * t])

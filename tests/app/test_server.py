@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.serving import browsing, serving
 from landscape.record import Status, Surface, save_surface
 from tests.app.conftest import LOSSES, Make, X, Y
 from tests.app.watching import fits, surfaces_stay
@@ -23,47 +18,13 @@ from zarts.runs.runfile import Run
 
 
 @pytest.fixture
-def server(root: Path, make: Make, tmp_path: Path) -> Iterator[tuple[str, int]]:
+def server(make: Make, tmp_path: Path) -> Iterator[tuple[str, int]]:
     """URL and process id of a running app with three runs to show."""
     make("first", created="2026-01-01T00:00:00+00:00")
     make("second", created="2026-02-01T00:00:00+00:00")
     make("begun", status=Status.PENDING, created="2025-12-01T00:00:00+00:00")
-    with serving(root, tmp_path) as found:
-        yield found
-
-
-@contextlib.contextmanager
-def serving(root: Path, tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """Runs the app."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py"]
-    command += ["--server.port", str(port), "--server.headless", "true"]
-    home = {"HOME": str(tmp_path)}  # a user's own settings do not decide this test
-    with (tmp_path / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=root, env=os.environ | home, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(f"{url}/_stcore/health", process, tmp_path / "server.log")
+    with serving(tmp_path, tmp_path / "runs") as (url, process):
         yield url, process.pid
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                assert answer.read() == b"ok"
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"the server did not start: {log.read_text()}")
 
 
 def listening(pid: int) -> set[str]:
@@ -89,13 +50,11 @@ def test_the_page_in_a_browser(server: tuple[str, int], chromium: str, tmp_path:
     url, pid = server
     assert listening(pid) == {"0100007F"}  # 127.0.0.1, and no other interface
 
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 
     requests: list[str] = []
     errors: list[str] = []
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=flags)
+    with browsing(chromium) as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(60_000)
         page.on("request", lambda request: requests.append(request.url))
@@ -142,7 +101,6 @@ def test_the_page_in_a_browser(server: tuple[str, int], chromium: str, tmp_path:
         save_surface(run, Surface(10, X, Y, LOSSES[10], done, 0 * LOSSES[10]))
         expect(page.get_by_text("55 of 60 points computed")).to_have_count(0, timeout=20_000)
         expect(page.get_by_text("Follow the run")).to_have_count(0, timeout=20_000)
-        browser.close()
 
     assert not errors
     assert not [one for one in requests if not one.startswith((url, "data:", "blob:"))]

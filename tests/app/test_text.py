@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.app.test_server import serving
+from benchmarks.serving import browsing, serving
 from tests.hostile import TEXT, hostile_copy
 from tests.test_stored import STORED
 from zarts.runs.runfile import Run
@@ -22,9 +22,7 @@ OPEN = ("Reproduce", "Export", "What this picture can and cannot tell")
 
 
 @pytest.mark.browser
-def test_nothing_comes_of_the_text_of_a_run(root: Path, chromium: str, tmp_path: Path) -> None:
-    from playwright.sync_api import sync_playwright
-
+def test_nothing_comes_of_the_text_of_a_run(chromium: str, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     stored = Run.open(STORED)
     hostile_copy(stored, runs / "drawn")
@@ -35,9 +33,7 @@ def test_nothing_comes_of_the_text_of_a_run(root: Path, chromium: str, tmp_path:
     odd.mkdir()
     (odd / "run.h5").touch()
     addresses, seen = [], {}
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with serving(root, tmp_path) as (url, _), sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=flags)
+    with serving(tmp_path, runs) as (url, _), browsing(chromium) as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(60_000)
         page.on("request", lambda request: addresses.append(request.url))
@@ -55,7 +51,6 @@ def test_nothing_comes_of_the_text_of_a_run(root: Path, chromium: str, tmp_path:
             seen[name, ""] = page.locator(MADE).count()
             said = page.inner_text(".stApp").replace("\u2060", "")
             assert "127.0.0.1:9" in said, name  # it was there to be read
-        browser.close()
     assert not {key: count for key, count in seen.items() if count}
     assert len(seen) > 5 + len(OPEN)
     assert not [one for one in addresses if not one.startswith((url, "data:", "blob:"))]

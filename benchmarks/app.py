@@ -1,0 +1,130 @@
+"""How fast the page answers and how large its server grows, with a real server and a real Chromium.
+
+Run as ``python -m benchmarks.app``. Prints ``name value target``: limits over what was measured, so
+that 1 and more is within the limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.figure_1 import memory
+from benchmarks.serving import browsing, serving
+from benchmarks.timing import show
+from landscape.catalogue import BUNDLED
+from landscape.figures import figure_1
+from landscape.record import OptimizerPath, Status, Surface, load, save_path, save_surface
+from zarts.runs.runfile import Run
+
+CONTOUR = ".st-key-figure .contourlayer path"
+METHODS = ("darts-1", "darts-2", "zarts-rs", "zarts-mgs", "zarts-gld")
+
+
+def made(folder: Path, points: int) -> Run:
+    """A finished run of so many points a side, with five paths of ten steps."""
+    run = Run.create(folder, {"name": folder.name, "space": "s3"}, {"created": "2026-01-01"})
+    run.write("plane", {"scale": np.array(3.2)})
+    axis = np.linspace(-1.0, 1.0, points)
+    cols, rows = np.meshgrid(axis, axis)
+    done = np.full(cols.shape, Status.OK, np.uint8)
+    for m, width in ((0, 0.2), (10, 0.6)):
+        loss = 0.4 + np.hypot(cols - width, rows) ** 2 / width + 0.02 * np.sin(9 * cols * rows)
+        save_surface(run, Surface(m, axis, axis, loss, done))
+    t = np.arange(11.0)
+    for place, method in enumerate(METHODS):
+        xy = np.column_stack([-0.5 + 0.07 * t, 0.6 - (0.02 + 0.01 * place) * t])
+        path = OptimizerPath(method, 10, xy, 1 - t / 20, 1 - t / 20, 0 * t, 8, 3, 80, 1.5)
+        save_path(run, path)
+    return run
+
+
+def clocked(act: Callable[[], object]) -> float:
+    """Seconds that something takes."""
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
+
+
+def within(name: str, limit: float, value: float) -> None:
+    """Prints what was measured, and the limit over it."""
+    show(f"app_{name}", value)
+    show(f"app_{name}_to_spare", limit / value, 1)
+
+
+def rerun(runs: Path) -> float:
+    """Seconds of the server for a change of one widget, all caches warm: median of nine."""
+    import os
+
+    from streamlit.testing.v1 import AppTest
+
+    os.environ["ZARTS_RUNS"] = str(runs)
+    app = AppTest.from_file(str(Path(__file__).parents[1] / "app" / "main.py"), default_timeout=60)
+    app.run()
+    taken = []
+    for turn in range(12):
+        app.get("segmented_control")[2].set_value(("linear", "log")[turn % 2])
+        taken.append(clocked(app.run))
+        if app.exception:
+            raise RuntimeError(str(app.exception))
+    return statistics.median(taken[3:])
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=20)
+    parser.add_argument("--runs", type=int, default=1000)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        runs = folder / "runs"
+        shutil.copytree(next(BUNDLED.iterdir()), runs / "demo")
+        wide = made(runs / "points-101", 101)
+        made(runs / "points-401", 401)
+        size = len(figure_1(load(wide), screen=True).to_json())
+        within("figure_kilobytes", 250, size / 1e3)
+        within("rerun_seconds", 0.3, rerun(runs))
+        with browsing() as browser:
+            with serving(folder, runs) as (url, process):
+                page = browser.new_page(viewport={"width": 1440, "height": 900})
+                page.set_default_timeout(60_000)
+                start = time.perf_counter()
+                page.goto(f"{url}/?run=demo")
+                page.get_by_role("heading", level=1).wait_for()
+                within("title_seconds", 2, time.perf_counter() - start)
+                page.wait_for_selector(CONTOUR)
+                within("first_contour_seconds", 4, time.perf_counter() - start)
+
+                def large() -> None:
+                    page.goto(f"{url}/?run=points-401")
+                    page.wait_for_selector(CONTOUR)
+
+                within("points_401_seconds", 3, clocked(large))
+                tabs = [browser.new_page() for _ in range(args.sessions - 1)]
+                for tab in tabs:
+                    tab.goto(f"{url}/?run=demo")
+                    tab.wait_for_selector(CONTOUR, timeout=60_000)
+                within(f"megabytes_of_{args.sessions}_sessions", 400, memory(process.pid))
+            for place in range(args.runs):
+                shutil.copytree(wide.path, folder / "many" / f"run-{place:04d}")
+            with serving(folder, folder / "many") as (url, _):
+                page = browser.new_page()
+                for name in ("cold", "warm"):
+
+                    def listed() -> None:
+                        page.goto(f"{url}/runs")
+                        page.get_by_test_id("stDataFrame").first.wait_for(timeout=60_000)
+
+                    show(f"app_{args.runs}_runs_{name}_seconds", clocked(listed))
+
+
+if __name__ == "__main__":
+    main()
