@@ -35,4 +35,6 @@ page = st.navigation(
     ]
 )
 st.set_page_config(page_title=f"ZARTS · {page.title}", page_icon=ICON)
+# The first screen is for the figure, not for the room above its title.
+st.html("<style>.stMainBlockContainer {padding-top: 3.2rem}</style>")
 page.run()

@@ -9,7 +9,7 @@ function player(root, find, shown = {}, picked = undefined) {
   const [box, button, slider, said] = ["", " button", " input", " output"].map((name) =>
     root.querySelector(`.player${name}`),
   );
-  let chart, width, timer;
+  let chart, known, width, timer;
 
   const stop = () => {
     clearTimeout(timer);
@@ -111,10 +111,10 @@ function player(root, find, shown = {}, picked = undefined) {
     const meta = window.Plotly && found?._fullLayout?._size && found.layout.meta;
     box.hidden = !meta || meta.steps.length < 2;
     if (!meta) return;
-    if (found !== chart) {
+    if (found !== chart || meta !== known) { // also another figure in the same element
       stop();
       chart?.removeListener?.("plotly_click", click);
-      [chart, width] = [found, 0];
+      [chart, known, width] = [found, meta, 0];
       mark();
       if (meta.marks) chart.on?.("plotly_click", click);
       if (meta.steps.length) tell(chart.frame ?? meta.steps.length - 1);
