@@ -17,7 +17,7 @@ from zarts.text import human_bytes, human_time, markdown, printable
 
 __all__ = ["chosen", "table"]
 
-AT_ONCE = 0.5  # seconds of reading before a table is shown, and again in each further slice
+AT_ONCE = 0.2  # seconds of reading before a page is shown; the rest follows
 NONE, NEWEST = "none", "newest first"
 ALWAYS = (
     "run", "state", "kind", "created", "space", "data", "M", "grid", "seed", "method",

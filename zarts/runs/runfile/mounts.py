@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,19 +40,31 @@ class Mount(NamedTuple):
         return not _STORES.fullmatch(self.kind)
 
 
+_NOTHING = Mount("", frozenset())  # the system does not say
+
+
 def mount_of(folder: Path) -> Mount:
     """The mount that a folder lies on: of those that hold it, the innermost and latest."""
-    folder, deepest, found = folder.resolve(), Path(), Mount("", frozenset())
     try:
-        lines = TABLE.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        table = TABLE.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
-        return found
-    for line in lines:
+        return _NOTHING
+    parts = folder.resolve().parts
+    holding = [(len(point), mount) for point, mount in _read(table) if parts[: len(point)] == point]
+    deepest = max((depth for depth, _ in holding), default=0)
+    innermost = [mount for depth, mount in holding if depth == deepest]
+    return innermost[-1] if innermost else _NOTHING
+
+
+@lru_cache(maxsize=4)  # a list of a thousand runs asks a thousand times
+def _read(table: str) -> list[tuple[tuple[str, ...], Mount]]:
+    """The parts of each mount's path, and the mount, in the order of the table."""
+    found = []
+    for line in table.splitlines():
         place, _, what = (part.split() for part in line.partition(" - "))
         if len(place) < 6 or len(what) < 3:
             continue
         point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), place[4]))
-        if folder.is_relative_to(point) and len(point.parts) >= len(deepest.parts):
-            deepest = point
-            found = Mount(what[0], frozenset(f"{place[5]},{what[2]}".split(",")))
+        options = frozenset(f"{place[5]},{what[2]}".split(","))
+        found.append((point.parts, Mount(what[0], options)))
     return found
