@@ -17,10 +17,11 @@ from landscape.learn import OPTIMIZERS, STEPS, UNIT, toy
 from parts.link import asked, settle
 from zarts.optimizers import Method, method_of
 
-__all__ = ["Shown", "follows", "play", "rows"]
+__all__ = ["Shown", "follows", "loss", "play", "rows"]
 
 START = (-0.5, -0.75)  # from where the minimum of L_0 and the true one are in different directions
 KEY = "toy"
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,17 @@ def play() -> Shown:
     return shown
 
 
+def loss(steps: int) -> str:
+    """L with M below it."""
+    return f"L{steps}".translate(SUBSCRIPTS)
+
+
 def follows(name: str, steps: int) -> str:
     """What a method asks of which loss at each update, in words."""
     method = method_of(name)
     if method.gradients:
-        return f"gradient of L_{method.own_steps(steps)}"
-    return f"{_asks(name, method)} values of L_{steps}"
+        return f"gradient of {loss(method.own_steps(steps))}"
+    return f"{_asks(name, method)} values of {loss(steps)}"
 
 
 def rows(shown: Shown) -> list[dict[str, str | float]]:
@@ -75,8 +81,8 @@ def rows(shown: Shown) -> list[dict[str, str | float]]:
                 "follows": follows(name, shown.steps),
                 "end α₁": float(end[0]),
                 "end α₂": float(end[1]),
-                f"L_{shown.steps} above its minimum": float(known.excess(end, shown.steps)),
-                "L_∞ above its minimum": float(known.excess(end, math.inf)),
+                f"{loss(shown.steps)} above its minimum": float(known.excess(end, shown.steps)),
+                "true loss L_∞ above its minimum": float(known.excess(end, math.inf)),
                 "distance to the true minimum": float(np.linalg.norm(end - known.minimum[-1])),
             }
         )

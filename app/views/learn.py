@@ -45,7 +45,7 @@ SECTIONS = (
 SYMBOLS = (  # symbol, meaning, equation of the paper
     ("α, ω", "architecture parameters, d of them; weights of the network", "Eq. 1–3"),
     ("ω*(α)", "the weights that are best on the training loss at α", "Eq. 1–3"),
-    ("M, $L_M(α)$", "training steps of ω; the validation loss after them", "Alg. 1"),
+    ("M, $L_M$", "training steps of ω; the validation loss after them", "Alg. 1"),
     ("u*", "the step that is made: α ← α + u*", "Eq. 4, 5"),
     ("N, $u_i$", "how many candidate steps are drawn; one of them", "Eq. 4, 8"),
     ("μ, ξ, φ(d)", "RS: length of a probe; learning rate; a factor", "Eq. 4"),
@@ -54,8 +54,13 @@ SYMBOLS = (  # symbol, meaning, equation of the paper
     ("R, r", "GLD: largest and smallest radius", "Eq. 10"),
     ("Q", "condition number: how much $L_M$ moves with α", "Eq. 9"),
 )
+PAGES = (
+    ("figure_1", "Landscape", "landscape"),
+    ("search", "α over epochs", "timeline"),
+    ("architecture", "The cells", "account_tree"),
+)
 READING = """
-[Landscape](landscape) shows the same of a real supernet: two losses on one plane, ★ where each is
+The page Landscape shows the same of a real supernet: two losses on one plane, ★ where each is
 lowest *on the grid*, and the paths. Look whether the stars are in different places, whether one
 surface is steeper, and where paths end on the right-hand surface.
 """
@@ -69,7 +74,7 @@ SLICE = """
 - **This toy** shows that the shortcut *can* mislead. In a network it has to be measured.
 """
 TOY = """
-ω and α have two entries each, and both losses are quadratic, so every L_M, its gradient and its
+ω and α have two entries each, and both losses are quadratic, so every $L_M$, its gradient and its
 minimum have a closed form (`zarts.Quadratic`):
 
     L_train = ½ (ω − Aα)ᵀ H (ω − Aα)            L_val = ½ ‖ω − c‖² + ½ (α − b)ᵀ D (α − b)
@@ -139,6 +144,9 @@ with left:
 with right:
     st.subheader("How to read Landscape")
     st.markdown(READING)
+    with st.container(horizontal=True):
+        for file, name, icon in PAGES:
+            st.page_link(f"views/{file}.py", label=name, icon=f":material/{icon}:", width="content")
     st.subheader("What a slice can and cannot tell")
     st.markdown(SLICE)
 with st.expander("The toy, exactly", icon=":material/function:"):

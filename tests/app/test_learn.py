@@ -41,9 +41,9 @@ def test_the_link_chooses_and_the_table_has_its_numbers(root: Path) -> None:
     for name, (_, row) in zip(OPTIMIZERS, table.iterrows(), strict=True):
         end = known.path(name, 3, 1, (0.25, -0.5))[-1]
         assert (row["end α₁"], row["end α₂"]) == tuple(end)
-        assert row["L_3 above its minimum"] == known.excess(end, 3)
-        assert row["L_∞ above its minimum"] == known.excess(end, math.inf)
-    follows = ["gradient of L_0", "gradient of L_1", *(f"{n} values of L_3" for n in (8, 4, 6))]
+        assert row["L₃ above its minimum"] == known.excess(end, 3)
+        assert row["true loss L_∞ above its minimum"] == known.excess(end, math.inf)
+    follows = ["gradient of L₀", "gradient of L₁", *(f"{n} values of L₃" for n in (8, 4, 6))]
     assert table["follows"].tolist() == follows
 
 
