@@ -21,6 +21,7 @@ PAGES = (  # the file in views, the title, the icon, the name in the address
     ("runs", "Runs", "table_view", "runs"),
     ("search", "Search", "timeline", "search"),
     ("architecture", "Architecture", "account_tree", "architecture"),
+    ("learn", "Learn", "school", "learn"),
 )
 page = st.navigation(
     [

@@ -62,6 +62,7 @@ MAY_IMPORT = ZARTS | {
         "zarts.supernet",
     },
     "landscape.geometry": ENGINE,
+    "landscape.learn": LIBRARY,
     "landscape.planes": {"landscape.record"},
     "landscape.figures": {
         "landscape.record", "landscape.measure", "landscape.geometry", "landscape.point",
@@ -83,7 +84,8 @@ MAY_IMPORT = ZARTS | {
 }  # fmt: skip
 APP = {
     "landscape.record", "landscape.measure", "landscape.figures", "landscape.catalogue",
-    "landscape.index", "landscape.planes", "landscape.point", "landscape.summary",
+    "landscape.index", "landscape.learn", "landscape.planes", "landscape.point",
+    "landscape.summary",
     "zarts.genotype", "zarts.optimizers", "zarts.reproduce", "zarts.runs", "zarts.settings",
     "zarts.supernet", "zarts.text",
 }  # fmt: skip
@@ -111,13 +113,12 @@ OWNERS = {  # library -> the only places that may import it
 STARTS_WITHOUT_TORCH = (
     "landscape", "landscape.catalogue", "landscape.compute", "landscape.compute.__main__",
     "landscape.compute.jobs", "landscape.compute.schema", "landscape.figures",
-    "landscape.geometry.grid", "landscape.geometry.levels", "landscape.measure",
-    "landscape.merge", "landscape.point", "landscape.record", "landscape.record.asked",
-    "landscape.verify",
-    "landscape.verify.__main__", "zarts", "zarts.__main__", "zarts.bilevel.alpha",
-    "zarts.bilevel.chance", "zarts.cli", "zarts.facade", "zarts.genotype.__main__",
-    "zarts.genotype.cost", "zarts.genotype.drawing", "zarts.guard",
-    "zarts.optimizers",
+    "landscape.geometry.grid", "landscape.geometry.levels", "landscape.learn",
+    "landscape.measure", "landscape.merge", "landscape.point", "landscape.record",
+    "landscape.record.asked", "landscape.verify", "landscape.verify.__main__",
+    "zarts", "zarts.__main__", "zarts.bilevel.alpha", "zarts.bilevel.chance", "zarts.cli",
+    "zarts.facade", "zarts.genotype.__main__", "zarts.genotype.cost", "zarts.genotype.drawing",
+    "zarts.guard", "zarts.optimizers",
     "zarts.retrain", "zarts.retrain.__main__", "zarts.retrain.presets", "zarts.retrain.results",
     "zarts.retrain.settings", "zarts.runs.kinds",
     "zarts.runs.course", "zarts.runs.epochs", "zarts.runs.provenance", "zarts.runs.runfile",

@@ -167,9 +167,13 @@ class Quadratic:
         """The minimiser of L_M (d,): the solution of a linear system."""
         zero = torch.zeros(self.dim, dtype=self.start.dtype)
         offset = self.gradient_at(zero, steps, rate)
-        moved = self._response(steps, rate)
-        best: Tensor = torch.linalg.solve(moved.T @ moved + torch.diag(self.penalty), -offset)
+        best: Tensor = torch.linalg.solve(self.hessian(steps, rate), -offset)
         return best
+
+    def hessian(self, steps: float, rate: float = PLAIN.learning_rate) -> Tensor:
+        """∇²L_M (d, d), the same at every α."""
+        moved = self._response(steps, rate)
+        return moved.T @ moved + torch.diag(self.penalty)
 
     def _response(self, steps: float, rate: float) -> Tensor:
         """∂ω*_M/∂α (p, d)."""
