@@ -226,7 +226,7 @@ _COLLAPSE: dict[str, tuple[str, Table]] = {
 
 def _collapse(preset: str) -> list[Arm]:
     quick = preset == "quick"
-    # 60 epochs of 8 batches: DARTS drifts to skips within some 430 updates
+    # 60 epochs of 16 batches: DARTS drifts to skips within some 430 updates
     data = {"subset": 1000, "batch_size": 64}
     long = {"search": {"epochs": 60}, "data": data} if quick else {}
     # images that no search sees: those behind the thousand that D_val has
