@@ -116,7 +116,7 @@ def _failed(found: Mapping[str, Outcome]) -> Problems:
     return {name: what for name, what in found.items() if isinstance(what, Problem)}
 
 
-Item = tuple[str, int]  # a run, and an epoch of it
+Item = tuple[str, tuple[int, ...]]  # a run, which one process may write at a time, and epochs of it
 
 
 def _conditions(arms: Sequence[Arm], crew: Workforce) -> Problems:
@@ -127,24 +127,24 @@ def _conditions(arms: Sequence[Arm], crew: Workforce) -> Problems:
             search = Search(arm.name, arm.searching(seed), arm.searched(seed))
             if finished(search):
                 run = Run.open(search.folder)
-                lacks = [epoch for epoch in arm.epochs if condition_record(epoch) not in run]
-                items += [(str(search.folder.resolve()), epoch) for epoch in lacks]
+                lacks = tuple(each for each in arm.epochs if condition_record(each) not in run)
+                items += [(str(search.folder.resolve()), lacks)] if lacks else []
     if not items:
         return {}
-    crew.say(f"condition numbers: {len(items)} to do")
+    crew.say(f"condition numbers: {sum(len(lacks) for _, lacks in items)} to do")
     problems: Problems = {}
     workers = crew.asked or (None if crew.cluster else default_workers(arms[0].device))
     work = execute(
         _nothing, _condition, items, workers=workers, cluster=crew.cluster, check=crew.check
     )
     with closing(work):
-        for (folder, epoch), value, _ in work:
-            name = f"{Path(folder).name}, epoch {epoch}"
+        for (folder, lacks), value, _ in work:
+            name = Path(folder).name
             reason = value.reason if isinstance(value, Failure) else value
             if reason:
                 problems[name] = Problem(reason)
             else:
-                crew.say(f"condition number of {name}: done")
+                crew.say(f"condition numbers of {name}: done, epochs {', '.join(map(str, lacks))}")
     return problems
 
 
@@ -153,13 +153,14 @@ def _nothing() -> tuple[()]:
 
 
 def _condition(state: tuple[()], item: Item) -> Iterator[str]:
-    """Why it could not be computed; empty if it was."""
+    """Why they could not be computed; empty if they were."""
     del state
-    folder, epoch = item
+    folder, lacks = item
     try:
         run = Run.open(Path(folder))
         with run.lock():
-            record_condition(run, epoch)
+            for epoch in lacks:
+                record_condition(run, epoch)
         yield ""
     except Stopped:
         raise

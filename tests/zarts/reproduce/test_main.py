@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from landscape.verify.__main__ import main as verify
 from tests.tiny import TINY, call
 from tests.zarts.retrain.retraining import SMALL
-from zarts.reproduce import studies
+from zarts.reproduce import running, studies
 from zarts.reproduce.__main__ import main
 from zarts.reproduce.studies import STUDIES, Arm, Study
 from zarts.runs.runfile import Run
@@ -67,12 +69,18 @@ def test_a_study_is_planned_done_and_collected(tiny_study: Path) -> None:
     assert "to do" in again.err  # the plan alone
     assert {path.name: Run.open(path).content_hash() for path in tiny_study.iterdir()} == before
 
+    (search,) = tiny_study.glob("darts-1-*")
+    shutil.rmtree(search / "derived")
+    with patch.object(running, "execute", wraps=running.execute) as execute:
+        assert call(main, *flags).code == 0
+    (items,) = [each.args[2] for each in execute.call_args_list]
+    assert items == [(str(search.resolve()), (1, 2))]  # one process at a time writes a run
+
     (retraining, *_) = sorted(tiny_study.glob("retrain-*"))
     (retraining / "result.h5").unlink()
     partial = call(main, "table3", "--collect")
     assert partial.code == 0
     assert "1 of 2" in partial.out or "0 of 1" in partial.out
-    (search,) = tiny_study.glob("darts-1-*")
     assert call(verify, search, "-q").code == 0  # which knows the record of Q
 
 
