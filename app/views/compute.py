@@ -101,7 +101,7 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
     with columns[3]:
         written("workers", "Workers", usual.workers, f"Processes; {AUTO}: one per core, or per "
                 "GPU, as far as memory goes. Values do not depend on it.")  # fmt: skip
-    wide, narrow = st.columns(2)
+    wide, narrow = st.columns([5, 3])
     with wide:
         found["methods"] = optimizers(preset, usual.methods)
         slot("methods")
@@ -123,9 +123,6 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
 def optimizers(preset: str, usual: str) -> str:
     """The optimizers that walk, in the order of the settings whatever was clicked first."""
     wanted = [name for name in asked("methods", None, lambda: usual).split(",") if name]
-    if gone := [name for name in wanted if name not in METHODS]:
-        text = f"No optimizer here is called {', '.join(map(printable, gone))[:200]}."
-        st.warning(markdown(f"{text} Shown without."))
     names = st.multiselect(
         "Optimizers",
         list(METHODS),
@@ -134,6 +131,9 @@ def optimizers(preset: str, usual: str) -> str:
         key=f"methods {preset}",
         help="Each walks on the plane from one start. None: surfaces alone.",
     )
+    if gone := [name for name in wanted if name not in METHODS]:
+        text = f"No optimizer here is called {', '.join(map(printable, gone))[:200]}."
+        st.warning(markdown(f"{text} Shown without."))
     chosen = ",".join(name for name in METHODS if name in names)
     settle("methods", chosen, "optimizers")
     return chosen
@@ -214,6 +214,7 @@ with aside:
     reproduce(wanted, choices)
 st.markdown("**Command**" + (" — without what is marked above" if wanted.problems else ""))
 code(wanted.command(), "bash")
+st.caption("The same for its cost alone:")
 code(wanted.command("--dry-run"), "bash")
 if "" in wanted.problems:
     st.error(markdown(wanted.problems[""]), icon=":material/error:")
