@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +12,7 @@ import streamlit as st
 from landscape.catalogue import Entry
 from landscape.figures import figure_1
 from landscape.record import Figure1
-from landscape.record.counts import count, missing_paths
+from landscape.record.counts import count, missing_paths, unfinished
 from parts.asking import ask
 from parts.jobs import MOST, Job, find, start
 from parts.link import code
@@ -21,7 +23,7 @@ from zarts.text import markdown
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["entry_of", "jobs"]
+__all__ = ["held", "jobs"]
 
 LOOK_SECONDS = 2.0  # between two looks at jobs that run, and ...
 REST_SECONDS = 10.0  # ... for jobs that another tab starts
@@ -30,14 +32,48 @@ LINES = 12  # of a log
 Color = Literal["blue", "orange", "red", "green", "gray"]
 
 
-def entry_of(folder: Path) -> Entry | None:
-    """The run in a folder, if there is one."""
-    if not (folder / "run.h5").exists():
-        return None
+@dataclass(frozen=True)
+class Held:
+    """What is in the folder of a run by now.
+
+    Attributes:
+        record: Its landscape; None before there is a plane, or if it cannot be read.
+        there: Whether there is a run at all.
+        seen: What tells this state of its files from another.
+        wrong: Why it cannot be read; else empty.
+    """
+
+    record: Figure1 | None = None
+    there: bool = False
+    seen: Stamp = field(default_factory=list)
+    wrong: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether all that its settings ask for is there, each point at least tried."""
+        return self.record is not None and not unfinished(self.record)
+
+
+def held(folder: Path) -> Held:
+    """What is in the folder of a run, read anew only if it has changed."""
+    if not os.path.lexists(folder / "run.h5"):
+        return Held()
     try:
-        return Entry(ListedRun(folder, Run.open(folder), ""), bundled=False)
+        entry = Entry(ListedRun(folder, run := Run.open(folder), ""), bundled=False)
+        seen = stamp(entry)
+        record = recorded(str(folder), seen, entry) if "plane" in run else None
+    except (RunError, KeyError, ValueError) as error:
+        return Held(there=True, wrong=str(error))
+    return Held(record, there=True, seen=seen)
+
+
+def _found(root: Path) -> list[Job]:
+    """The jobs there are; says so if they cannot be listed."""
+    try:
+        return find(root)
     except RunError as error:
-        return Entry(ListedRun(folder, None, str(error)), bundled=False)
+        st.error(markdown(error), icon=":material/error:")
+        return []
 
 
 def jobs(root: Path, *, able: bool, dark: bool) -> None:
@@ -48,15 +84,12 @@ def jobs(root: Path, *, able: bool, dark: bool) -> None:
         able: Whether this browser may cancel and resume.
         dark: For a dark page.
     """
-    try:
-        busy = {job.name for job in find(root) if job.running}
-    except RunError as error:
-        st.error(markdown(error))
-        return
+    busy = {job.name for job in _found(root) if job.running}
 
     @st.fragment(run_every=LOOK_SECONDS if busy else REST_SECONDS)
     def look() -> None:
-        found = find(root)
+        # of a finished run that was taken away nothing is left to say
+        found = [job for job in _found(root) if not job.said_done or held(job.run).there]
         alive = [job for job in found if job.running]
         if {job.name for job in alive} != busy:
             st.rerun()  # what may be started has changed
@@ -66,8 +99,8 @@ def jobs(root: Path, *, able: bool, dark: bool) -> None:
             return
         st.subheader("Jobs")
         st.caption(
-            f"{len(alive)} of at most {MOST} run. They go on without this page, and without the "
-            "server: each is a process of its own."
+            f"{len(alive) or 'None'} of at most {MOST} running. A job goes on without this page "
+            "and without the server."
         )
         newest = found[0]
         for job in shown:
@@ -81,9 +114,8 @@ def jobs(root: Path, *, able: bool, dark: bool) -> None:
 
 def card(job: Job, alive: bool, running: int, able: bool, *, drawn: bool, dark: bool) -> None:
     """One job."""
-    entry = entry_of(job.run)
-    record, wrong = (None, "") if entry is None else _read(entry)
-    done = record is not None and entry is not None and entry.finished
+    run = held(job.run)
+    record, done = run.record, run.done
     word, color = state(job, alive, done)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{markdown(job.name)}** :{color}-badge[{word}]", width="content")
@@ -107,19 +139,20 @@ def card(job: Job, alive: bool, running: int, able: bool, *, drawn: bool, dark: 
             st.info(f"It was asked to stop. What it found is kept.{left}", icon=":material/pause:")
         else:
             told = f"{job.cause().rstrip('.')}."
-            st.error(f"{markdown(told)} What it found is kept.{left}", icon=":material/error:")
-    if wrong:
-        st.error(f"Its run cannot be shown. {markdown(wrong)}", icon=":material/error:")
+            kept = " What it found is kept." if record is not None else ""
+            st.error(f"{markdown(told)}{kept}{left}", icon=":material/error:")
+    if run.wrong:
+        st.error(f"Its run cannot be shown. {markdown(run.wrong)}", icon=":material/error:")
     if drawn and record is not None and record.surfaces:
         st.plotly_chart(
-            picture(str(job.run), stamp(entry) if entry else [], dark=dark, _record=record),
+            picture(str(job.run), run.seen, dark=dark, _record=record),
             theme=None,
             key=f"picture {job.name}",
             config={"displaylogo": False},
             alt=f"The surfaces of {job.name}, as far as they are computed",
         )
     lines = job.lines()[-LINES:]
-    if word == "failed" and lines:
+    if word == "failed" and len(lines) > 1:
         st.markdown("The end of its log:")
         code("\n".join(lines), "text")
     with st.expander("Command and log", icon=":material/terminal:"):
@@ -139,18 +172,6 @@ def state(job: Job, alive: bool, done: bool) -> tuple[str, Color]:
         return "finished", "green"
     asked_to = job.cancelled or job.cause() == "It was asked to stop"
     return ("stopped", "gray") if asked_to else ("failed", "red")
-
-
-def _read(entry: Entry) -> tuple[Figure1 | None, str]:
-    """What a run holds of a landscape by now, or what is wrong with it."""
-    try:
-        if entry.listed.run is None:
-            return None, entry.listed.problem
-        if "plane" not in entry.listed.run:
-            return None, ""
-        return recorded(str(entry.listed.path), stamp(entry), entry), ""
-    except (RunError, KeyError, ValueError) as error:
-        return None, str(error)
 
 
 def _progress(job: Job, record: Figure1 | None) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from zarts.runs.runfile import runs_root
 
-__all__ = ["READONLY", "refusal", "why_not"]
+__all__ = ["READONLY", "nearest", "refusal", "unwritable", "why_not"]
 
 READONLY = "ZARTS_READONLY"
 PROXIES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
@@ -55,12 +55,18 @@ def _here(name: str | None) -> bool:
         return False
 
 
+def nearest(folder: Path) -> Path:
+    """The folder, or the nearest above it that exists."""
+    there = folder.absolute()
+    while not Path(there).exists() and there != there.parent:
+        there = there.parent
+    return there
+
+
 def unwritable(root: Path) -> str:
     """Why no run can be put into a folder; empty if one can."""
-    there = root.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
+    there = nearest(root)
+    if not Path(there).is_dir():
         return f"{there} is no folder; set ZARTS_RUNS to one"
     if not os.access(there, os.W_OK | os.X_OK):
         return f"the server may not write to {there}; set ZARTS_RUNS to a folder of its own"

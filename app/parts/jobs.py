@@ -145,6 +145,11 @@ class Job:
                 return Progress(found[1], int(found[2]), int(found[3]), *more)
         return None
 
+    @property
+    def said_done(self) -> bool:
+        """Whether the last word of its command was the run that it finished."""
+        return Path((self.lines() or [""])[-1]).name == self.name
+
     def cause(self) -> str:
         """Why its process ended, in a sentence."""
         lines = self.lines()
@@ -169,7 +174,9 @@ class Job:
         try:
             number = int((self.folder / PROCESS).read_text(encoding="ascii"))
         except (OSError, ValueError):
-            raise Busy("its process is just starting; try again in a second") from None
+            number = 0
+        if number < 2:  # which would be this process's own group, or all
+            raise Busy("its process is just starting; try again in a second")
         with suppress(OSError):  # a full disk must not keep it from being stopped
             (self.folder / CANCELLED).write_text("x" * (asked_before + 1), encoding="ascii")
         try:

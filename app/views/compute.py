@@ -8,8 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 from parts.asking import AUTO, Asked, Choices, ask, defaults, python
-from parts.following import entry_of, jobs
-from parts.here import why_not
+from parts.following import held, jobs
+from parts.here import nearest, why_not
 from parts.jobs import MOST, Cost, cost, running, start
 from parts.link import asked, code, link, settle
 
@@ -149,16 +149,15 @@ def about(wanted: Asked, root: Path) -> str:
         return "it is being computed, see below"
     if being_written(wanted.folder):
         return "another process, in a terminal perhaps, is computing it"
-    there = entry_of(wanted.folder)
-    bundled = (BUNDLED / name).is_dir()
-    if (there is not None and there.finished) or (there is None and bundled):
-        kept = "is bundled with the package" if there is None else "is finished"
-        again = "computes it anew" if there is None else "tries again only what failed"
+    run = held(wanted.folder)
+    if run.done or (not run.there and (BUNDLED / name).is_dir()):
+        kept = "is finished" if run.there else "is bundled with the package"
+        again = "tries again only what failed" if run.there else "computes it anew"
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"This run {kept}. Start {again}.", width="content")
             st.page_link("views/figure_1.py", label="Landscape", icon=":material/landscape:",
                          query_params={"run": name})  # fmt: skip
-    elif there is not None:
+    elif run.there and not run.wrong:
         st.markdown("This run is begun and not finished. Start goes on with it.")
     if len(alive) >= MOST:
         return f"{MOST} jobs are running, at most so many at a time; wait or cancel one"
@@ -180,10 +179,7 @@ def costs(found: Cost, root: Path) -> None:
     for column, (label, value, text) in zip(st.columns(4), numbers, strict=True):
         column.metric(label, value, help=text, border=True)
     code("\n".join(found.lines), "text")
-    there = root.absolute()
-    while not there.exists():
-        there = there.parent
-    if (free := shutil.disk_usage(there).free) < plan["size"]:
+    if (free := shutil.disk_usage(nearest(root)).free) < plan["size"]:
         st.warning(f"The disk has {human_bytes(free)} left, which is less than the run takes.")
 
 
@@ -222,7 +218,10 @@ if refused:
     st.info(f"Not started here: {markdown(refused)}. The command does the same in a terminal.",
             icon=":material/lock:")  # fmt: skip
 else:
-    why = about(wanted, root)
+    try:
+        why = about(wanted, root)
+    except RunError as error:
+        why = str(error)
     with st.container(horizontal=True, vertical_alignment="center"):
         measured = st.button(
             "Cost", icon=":material/timer:", key="cost", disabled=bool(wanted.problems),

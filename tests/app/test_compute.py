@@ -311,7 +311,7 @@ def test_the_page_from_no_run_to_a_picture(
     (job,) = jobs.running(tmp_path / "runs")
     wait_for(lambda: job.progress() is not None)
     app.run()
-    assert "1 of at most 2" in said(app)
+    assert "1 of at most 2 running" in said(app)
     assert button(app, "Start").disabled
     # What it finds appears, and Cancel and Resume are the job's.
     made = make(job.name, status=Status.PENDING)
@@ -352,7 +352,8 @@ def test_a_dead_job_says_why(jobs: ModuleType, root: Path) -> None:
     button(app, "Start").click().run()
     wait_for(lambda: not jobs.running(Path(os.environ["ZARTS_RUNS"])))
     app.run()
-    assert "no room for 3x3. What it found is kept" in said(app)
+    assert ":red-badge[failed]" in said(app)
+    assert app.error[0].value == "no room for 3x3\\."
     assert "search: 3/8 (38%)" in said(app)
     assert not button(app, "Resume").disabled
 
