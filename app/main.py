@@ -19,6 +19,7 @@ if find_spec("landscape") is None:
 PAGES = (  # the file in views, the title, the icon, the name in the address
     ("figure_1", "Landscape", "landscape", "landscape"),
     ("runs", "Runs", "table_view", "runs"),
+    ("compute", "Compute", "play_circle", "compute"),
     ("search", "Search", "timeline", "search"),
     ("architecture", "Architecture", "account_tree", "architecture"),
     ("learn", "Learn", "school", "learn"),

@@ -84,10 +84,9 @@ MAY_IMPORT = ZARTS | {
 }  # fmt: skip
 APP = {
     "landscape.record", "landscape.measure", "landscape.figures", "landscape.catalogue",
-    "landscape.index", "landscape.learn", "landscape.planes", "landscape.point",
-    "landscape.summary",
-    "zarts.genotype", "zarts.optimizers", "zarts.reproduce", "zarts.runs", "zarts.settings",
-    "zarts.supernet", "zarts.text",
+    "landscape.compute", "landscape.index", "landscape.learn", "landscape.planes",
+    "landscape.point", "landscape.summary", "zarts.data", "zarts.genotype", "zarts.optimizers",
+    "zarts.reproduce", "zarts.runs", "zarts.settings", "zarts.supernet", "zarts.text",
 }  # fmt: skip
 FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command line see everything
 # Inside these rooms each module may import those before it: the order to read them in.
@@ -113,12 +112,12 @@ OWNERS = {  # library -> the only places that may import it
 STARTS_WITHOUT_TORCH = (
     "landscape", "landscape.catalogue", "landscape.compute", "landscape.compute.__main__",
     "landscape.compute.jobs", "landscape.compute.schema", "landscape.figures",
-    "landscape.geometry.grid", "landscape.geometry.levels", "landscape.learn",
-    "landscape.measure", "landscape.merge", "landscape.point", "landscape.record",
-    "landscape.record.asked", "landscape.verify", "landscape.verify.__main__",
-    "zarts", "zarts.__main__", "zarts.bilevel.alpha", "zarts.bilevel.chance", "zarts.cli",
-    "zarts.facade", "zarts.genotype.__main__", "zarts.genotype.cost", "zarts.genotype.drawing",
-    "zarts.guard", "zarts.optimizers",
+    "landscape.geometry.grid", "landscape.geometry.levels", "landscape.learn", "landscape.measure",
+    "landscape.merge", "landscape.point", "landscape.record", "landscape.record.asked",
+    "landscape.verify", "landscape.verify.__main__", "zarts", "zarts.__main__",
+    "zarts.bilevel.alpha", "zarts.bilevel.chance", "zarts.cli", "zarts.data.names", "zarts.facade",
+    "zarts.genotype.__main__", "zarts.genotype.cost", "zarts.genotype.drawing", "zarts.guard",
+    "zarts.optimizers",
     "zarts.retrain", "zarts.retrain.__main__", "zarts.retrain.presets", "zarts.retrain.results",
     "zarts.retrain.settings", "zarts.runs.kinds",
     "zarts.runs.course", "zarts.runs.epochs", "zarts.runs.provenance", "zarts.runs.runfile",

@@ -136,9 +136,10 @@ class Progress:
             return
         self._said, self._told = now, self._done
         spent = now - self._start
-        rate = spent / max(1, self._done - self._first)
-        left = human_time(rate * (self._total - self._done))
-        tail = f"done in {human_time(spent)}" if last else f"about {left} left"
+        rate = max(1, self._done - self._first) / max(spent, 1e-9)
+        left = human_time((self._total - self._done) / rate)
+        per_second = f"{rate:,.0f}" if rate >= 100 else f"{rate:.2g}"
+        tail = f"done in {human_time(spent)}" if last else f"{per_second}/s, about {left} left"
         share = self._done / self._total if self._total else 1.0
         text = f"{self._label}: {self._done}/{self._total} ({share:.0%}), {tail} {note}".rstrip()
         tell(text, error=True)

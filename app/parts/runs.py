@@ -13,7 +13,7 @@ from parts.link import asked, code, settle
 from zarts.runs.runfile import RunError, runs_root
 from zarts.text import markdown, printable
 
-__all__ = ["Stamp", "everything", "follow", "opened", "pick", "stamp"]
+__all__ = ["Stamp", "everything", "follow", "opened", "pick", "recorded", "stamp"]
 
 Stamp = list[tuple[str, int]]  # what tells one state of the files of a run from another
 LOOK_SECONDS = 3  # between two looks at the files of an unfinished run
@@ -31,6 +31,11 @@ def everything() -> list[Entry]:
         st.title("No runs yet")
         st.markdown("Compute one, then reload this page. The command first says how long it takes:")
         st.code(MAKE_ONE, language="bash")
+        st.page_link(
+            "views/compute.py",
+            label="Or start it on the page Compute",
+            icon=":material/play_circle:",
+        )
         st.caption(
             f"Looked in the bundled runs and in {markdown(runs_root())} (set `ZARTS_RUNS` to "
             "change it)."
@@ -106,7 +111,7 @@ def opened(entry: Entry) -> Figure1:
     try:
         if (run := entry.listed.run) is not None and "plane" not in run:
             (retrained if entry.retraining else searched)(entry, seen)
-        record = _record(str(entry.listed.path), seen, entry)
+        record = recorded(str(entry.listed.path), seen, entry)
     except (RunError, KeyError, ValueError) as error:
         st.title(markdown(entry.name))
         st.error(f"This run cannot be shown. {markdown(error)}", icon=":material/error:")
@@ -137,7 +142,7 @@ def opened(entry: Entry) -> Figure1:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _record(path: str, seen: Stamp, _entry: Entry) -> Figure1:
+def recorded(path: str, seen: Stamp, _entry: Entry) -> Figure1:
     """What a run holds, read once as long as its files are the same."""
     del path, seen  # they are the key
     return _entry.figure()

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landscape.compute.flags import resolve
+from landscape.compute.flags import folder_of, parser, resolve
 from zarts import cli
 from zarts.runs.runfile import Run, Unwritable
 from zarts.settings.config import Config, ConfigError
@@ -29,94 +29,9 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    args = _parser().parse_args(words)
+    args = parser().parse_args(words)
     command = ["python", "-m", "landscape.compute", *words]
     return cli.guarded(partial(_compute, args, command), verbose=args.verbose)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m landscape.compute",
-        description=(
-            "Computes Fig. 1 of ZARTS: the first-order and the M-step loss surfaces on one random "
-            "plane through α, and the paths of DARTS-1st, DARTS-2nd, RS, MGS and GLD on it."
-        ),
-        epilog=cli.EPILOG,
-    )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        metavar="M",
-        help="SGD steps of ω before the loss is taken (default: 10)",
-    )
-    begin = parser.add_mutually_exclusive_group()
-    begin.add_argument("--run", metavar="NAME", help="use the ω of this search in the runs folder")
-    begin.add_argument(
-        "--from",
-        dest="origin",
-        metavar="RUN@EPOCH",
-        help="search on from the α and ω that this search in the runs folder kept",
-    )
-    begin.add_argument(
-        "--alpha",
-        type=Path,
-        metavar="FILE",
-        help="look around this α, raw logits in .npy, .npz or .pt: flat, or a table per cell type, "
-        "normal first. ω is trained at it for --epochs, or comes from --weights",
-    )
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="ω of --alpha, .npz or .pt, tensors by name"
-    )
-    parser.add_argument("--epochs", type=int, help="passes over the training half")
-    parser.add_argument(
-        "--axes",
-        metavar="KIND",
-        help="directions of the plane: random (default), gradient (x is along −∇L_0), or pca:FILE, "
-        "the principal directions of α (n, d) in .npy, .npz or .pt",
-    )
-    parser.add_argument(
-        "--grid", metavar="ROWSxCOLS", help="grid points, e.g. 9x9 (paper: 101x101)"
-    )
-    parser.add_argument(
-        "--range", type=float, help="the grid spans -RANGE..RANGE in axis units (default: 1)"
-    )
-    parser.add_argument(
-        "--scale",
-        help="length of an axis unit: unit, alpha (the norm of α at the origin) or a number",
-    )
-    parser.add_argument(
-        "--inner-lr", help="learning rate of the M steps: search or a number (released code: 1e-3)"
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes for surfaces and paths (default: one per core, or per GPU, as far as "
-        "memory goes); the values do not depend on it",
-    )
-    parser.add_argument(
-        "--cluster",
-        metavar="ADDRESS",
-        help="run points and paths on a Ray cluster: its address, or local; --workers is then the "
-        "number of its actors (default: all it offers). Needs pip install zarts[cluster]",
-    )
-    parser.add_argument(
-        "--shard",
-        metavar="K/N",
-        help="compute the K-th of N shares of points and paths into a run of its own, for array "
-        "jobs: auto takes K and N from SLURM_ARRAY_TASK_ID, _MIN, _MAX, _COUNT. Needs --run, so "
-        "that all shards share one ω; python -m landscape.merge puts them together",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help="give up a point of the exact surface after this long, three times at most (default: "
-        "10 times the median of the finished ones, at least 60 s, if there are several workers)",
-    )
-    cli.add_variant(parser)
-    cli.add_options(parser, default_preset="quick")
-    return parser
 
 
 def _shard(args: argparse.Namespace) -> tuple[int, int] | None:
@@ -161,8 +76,7 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
         print(config.to_toml(whole=True), end="")
         return 0
     shard = _shard(args)
-    prefix = f"{args.preset}-{source.name}" if isinstance(source, Run) else args.preset
-    folder = cli.run_folder(args.out, prefix[:60], config)
+    folder = folder_of(args, asked)
     if shard:
         folder = folder.with_name(f"{folder.name}-shard-{shard[0]}-of-{shard[1]}")
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
@@ -172,8 +86,6 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     from zarts.runs.origin import copy_start
     from zarts.runs.stored import check_data
 
-    if args.workers is not None and args.workers < 1:
-        raise ConfigError(f"got --workers {args.workers}, expected 1 or more")
     if args.timeout is not None and not args.timeout > 0:
         raise ConfigError(f"got --timeout {args.timeout:g}, expected a number of seconds > 0")
     if not args.dry_run and (done := _finished(folder, config, shard)):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from zarts.runs.given import Given
 
-__all__ = ["Request", "resolve"]
+__all__ = ["Request", "folder_of", "parser", "resolve"]
 
 
 class Request(NamedTuple):
@@ -39,6 +39,90 @@ class Request(NamedTuple):
     branch: tuple[Run, int] | None = None
 
 
+def parser() -> argparse.ArgumentParser:
+    """The flags of the command."""
+    made = argparse.ArgumentParser(
+        prog="python -m landscape.compute",
+        description=(
+            "Computes Fig. 1 of ZARTS: the first-order and the M-step loss surfaces on one random "
+            "plane through α, and the paths of DARTS-1st, DARTS-2nd, RS, MGS and GLD on it."
+        ),
+        epilog=cli.EPILOG,
+    )
+    made.add_argument(
+        "--steps",
+        type=int,
+        metavar="M",
+        help="SGD steps of ω before the loss is taken (default: 10)",
+    )
+    begin = made.add_mutually_exclusive_group()
+    begin.add_argument("--run", metavar="NAME", help="use the ω of this search in the runs folder")
+    begin.add_argument(
+        "--from",
+        dest="origin",
+        metavar="RUN@EPOCH",
+        help="search on from the α and ω that this search in the runs folder kept",
+    )
+    begin.add_argument(
+        "--alpha",
+        type=Path,
+        metavar="FILE",
+        help="look around this α, raw logits in .npy, .npz or .pt: flat, or a table per cell type, "
+        "normal first. ω is trained at it for --epochs, or comes from --weights",
+    )
+    made.add_argument(
+        "--weights", type=Path, metavar="FILE", help="ω of --alpha, .npz or .pt, tensors by name"
+    )
+    made.add_argument("--epochs", type=int, help="passes over the training half")
+    made.add_argument(
+        "--axes",
+        metavar="KIND",
+        help="directions of the plane: random (default), gradient (x is along −∇L_0), or pca:FILE, "
+        "the principal directions of α (n, d) in .npy, .npz or .pt",
+    )
+    made.add_argument("--grid", metavar="ROWSxCOLS", help="grid points, e.g. 9x9 (paper: 101x101)")
+    made.add_argument(
+        "--range", type=float, help="the grid spans -RANGE..RANGE in axis units (default: 1)"
+    )
+    made.add_argument(
+        "--scale",
+        help="length of an axis unit: unit, alpha (the norm of α at the origin) or a number",
+    )
+    made.add_argument(
+        "--inner-lr", help="learning rate of the M steps: search or a number (released code: 1e-3)"
+    )
+    made.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes for surfaces and paths (default: one per core, or per GPU, as far as "
+        "memory goes); the values do not depend on it",
+    )
+    made.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run points and paths on a Ray cluster: its address, or local; --workers is then the "
+        "number of its actors (default: all it offers). Needs pip install zarts[cluster]",
+    )
+    made.add_argument(
+        "--shard",
+        metavar="K/N",
+        help="compute the K-th of N shares of points and paths into a run of its own, for array "
+        "jobs: auto takes K and N from SLURM_ARRAY_TASK_ID, _MIN, _MAX, _COUNT. Needs --run, so "
+        "that all shards share one ω; python -m landscape.merge puts them together",
+    )
+    made.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="give up a point of the exact surface after this long, three times at most (default: "
+        "10 times the median of the finished ones, at least 60 s, if there are several workers)",
+    )
+    cli.add_variant(made)
+    cli.add_options(made, default_preset="quick")
+    return made
+
+
 def resolve(args: argparse.Namespace) -> Request:
     """What the flags of ``landscape.compute`` ask for.
 
@@ -46,6 +130,8 @@ def resolve(args: argparse.Namespace) -> Request:
         ConfigError: If that cannot be.
         RunError: If a run that they name cannot be read.
     """
+    if args.workers is not None and args.workers < 1:
+        raise ConfigError(f"got --workers {args.workers}, expected 1 or more")
     if args.weights is not None and args.alpha is None:
         raise ConfigError("--weights needs --alpha FILE, the α that this ω was trained at")
     if args.weights is not None and args.epochs is not None:
@@ -70,6 +156,17 @@ def resolve(args: argparse.Namespace) -> Request:
     points = read_points(Path(args.axes.removeprefix("pca:")), dim)
     table = merge(found.config.to_table(), {"landscape": {"axes": pca(points)}})
     return found._replace(config=Config.from_table(table), points=points)
+
+
+def folder_of(args: argparse.Namespace, request: Request) -> Path:
+    """Where the run of a request lives, which is found again by its settings.
+
+    Raises:
+        ConfigError: If it cannot have that name.
+    """
+    source = request.source
+    prefix = f"{args.preset}-{source.name}" if isinstance(source, Run) else args.preset
+    return cli.run_folder(args.out, prefix[:60], request.config)
 
 
 def _of_run(args: argparse.Namespace) -> Request:

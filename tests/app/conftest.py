@@ -9,6 +9,7 @@ from pathlib import Path as Folder
 
 import numpy as np
 import pytest
+from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -105,6 +106,13 @@ def search(tmp_path: Folder) -> Make:
         return run
 
     return build
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser on this machine: a test has none, and such may not start jobs."""
+    monkeypatch.setattr(ContextProxy, "ip_address", None)
+    monkeypatch.setattr(ContextProxy, "headers", {"Host": "localhost:8501"})
 
 
 @pytest.fixture

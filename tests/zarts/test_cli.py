@@ -221,7 +221,7 @@ def test_a_line_every_five_per_cent(clock: Clock, capsys: Read) -> None:
     # 4 of 64 is the first share of 5 % or more
     work(cli.Progress(64, "grid"), clock, 64, 2.0)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "grid: 4/64 (6%), about 2 min 00 s left"
+    assert lines[0] == "grid: 4/64 (6%), 0.5/s, about 2 min 00 s left"
     assert [line.split(" ")[1] for line in lines] == [f"{n}/64" for n in range(4, 65, 4)]
     assert lines[-1] == "grid: 64/64 (100%), done in 2 min 08 s"
 
@@ -239,14 +239,15 @@ def test_a_quick_job_says_only_that_it_is_done(clock: Clock, capsys: Read) -> No
 
 def test_what_was_done_before_does_not_speed_up_the_forecast(clock: Clock, capsys: Read) -> None:
     work(cli.Progress(100, "grid", done=50), clock, 5, 2.0)
-    assert capsys.readouterr().err == "grid: 55/100 (55%), about 1 min 30 s left\n"
+    assert capsys.readouterr().err == "grid: 55/100 (55%), 0.5/s, about 1 min 30 s left\n"
 
 
 def test_a_note_stands_at_the_end(clock: Clock, capsys: Read) -> None:
     progress = cli.Progress(2, "search")
     clock.now += 60
     progress.update(1, "epoch 1: fine")
-    assert capsys.readouterr().err == "search: 1/2 (50%), about 1 min 00 s left epoch 1: fine\n"
+    told = "search: 1/2 (50%), 0.017/s, about 1 min 00 s left epoch 1: fine\n"
+    assert capsys.readouterr().err == told
 
 
 def test_quiet_is_quiet(clock: Clock, capsys: Read) -> None:

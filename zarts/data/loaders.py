@@ -25,6 +25,7 @@ from zarts.data.arrays import is_own, own_dataset, own_sides, registered
 from zarts.data.dataset import DamagedData, Dataset, MissingData, Statistics, from_tensors
 from zarts.data.folders import CURE, read_folder
 from zarts.data.make_packaged import PARTS
+from zarts.data.names import FIXED, NAMES, SIZES
 
 __all__ = [
     "NAMES",
@@ -48,8 +49,6 @@ STATISTICS: dict[str, Statistics] = {
 }
 # Of both files: name, SHA-256 of the content, length of the header.
 FASHION = {part: (source.images, source.labels) for part, source in PARTS.items()}
-SIZES = {"imagenet": 224, "folder": 32}  # default side in pixels of images that come in any size
-FIXED = {"packaged": 28, "cifar10": 32, "cifar100": 32, "svhn": 32, "fashion-mnist": 28}
 
 
 def load_images(
@@ -283,4 +282,3 @@ READERS: dict[str, Callable[[Path, str], Dataset]] = {
     "svhn": _svhn,
     "fashion-mnist": _fashion_mnist,
 }
-NAMES: tuple[str, ...] = ("packaged", *READERS, *SIZES)
