@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import streamlit as st
 from parts.link import Point, asked, settle
 from parts.point import clicked, marked, point
-from parts.reproduce import export, reproduce
+from parts.reproduce import files, texts
 from parts.runs import Stamp, opened, pick, stamp
+from parts.take import take
 from parts.view import View, choose
 
+from landscape.catalogue import Entry
 from landscape.figures import figure_1, losses, partial, player, words
 from landscape.figures.traces import Marks, shown_marks
 from landscape.measure import compare, endings, read
@@ -39,7 +41,7 @@ HONESTY = """
 Color = Literal["blue", "green", "gray"]
 
 
-def head(record: Figure1, folder: str, view: View, marks: Marks) -> None:
+def head(record: Figure1, entry: Entry, view: View, marks: Marks) -> None:
     """Title, takeaway, badges, export and how to reproduce."""
     st.title("First-order and fine-tuned landscape")
     st.markdown(f"**{markdown(words.takeaway(record, view.panels))}**")
@@ -47,10 +49,7 @@ def head(record: Figure1, folder: str, view: View, marks: Marks) -> None:
         for text, color, help_text in badges(record):
             st.markdown(f":{color}-badge[{markdown(text)}]", help=help_text)
         st.space("stretch")
-        with st.popover("Export", icon=":material/download:"):
-            export(record, view, marks)
-        with st.popover("Reproduce", icon=":material/terminal:"):
-            reproduce(record, folder, view)
+        take(files(record, entry, view, marks), texts(record, str(entry.listed.path), view))
     if (counted := count(record.surfaces)).pending:
         text = f"{counted.computed} of {counted.points} points computed"
         st.progress(counted.computed / counted.points, text)
@@ -244,7 +243,7 @@ view = choose(record)
 marks = marked(record)
 path = chosen_path(record)
 dark = st.context.theme.type == "dark"
-head(record, str(entry.listed.path), view, marks)
+head(record, entry, view, marks)
 settings = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg", "filename": f"{record.name}_figure1"},

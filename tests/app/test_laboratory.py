@@ -29,7 +29,7 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(app: AppTest) -> dict:
     """What the player is told: marks and the path that stands out."""
-    return json.loads(app.get("bidi_component")[0].proto.json)
+    return json.loads(app.get("bidi_component")[-1].proto.json)
 
 
 def test_any_m_against_any_other_and_their_difference(root: Path, make: Make) -> None:
