@@ -61,7 +61,7 @@ def pick() -> Entry:
 
 def forget_surface() -> None:
     """Another run may not have the surfaces, points and paths that were chosen in this one."""
-    for key in ("base", "m", "at", "a", "b", "path"):
+    for key in ("base", "m", "at", "a", "b", "path", "step"):
         if key in st.query_params:
             del st.query_params[key]
         st.session_state.pop(f"kept-{key}", None)  # what other pages and a bare link would have

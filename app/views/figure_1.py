@@ -7,7 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
-from parts.link import Point, asked, settle
+from parts.link import asked, settle
+from parts.playing import play, step_of
 from parts.point import clicked, marked, point
 from parts.reproduce import files, texts
 from parts.runs import Stamp, opened, pick, stamp
@@ -15,8 +16,8 @@ from parts.take import take
 from parts.view import View, choose
 
 from landscape.catalogue import Entry
-from landscape.figures import figure_1, losses, partial, player, words
-from landscape.figures.traces import Marks, shown_marks
+from landscape.figures import figure_1, losses, partial, words
+from landscape.figures.traces import Marks
 from landscape.measure import compare, endings, read
 from landscape.record import Figure1
 from landscape.record.counts import count
@@ -211,19 +212,11 @@ def chosen_path(record: Figure1) -> str | None:
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def drawn(
-    folder: str,
-    seen: Stamp,
-    view: View,
-    marks: tuple[tuple[str, Point], ...],
-    *,
-    dark: bool,
-    _record: Figure1,
-) -> go.Figure:
+def drawn(folder: str, seen: Stamp, view: View, *, dark: bool, _record: Figure1) -> go.Figure:
     """The figure; the same one as long as the files of the run and the choices are the same."""
     del folder, seen  # of the key
     if view.camera:
-        return view.scenes(_record, dict(marks), dark=dark)
+        return view.scenes(_record, {}, dark=dark, screen=True)
     return figure_1(
         _record, view.panels, dark=dark, caption=False, marks={}, screen=True, **view.options()
     )
@@ -243,15 +236,14 @@ view = choose(record)
 marks = marked(record)
 path = chosen_path(record)
 dark = st.context.theme.type == "dark"
+figure = drawn(str(entry.listed.path), seen, view, dark=dark, _record=record)
+step = step_of(figure.layout.meta["steps"])
 head(record, entry, view, marks)
 settings = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg", "filename": f"{record.name}_figure1"},
 }
-# Contours are marked by the player, without a new figure; scenes are drawn anew.
-fixed = tuple(marks.items()) if view.camera else ()
-figure = drawn(str(entry.listed.path), seen, view, fixed, dark=dark, _record=record)
-narrowest = 0 if view.camera else figure.layout.meta["narrowest"]
+narrowest = figure.layout.meta["narrowest"]
 if narrowest:  # wider than some windows: scrolled there
     wide = f".st-key-wide > * {{min-width: {narrowest}px}}"
     st.html(f"<style>.st-key-wide {{overflow-x: auto}} {wide}</style>")
@@ -263,14 +255,7 @@ with st.container(key="wide" if narrowest else "fits"):
         config=settings,
         alt=words.takeaway(record, view.panels),
     )
-play = st.components.v2.component(
-    "figure-1-player", html=player.MARKUP, css=player.STYLE, js=player.MODULE
-)
-play(
-    key="player",
-    data={**shown_marks(marks), "path": path and escape(path)},
-    on_picked_change=clicked,
-)
+play(step, view.shown(record, marks) | {"path": path and escape(path)}, clicked)
 st.caption(markdown(words.caption(record)))
 point(record, view, marks, dark=dark)
 reading(record, view.panels)

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 from parts.link import asked, settle
+from parts.playing import play, step_of
 from parts.runs import everything, follow, stamp
 from parts.searches import FIGURES, files, of_figure_2, pick, said, table, texts
 from parts.take import folders, take
@@ -74,6 +75,8 @@ try:
 except ValueError as error:
     figure = None
     st.info(f"α cannot be shown by operation. {markdown(error)}.")
+if view == "α" and figure:
+    play(step_of(figure.layout.meta["steps"]))  # above the figure, to be in view with it
 if figure:
     st.plotly_chart(figure, theme=None, key="figure", config=config, alt=ALT.get(view, told))
 if view in NOTES:

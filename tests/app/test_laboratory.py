@@ -60,6 +60,7 @@ def test_a_point_in_the_link_has_its_card(root: Path, tmp_path: Path) -> None:
         },
         "line": {"x": [-0.5, 0.3], "y": [0.5, -0.25]},
         "path": "zarts-mgs",
+        "step": None,
     }  # fmt: skip
     record = load(Run.open(DEMO))
     alphas = record.alphas(np.array([[0.25, 0.5]]))
