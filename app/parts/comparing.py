@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 import streamlit as st
 
 from landscape import summary
 from landscape.catalogue import Entry
-from landscape.figures import minus, side_by_side
+from landscape.figures import minus, rows_csv, side_by_side, to_page
+from landscape.figures.files import arrays, packed
+from landscape.figures.side_by_side import numbers_of_pair
+from landscape.index import Row
 from landscape.measure import compare, lowest
 from landscape.planes import apart
 from landscape.record import Figure1
 from parts.link import asked, code, settle
+from parts.take import VECTOR, File, Files, Said, Taken, folders, made
 from zarts.optimizers import method_of
 from zarts.runs.runfile import RunError, flat
 from zarts.text import markdown, printable
@@ -20,7 +25,7 @@ from zarts.text import markdown, printable
 __all__ = ["pair", "seeds"]
 
 
-def pair(entries: Sequence[Entry]) -> None:
+def pair(entries: Sequence[Entry]) -> Taken:
     """Two runs: their surfaces under one scale, and the settings in which they differ."""
     by_name = {printable(entry.name): entry for entry in entries}
     names = list(by_name)
@@ -38,17 +43,21 @@ def pair(entries: Sequence[Entry]) -> None:
         settle(key, picked[-1], f"run {key.upper()}")
     if picked[0] == picked[1]:
         st.info("These are the same run. Choose another one to compare it with.")
-        return
+        return {}, []
     two = [by_name[name] for name in picked]
     if any(entry.listed.run is None for entry in two):
         for entry in two:
             if entry.listed.run is None:
                 _unreadable(entry, entry.listed.problem)
-        return
+        return {}, []
     records = [_figure(entry) for entry in two]
+    files: Files = {}
+    texts = [made(two)]
     if None not in records:
-        _surfaces(two, [record for record in records if record])
+        files, drawing = _surfaces(two, [record for record in records if record])
+        texts += drawing
     _settings(two)
+    return files | folders(two), texts
 
 
 def _figure(entry: Entry) -> Figure1 | None:
@@ -73,14 +82,14 @@ def _unreadable(entry: Entry, problem: str) -> None:
     code(entry.verifying(), "bash")
 
 
-def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> None:
+def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> Taken:
     first, second = records
     of_second = {surface.inner_steps for surface in second.surfaces}
     common = [each.inner_steps for each in first.surfaces if each.inner_steps in of_second]
     if not common:
         have = [", ".join(str(each.inner_steps) for each in one.surfaces) for one in records]
         st.info(f"No M is in both: A has M = {have[0]}, B has M = {have[1]}.")
-        return
+        return {}, []
     options = [str(m) for m in common]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         m = st.segmented_control(
@@ -113,6 +122,33 @@ def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> None:
             minus(first, second, int(m), dark=dark),
             theme=None, key="minus", config=shared, alt="The loss of B minus that of A",
         )  # fmt: skip
+
+    def page() -> str:
+        drawn = [side_by_side(first, second, int(m), log=scale == "log")]
+        drawn += [] if differ else [minus(first, second, int(m))]
+        return to_page(f"{first.name} and {second.name}", said, drawn, made_by=made(two).text)
+
+    def both() -> bytes:
+        found = {"a": arrays(first), "b": arrays(second)}
+        return packed({f"{side}/{name}": a for side, of in found.items() for name, a in of.items()})
+
+    def numbers() -> str:
+        return rows_csv(numbers_of_pair(first, second, int(m), same=not differ))
+
+    log = ", log=True" if scale == "log" else ""
+    python = (
+        "from landscape import load\nfrom landscape.figures import side_by_side\n"
+        "from zarts.runs.runfile import Run\n\nrecords = [\n"
+        + "".join(f"    load(Run.open({str(entry.listed.path)!r})),\n" for entry in two)
+        + f"]\nside_by_side(*records, {m}{log}).show()"
+    )
+    return (
+        {
+            "Figure": [File("HTML", f"{name}.html", page), VECTOR],
+            "Data": [File("CSV", f"{name}.csv", numbers), File("NPZ", f"{name}.npz", both)],
+        },
+        [Said("This figure in Python", python, "python")],
+    )
 
 
 def _said(records: Sequence[Figure1], m: int, *, same: bool) -> str:
@@ -163,22 +199,21 @@ def _settings(two: Sequence[Entry]) -> None:
     st.caption(f"{alike} settings are the same in both.")
 
 
-def seeds(entries: Sequence[Entry]) -> None:
+def seeds(entries: Sequence[Entry]) -> Taken:
     """Several seeds of one setting: each, and mean ± standard deviation."""
     if not entries:
         st.info("Choose the runs above; two or more seeds of one setting have a mean and a spread.")
-        return
+        return {}, []
     try:
         records = [entry.figure() for entry in entries]
         lines = [(str(record.config.get("seed", record.name)), record) for record in records]
         unlike = summary.unlike(records)
-        text = summary.table(
-            [(name, summary.row(record)) for name, record in lines], spread=not unlike
-        )
+        found = [(name, summary.row(record)) for name, record in lines]
+        text = summary.table(found, spread=not unlike)
         spent = summary.budgets(records)
     except (RunError, LookupError, ValueError) as error:
         st.error(markdown(error))
-        return
+        return folders(entries), []
     if unlike and len(records) > 1:
         st.warning(markdown(f"No mean: the runs differ in {unlike}, not in their seeds only."))
     _markdown(text, [entry.name for entry in entries])
@@ -186,10 +221,27 @@ def seeds(entries: Sequence[Entry]) -> None:
     _markdown(spent, [])
     st.caption(
         "Losses are those after the M steps of the exact surface, at the end of each path. "
-        "The same in a terminal:"
+        "The same in a terminal is under Reproduce."
     )
-    folders = " ".join(str(entry.listed.path) for entry in entries)
-    code(f"python -m landscape.summary {folders}", "bash")
+    rows: list[Row] = [
+        {"run": entry.name, "seed": seed, **row}
+        for entry, (seed, row) in zip(entries, found, strict=True)
+    ]
+    places = [str(entry.listed.path) for entry in entries]
+    python = (
+        "from landscape import load, summary\nfrom zarts.runs.runfile import Run\n\nrows = []\n"
+        f"for folder in {places!r}:\n    record = load(Run.open(folder))\n"
+        '    rows.append((str(record.config.get("seed")), summary.row(record)))\n'
+        f"print(summary.table(rows{', spread=False' if unlike else ''}))"
+    )
+    data: Files = {"Data": [File("CSV", "seeds.csv", lambda: rows_csv(rows))]}
+    return (
+        data | folders(entries),
+        [
+            Said("In a terminal", shlex.join(["python", "-m", "landscape.summary", *places])),
+            Said("In Python", python, "python"),
+        ],
+    )
 
 
 def _markdown(text: str, names: Sequence[str]) -> None:

@@ -11,11 +11,66 @@ import streamlit as st
 
 from zarts.text import markdown, printable
 
-__all__ = ["Point", "asked", "asked_point", "code", "link", "settle", "settle_point"]
+__all__ = [
+    "Point",
+    "asked",
+    "asked_point",
+    "code",
+    "copy_link",
+    "link",
+    "settle",
+    "settle_point",
+]
 
 Point = tuple[float, float]
 Range = tuple[float, float]
 _NUMBER = r"([-+]?\d{1,9}(?:\.\d{0,12})?(?:e[-+]?\d{1,3})?)"
+# The browser knows the address best, and as it is when one clicks. Where it has no clipboard for
+# pages (plain http from another machine), a selected text is copied as by hand.
+_MARKUP = (
+    '<button type="button"><i aria-hidden="true">link</i><span>Copy link</span></button>'
+    '<output role="status"></output>'
+)
+_STYLE = """
+button { display: inline-flex; align-items: center; justify-content: center; gap: .5rem; }
+button { min-height: 2.5rem; min-width: 7.8rem; padding: .25rem .75rem; cursor: pointer; }
+button { font: inherit; font-size: .875rem; color: inherit; white-space: nowrap; }
+button { background: var(--st-background-color); border-radius: var(--st-button-radius); }
+button { border: 1px solid var(--st-border-color); }
+button:hover { color: var(--st-primary-color); border-color: var(--st-primary-color); }
+button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
+i { font: 1.1rem/1 "Material Symbols Rounded"; font-feature-settings: "liga"; }
+output { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+"""
+_SCRIPT = """
+const byHand = (text) => {
+  const field = document.body.appendChild(document.createElement("textarea"));
+  field.value = text;
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  return done;
+};
+export default ({ parentElement }) => {
+  const [button, icon, label, said] = ["button", "i", "span", "output"].map((name) =>
+    parentElement.querySelector(name),
+  );
+  let timer;
+  const say = (sign, text, heard = text) => {
+    [icon.textContent, label.textContent, said.textContent] = [sign, text, heard];
+  };
+  button.onclick = async () => {
+    const address = window.location.href;
+    const done = await navigator.clipboard?.writeText(address).then(() => true, () => false);
+    if (done || byHand(address)) say("check", "Link copied");
+    else say("error", "Copy it from the address bar");
+    button.focus();
+    clearTimeout(timer);
+    timer = setTimeout(say, 2500, "link", "Copy link", "");
+  };
+  return () => clearTimeout(timer);
+};
+"""
 _POINT = re.compile(f"{_NUMBER},{_NUMBER}")
 
 
@@ -77,6 +132,12 @@ def settle_point(key: str, point: Point | None) -> None:
 def link() -> str:
     """The address of what is seen."""
     return f"{st.context.url or ''}?{urlencode(st.query_params.to_dict())}"
+
+
+def copy_link() -> None:
+    """A button that copies the address of what is seen, and says that it did."""
+    button = st.components.v2.component("copy-link", html=_MARKUP, css=_STYLE, js=_SCRIPT)
+    button(key="copy-link", width="content")
 
 
 def code(text: str, language: str, height: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What one can take away: files of the figure, and all that is needed to make it again."""
+"""What one can take from a landscape: files of the figure, the data, and what makes it again."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
-import streamlit as st
-
-from landscape.figures import figure_1, static, to_csv, to_html, words
+from landscape.catalogue import Entry
+from landscape.figures import figure_1, static, to_csv, to_html, to_npz, words
 from landscape.figures.traces import Marks
 from landscape.record import Figure1
-from parts.link import code, link
+from parts.take import File, Said, folders
 from parts.view import View
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["export", "reproduce"]
+__all__ = ["files", "texts"]
 
 
-def export(record: Figure1, view: View, marks: Marks) -> None:
-    """The files one can take away; each is made when it is asked for."""
+def files(record: Figure1, entry: Entry, view: View, marks: Marks) -> dict[str, list[File | str]]:
+    """The figure as it is seen, all data of the run without thinning, and its folder."""
     name = f"{record.name}_figure1_m{view.panels[-1]}"
     options = view.options()
 
@@ -36,45 +35,34 @@ def export(record: Figure1, view: View, marks: Marks) -> None:
     def picture(kind: Literal["svg", "pdf", "png"]) -> Callable[[], bytes]:
         return lambda: static(record, kind, view.panels, **options)
 
-    files: dict[str, tuple[str, str, Callable[[], str | bytes]]] = {
-        "HTML": ("html", "text/html", page),
-        "CSV": ("csv", "text/csv", lambda: to_csv(record)),
-    }
+    drawn: list[File | str] = [File("HTML", f"{name}.html", page)]
     if find_spec("matplotlib"):
-        files |= {
-            "SVG": ("svg", "image/svg+xml", picture("svg")),
-            "PDF": ("pdf", "application/pdf", picture("pdf")),
-            "PNG": ("png", "image/png", picture("png")),
-        }
-    for kind, (ending, mime, make) in files.items():
-        st.download_button(
-            kind,
-            make,
-            f"{name}.{ending}",
-            mime,
-            key=f"export-{ending}",
-            on_click="ignore",
-            width="stretch",
-        )
-    if len(files) == 2:
-        st.caption("SVG, PDF and PNG need matplotlib: `pip install 'zarts[export]'`")
+        drawn += [
+            File("SVG", f"{name}.svg", picture("svg")),
+            File("PDF", f"{name}.pdf", picture("pdf")),
+            File("PNG", f"{name}.png", picture("png")),
+        ]
+        drawn += ["SVG, PDF and PNG show contours."] * bool(view.camera)
+    else:
+        drawn.append("SVG, PDF and PNG need matplotlib: `pip install 'zarts[export]'`")
+    data: list[File | str] = [
+        File("CSV", f"{record.name}_figure1.csv", lambda: to_csv(record)),
+        File("NPZ", f"{record.name}_figure1.npz", lambda: to_npz(record)),
+    ]
+    return {"Figure": drawn, "Data": data} | folders([entry])
 
 
-def reproduce(record: Figure1, folder: str, view: View) -> None:
-    """Command, link, Python, settings and origin of the run, and whom to cite."""
-    st.markdown("**Command that made it**")
-    code(words.command(record) or "not recorded", "bash")
-    st.markdown("**Link to this view**")
-    code(link(), "text")
-    st.markdown("**This figure in Python**")
-    code(words.python(folder, view.panels, camera=view.camera, **view.options()), "python")
-    st.markdown("**Paths**")
-    code(words.path_settings(record), "text")
-    for title, found in (
-        ("Where the numbers come from", record.provenance),
-        ("Configuration", record.config),
-    ):
-        st.markdown(f"**{title}**")
-        code(json.dumps(dict(found), indent=2, ensure_ascii=False), "json", 200)
-    st.markdown("**Cite the paper and the software**")
-    code(words.BIBTEX, "bibtex", 200)
+def texts(record: Figure1, folder: str, view: View) -> list[Said]:
+    """Command, Python, settings and origin of the run."""
+    python = words.python(folder, view.panels, camera=view.camera, **view.options())
+
+    def listed(found: object) -> str:
+        return json.dumps(found, indent=2, ensure_ascii=False)
+
+    return [
+        Said("Command that made it", words.command(record) or "not recorded"),
+        Said("This figure in Python", python, "python"),
+        Said("Paths", words.path_settings(record), "text"),
+        Said("Where the numbers come from", listed(dict(record.provenance)), "json", 200),
+        Said("Configuration", listed(dict(record.config)), "json", 200),
+    ]

@@ -20,14 +20,16 @@ LOOK_SECONDS = 3  # between two looks at the files of an unfinished run
 MAKE_ONE = "python -m landscape.compute --steps 10"
 
 
-def everything() -> list[Entry]:
-    """All runs; stops the page, with what to do, if there are none."""
+def everything(*, needed: bool = True) -> list[Entry]:
+    """All runs; if there are none and they are needed, stops the page with what to do."""
     try:
         entries = catalogue(runs_root())
     except RunError as error:
         st.error(f"{markdown(error)}. Another folder: set `ZARTS_RUNS`.")
-        st.stop()
-    if not entries:
+        if needed:
+            st.stop()
+        return []
+    if needed and not entries:
         st.title("No runs yet")
         st.markdown("Compute one, then reload this page. The command first says how long it takes:")
         st.code(MAKE_ONE, language="bash")
@@ -64,7 +66,7 @@ def pick() -> Entry:
 
 def forget_surface() -> None:
     """Another run may not have the surfaces, points and paths that were chosen in this one."""
-    for key in ("base", "m", "at", "a", "b", "path"):
+    for key in ("base", "m", "at", "a", "b", "path", "step"):
         if key in st.query_params:
             del st.query_params[key]
         st.session_state.pop(f"kept-{key}", None)  # what other pages and a bare link would have

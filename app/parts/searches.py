@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from landscape.catalogue import Entry
-from landscape.figures import figure_2
+from landscape.figures import (
+    figure_2,
+    figure_alpha,
+    figure_search,
+    figure_timeline,
+    rows_csv,
+    to_page,
+)
+from landscape.figures.files import packed
+from landscape.figures.searches import arrays_of, numbers_of
 from parts.link import asked, code, settle
 from parts.table import index
+from parts.take import VECTOR, File, Said, made
 from zarts.reproduce.tables import collect
 from zarts.runs.epochs import Trace, trace
 from zarts.runs.runfile import Run, RunError
 from zarts.text import human_time, markdown, printable
 
-__all__ = ["VIEWS", "figure_2_of", "pick", "said", "table"]
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
-VIEWS = ("Curves", "Edges", "α", "Fig. 2")
+__all__ = ["FIGURES", "files", "of_figure_2", "pick", "said", "table", "texts"]
+
 PRESETS = ("quick", "paper")
+FIGURES: dict[str, Callable[..., go.Figure]] = {
+    "Curves": figure_search, "Edges": figure_timeline, "α": figure_alpha, "Fig. 2": figure_2,
+}  # fmt: skip
 MOST = 12  # runs of one picture: more cannot be told apart
 
 
@@ -159,8 +175,8 @@ def table(traces: Sequence[Trace]) -> None:
     )
 
 
-def figure_2_of(dark: bool) -> None:
-    """Fig. 2 of the paper, of the searches and retrainings of the study that are here."""
+def of_figure_2() -> tuple[str, list[dict[str, Any]]]:
+    """The preset, and what is there of the searches and retrainings of the paper's Fig. 2."""
     preset = st.segmented_control(
         "Size",
         PRESETS,
@@ -174,20 +190,50 @@ def figure_2_of(dark: bool) -> None:
         found = collect("fig2", preset)
     except RunError as error:
         st.error(markdown(error))
-        return
+        return preset, []
     known = [entry for entry in found if entry["genotype"]]
     done = sum(entry.get("test_error") is not None for entry in found)
-    if known:
-        st.plotly_chart(
-            figure_2(known, dark=dark),
-            theme=None,
-            key="figure-2",
-            config={"displaylogo": False},
-            alt="Test error, parameters and skip connections over the epochs of the two searches",
-        )
     if done < len(found):
         st.info(
             f"{done} of {len(found)} retrainings of Fig. 2 are here"
             f"{'' if known else ', and neither of its searches'}. What is left, and its cost:"
         )
         code(f"python -m zarts.reproduce fig2 --preset {preset} --dry-run", "bash")
+    return preset, known
+
+
+def files(
+    draw: Callable[[], go.Figure], title: str, told: str, what: Sequence[Trace | dict[str, Any]]
+) -> dict[str, list[File | str]]:
+    """The figure that is seen, and all numbers of the searches, or of the entries of Fig. 2."""
+    traces = [each for each in what if isinstance(each, Trace)]
+    entries = [each for each in what if not isinstance(each, Trace)]
+    rows = [*numbers_of(traces), *entries]
+    name = f"{traces[0].name if len(traces) == 1 else f'{len(traces)}-runs'}_search"
+    name = name if traces else "figure-2"
+    data: list[File | str] = [File("CSV", f"{name}.csv", lambda: rows_csv(rows))]
+    if traces:
+        data.append(File("NPZ", f"{name}.npz", lambda: packed(arrays_of(traces))))
+    page = File("HTML", f"{name}.html", lambda: to_page(title, told, [draw()], rows))
+    return {"Figure": [page, VECTOR], "Data": data}
+
+
+def texts(view: str, one: Trace, chosen: Sequence[Entry], preset: str) -> list[Said]:
+    """Command and Python."""
+    if view == "Fig. 2":
+        picked = f'[entry for entry in collect("fig2", "{preset}") if entry["genotype"]]'
+        python = "from landscape import figure_2\nfrom zarts import collect\n\n"
+        return [
+            Said("Command", f"python -m zarts.reproduce fig2 --preset {preset}"),
+            Said("In Python", f"{python}figure_2({picked}).show()", "python"),
+        ]
+    runs = [entry for entry in chosen if view == "Curves" or entry.name == one.name]
+    places = "".join(f"    {str(entry.listed.path)!r},\n" for entry in runs)
+    name = FIGURES[view].__name__
+    draw = f"{name}(traces)" if view == "Curves" else f"{name}(traces[0])"
+    python = (
+        f"from landscape.figures import {name}\nfrom zarts.runs.epochs import trace\n"
+        f"from zarts.runs.runfile import Run\n\nruns = [\n{places}]\n"
+        f"traces = [trace(Run.open(run)) for run in runs]\n{draw}.show()"
+    )
+    return [made(runs), Said("This figure in Python", python, "python")]

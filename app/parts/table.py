@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +11,18 @@ from typing import Any
 import streamlit as st
 
 from landscape.catalogue import Entry
+from landscape.figures import rows_csv
 from landscape.index import KINDS, STATES, Facts, Index, Row, against, differing, rows
 from landscape.summary import SHARE
 from parts.link import asked, settle
+from parts.take import File, Files, Said, Taken, folders, made
 from zarts.optimizers import METHODS, method_of
+from zarts.runs.runfile import runs_root
 from zarts.text import human_bytes, human_time, markdown, printable
 
 __all__ = ["chosen", "table"]
 
+MOST = 12  # ticked runs that are offered as ZIP
 AT_ONCE = 0.2  # seconds of reading before a page is shown; the rest follows
 NONE, NEWEST = "none", "newest first"
 ALWAYS = (
@@ -42,7 +48,7 @@ def index() -> Index:
     return Index()
 
 
-def table(entries: Sequence[Entry]) -> None:
+def table(entries: Sequence[Entry]) -> Taken:
     """The table and what it is filtered by; each choice is in the link."""
     began = time.perf_counter()
     found = index().facts(entries, AT_ONCE)
@@ -62,8 +68,12 @@ def table(entries: Sequence[Entry]) -> None:
     if not shown:
         st.info("No run is like this. Take a word out of the search, or a filter away.")
         _read_on(entries, found)
-        return
+        return {}, _texts([])
     lines, titles = _arranged(shown)
+    names = [str(line["run"]) for line in lines]
+    asked_for = asked("ticked", None, str).split(",")
+    if gone := [name for name in asked_for if name and name not in {each.name for each in found}]:
+        st.warning(markdown(f"No run is here to be ticked: {', '.join(gone)[:300]}."))
     event = st.dataframe(
         [{title: _cell(title, line[title]) for title in titles} for line in lines],
         hide_index=True,
@@ -73,6 +83,9 @@ def table(entries: Sequence[Entry]) -> None:
         on_select="rerun",
         height=min(38 + 35 * len(lines), 560),
         key="runs",
+        selection_default={
+            "selection": {"rows": [names.index(name) for name in asked_for if name in names]}
+        },
         placeholder="–",
         alt=f"{len(lines)} runs with their settings and results",
     )
@@ -84,7 +97,32 @@ def table(entries: Sequence[Entry]) -> None:
     )
     _unreadable(shown)
     _read_on(entries, found)
-    _acted([str(lines[row]["run"]) for row in event.selection.rows if row < len(lines)], shown)
+    ticked = [names[row] for row in event.selection.rows if row < len(names)]
+    settle("ticked", ",".join(ticked), "ticked runs")
+    _acted(ticked, shown)
+    by_name = {printable(entry.name): entry for entry in entries}
+    those = [by_name[name] for name in ticked[:MOST]]
+    plain = [{title: line[title] for title in titles} for line in lines]
+    data: Files = {
+        "The table as it is seen": [
+            File("CSV", "runs.csv", lambda: rows_csv(plain)),
+            File("JSON", "runs.json", lambda: json.dumps(plain, indent=1, ensure_ascii=False)),
+            *([] if those else ["Ticked runs can be taken as ZIP."]),
+        ]
+    }
+    return data | folders(those), _texts(those)
+
+
+def _texts(those: Sequence[Entry]) -> list[Said]:
+    """What makes the table again, and the runs that are ticked."""
+    page = f"ZARTS_RUNS={shlex.quote(str(runs_root()))} streamlit run app/main.py"
+    python = (
+        "from landscape.catalogue import catalogue\nfrom landscape.index import Index, rows\n"
+        "from zarts.runs.runfile import runs_root\n\n"
+        "table = rows(Index().facts(catalogue(runs_root())))"
+    )
+    first = made(those) if those else Said("In a terminal", page)
+    return [first, Said("The table in Python", python, "python")]
 
 
 def _choice(label: str, key: str, options: list[str]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
 
 import numpy as np
 import streamlit as st
 
 from landscape.figures.look import Scale
-from landscape.figures.space import CAMERAS, figure_3d
-from landscape.figures.traces import Marks
+from landscape.figures.space import CAMERAS, figure_3d, scene_marks
+from landscape.figures.traces import Marks, shown_marks
 from landscape.record import Figure1
 from parts.link import asked, settle
 from zarts import __version__
@@ -69,18 +69,18 @@ class View:
             "difference": self.difference,
         }
 
-    def scenes(self, record: Figure1, marks: Marks, *, dark: bool = False) -> go.Figure:
+    def scenes(
+        self, record: Figure1, marks: Marks, *, dark: bool = False, screen: bool = False
+    ) -> go.Figure:
         """The view in three dimensions."""
-        return figure_3d(
-            record,
-            self.panels,
-            camera=self.camera,
-            log=self.log,
-            dark=dark,
-            scale=self.scale,
-            quantity=self.quantity,
-            marks=marks,
-        )
+        shared = {"camera": self.camera, "dark": dark, "marks": marks, "screen": screen}
+        return figure_3d(record, self.panels, **shared, **self.options())  # type: ignore[arg-type]
+
+    def shown(self, record: Figure1, marks: Marks) -> dict[str, Any]:
+        """The marks as the player needs them."""
+        if self.camera:
+            return scene_marks(record, self.panels, marks, **self.options())
+        return shown_marks(marks)
 
 
 def choose(record: Figure1) -> View:
@@ -112,7 +112,7 @@ def choose(record: Figure1) -> View:
         view = _one_of("view", "View", (FLAT, DEEP), "3-D needs WebGL and is drawn when asked for.")
         camera = ""
         if view == DEEP:
-            camera = _one_of("camera", "Seen from", tuple(CAMERAS), "The same for both surfaces.")
+            camera = _one_of("camera", "Seen from", tuple(CAMERAS), "The same for all scenes.")
         st.caption(f"Version {__version__} · runs in {markdown(runs_root())}")
     _settled(panels, len(record.surfaces) > 1)
     settle("scale", scale, "loss scale")
@@ -173,7 +173,7 @@ def _delta() -> bool:
         "Δ, the difference of the panels",
         asked("delta", states, lambda: states[0]) == "on",
         key="delta",
-        help="A third panel: right minus left on the same plane, with zero marked. Not in 3-D.",
+        help="A third panel: right minus left on the same plane, with zero marked.",
     )
     settle("delta", states[shown], "difference")
     return shown

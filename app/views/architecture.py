@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import streamlit as st
 from parts.cells import choose, retrained
-from parts.link import asked, code, link, settle
+from parts.link import asked, code, settle
 from parts.runs import everything
+from parts.take import File, Said, folders, take
 
-from landscape.figures.words import BIBTEX
 from zarts.genotype.cost import NETWORKS, NetworkSize, cost, network_size
 from zarts.genotype.drawing import changes, dot, svg
 from zarts.genotype.source import Source
@@ -83,44 +83,40 @@ def costs(sources: Sequence[Source], size: NetworkSize) -> None:
     st.dataframe(rows, hide_index=True, alt="What the networks of both cost")
 
 
-def export(sources: Sequence[Source], drawings: Sequence[str]) -> None:
-    """Text, DOT and SVG of each."""
+def files(sources: Sequence[Source], drawings: Sequence[str]) -> dict[str, list[File | str]]:
+    """Text, DOT and SVG of each, and the folders of the runs that they are of."""
+    cells: list[File | str] = []
     for letter, source, drawing in zip("AB", sources, drawings, strict=False):
-        which = f", {letter}" if len(sources) > 1 else ""
-        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in source.name)[:60]
-        for kind, ending, mime, content in (
-            ("Text", "txt", "text/plain", f"{source.genotype}\n"),
-            ("DOT", "dot", "text/vnd.graphviz", dot(source.genotype)),
-            ("SVG", "svg", "image/svg+xml", drawing),
+        of, stem = (f", {letter}", f"{letter}-") if len(sources) > 1 else ("", "")
+        for kind, content in (
+            ("txt", f"{source.genotype}\n"),
+            ("dot", dot(source.genotype)),
+            ("svg", drawing),
         ):
-            st.download_button(
-                f"{kind}{which}", content, f"{name}.{ending}", mime, on_click="ignore",
-                key=f"cells-{letter}-{ending}", width="stretch",
-            )  # fmt: skip
+            label = f"{'Text' if kind == 'txt' else kind.upper()}{of}"
+            cells.append(File(label, f"{stem}{source.name}.{kind}", lambda text=content: text))  # type: ignore[misc]
+    paths = {source.run.path for source in sources if source.run is not None}
+    runs = [entry for entry in entries if entry.listed.path in paths]
+    return {"Cells": cells} | folders(runs)
 
 
-def reproduce(source: Source, size: str) -> None:
-    """Command, Python, link and citation."""
+def texts(source: Source, size: str) -> list[Said]:
+    """Command and Python."""
     what = f'"{source.genotype}"'
     if source.run is not None and source.point is not None:
         stage, epoch = source.point
         what = f"{source.run.path}@{f'{stage}.' if stage else ''}{epoch}"
     elif "published" in source.facts:
         what = source.name
-    st.markdown("**In a terminal**")
-    code(f"python -m zarts.genotype {what} --network {size} --svg cells.svg", "bash")
-    st.markdown("**Retrain the network**")
-    code(f"python -m zarts.retrain {what}", "bash")
-    st.markdown("**In Python**")
-    text = f"from zarts import cost, parse\n\ngenotype = parse({str(source.genotype)!r})"
-    code(f"{text}\nprint(cost(genotype))", "python", 110)
-    st.markdown("**Link to this view**")
-    code(link(), "text")
-    st.markdown("**Cite the paper and the software**")
-    code(BIBTEX, "bibtex", 200)
+    python = f"from zarts import cost, parse\n\ngenotype = parse({str(source.genotype)!r})"
+    return [
+        Said("In a terminal", f"python -m zarts.genotype {what} --network {size} --svg cells.svg"),
+        Said("In Python", f"{python}\nprint(cost(genotype))", "python", 110),
+        Said("Retrain the network", f"python -m zarts.retrain {what}"),
+    ]
 
 
-entries = everything()
+entries = everything(needed=False)
 st.title("Architecture")
 left, middle, right = st.columns([4, 4, 2])
 with left:
@@ -144,10 +140,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
     else:
         st.caption(markdown(f"From {sources[0].origin}"))
     st.space("stretch")
-    with st.popover("Export", icon=":material/download:"):
-        export(sources, drawings)
-    with st.popover("Reproduce", icon=":material/terminal:"):
-        reproduce(sources[0], str(st.query_params.get("network")))
+    take(files(sources, drawings), texts(sources[0], str(st.query_params.get("network"))))
 if len(drawings) == 1:
     st.image(drawings[0], width="stretch", alt=f"Normal and reduction cell of {sources[0].name}")
 else:

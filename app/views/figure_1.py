@@ -7,14 +7,17 @@ from html import escape
 from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
-from parts.link import Point, asked, settle
+from parts.link import asked, settle
+from parts.playing import play, step_of
 from parts.point import clicked, marked, point
-from parts.reproduce import export, reproduce
+from parts.reproduce import files, texts
 from parts.runs import Stamp, opened, pick, stamp
+from parts.take import take
 from parts.view import View, choose
 
-from landscape.figures import figure_1, losses, partial, player, words
-from landscape.figures.traces import Marks, shown_marks
+from landscape.catalogue import Entry
+from landscape.figures import figure_1, losses, partial, words
+from landscape.figures.traces import Marks
 from landscape.measure import compare, endings, read
 from landscape.record import Figure1
 from landscape.record.counts import count
@@ -39,7 +42,7 @@ HONESTY = """
 Color = Literal["blue", "green", "gray"]
 
 
-def head(record: Figure1, folder: str, view: View, marks: Marks) -> None:
+def head(record: Figure1, entry: Entry, view: View, marks: Marks) -> None:
     """Title, takeaway, badges, export and how to reproduce."""
     st.title("First-order and fine-tuned landscape")
     st.markdown(f"**{markdown(words.takeaway(record, view.panels))}**")
@@ -47,10 +50,7 @@ def head(record: Figure1, folder: str, view: View, marks: Marks) -> None:
         for text, color, help_text in badges(record):
             st.markdown(f":{color}-badge[{markdown(text)}]", help=help_text)
         st.space("stretch")
-        with st.popover("Export", icon=":material/download:"):
-            export(record, view, marks)
-        with st.popover("Reproduce", icon=":material/terminal:"):
-            reproduce(record, folder, view)
+        take(files(record, entry, view, marks), texts(record, str(entry.listed.path), view))
     if (counted := count(record.surfaces)).pending:
         text = f"{counted.computed} of {counted.points} points computed"
         st.progress(counted.computed / counted.points, text)
@@ -212,19 +212,11 @@ def chosen_path(record: Figure1) -> str | None:
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def drawn(
-    folder: str,
-    seen: Stamp,
-    view: View,
-    marks: tuple[tuple[str, Point], ...],
-    *,
-    dark: bool,
-    _record: Figure1,
-) -> go.Figure:
+def drawn(folder: str, seen: Stamp, view: View, *, dark: bool, _record: Figure1) -> go.Figure:
     """The figure; the same one as long as the files of the run and the choices are the same."""
     del folder, seen  # of the key
     if view.camera:
-        return view.scenes(_record, dict(marks), dark=dark)
+        return view.scenes(_record, {}, dark=dark, screen=True)
     return figure_1(
         _record, view.panels, dark=dark, caption=False, marks={}, screen=True, **view.options()
     )
@@ -244,15 +236,14 @@ view = choose(record)
 marks = marked(record)
 path = chosen_path(record)
 dark = st.context.theme.type == "dark"
-head(record, str(entry.listed.path), view, marks)
+figure = drawn(str(entry.listed.path), seen, view, dark=dark, _record=record)
+step = step_of(figure.layout.meta["steps"])
+head(record, entry, view, marks)
 settings = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg", "filename": f"{record.name}_figure1"},
 }
-# Contours are marked by the player, without a new figure; scenes are drawn anew.
-fixed = tuple(marks.items()) if view.camera else ()
-figure = drawn(str(entry.listed.path), seen, view, fixed, dark=dark, _record=record)
-narrowest = 0 if view.camera else figure.layout.meta["narrowest"]
+narrowest = figure.layout.meta["narrowest"]
 if narrowest:  # wider than some windows: scrolled there
     wide = f".st-key-wide > * {{min-width: {narrowest}px}}"
     st.html(f"<style>.st-key-wide {{overflow-x: auto}} {wide}</style>")
@@ -264,14 +255,7 @@ with st.container(key="wide" if narrowest else "fits"):
         config=settings,
         alt=words.takeaway(record, view.panels),
     )
-play = st.components.v2.component(
-    "figure-1-player", html=player.MARKUP, css=player.STYLE, js=player.MODULE
-)
-play(
-    key="player",
-    data={**shown_marks(marks), "path": path and escape(path)},
-    on_picked_change=clicked,
-)
+play(step, view.shown(record, marks) | {"path": path and escape(path)}, clicked)
 st.caption(markdown(words.caption(record)))
 point(record, view, marks, dark=dark)
 reading(record, view.panels)

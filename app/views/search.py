@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import streamlit as st
-from parts.link import asked, code, settle
-from parts.runs import everything, follow, stamp
-from parts.searches import VIEWS, figure_2_of, pick, said, table
+from functools import partial
+from typing import Any
 
-from landscape.figures import figure_alpha, figure_search, figure_timeline
+import streamlit as st
+from parts.link import asked, settle
+from parts.playing import play, step_of
+from parts.runs import everything, follow, stamp
+from parts.searches import FIGURES, files, of_figure_2, pick, said, table, texts
+from parts.take import folders, take
+
 from zarts.text import markdown
 
 HONESTY = """
@@ -18,70 +22,70 @@ HONESTY = """
 - **λ_max** is over one batch of validation images, as R-DARTS takes it.
 - **Searches of other spaces or networks** have other losses: curves in one panel are to be compared
   only where the page Runs shows no such difference.
+- **Fig. 2** has one seed per search. Its test errors are of single retrainings, so a difference
+  between neighbouring epochs is not yet a finding.
 """
+ALT = {
+    "Edges": "The operation on each edge of the cells, over the epochs",
+    "α": "The weight of each operation on each edge, with a slider over the epochs",
+    "Fig. 2": "Test error, parameters and skip connections over the epochs of the two searches",
+}
+NOTES = {
+    "Edges": "A gap: the edge is not in the cells of that epoch. Dotted: a stage begins.",
+    "α": "Weights are the softmax of α over an edge. A gap: the edge does not offer the operation.",
+}
 entries = everything()
 st.title("Search")
 traces, chosen = pick(entries)
 if not traces:
     st.stop()
-st.markdown(f"**{markdown(said(traces))}**")
-view = st.segmented_control(
-    "View",
-    VIEWS,
-    default=asked("show", VIEWS, lambda: VIEWS[0]),
-    required=True,
-    key="show",
-    label_visibility="collapsed",
-)
-settle("show", view, "view")
+told, views = said(traces), list(FIGURES)
+st.markdown(f"**{markdown(told)}**")
+with st.container(horizontal=True, vertical_alignment="center"):
+    view = st.segmented_control(
+        "View",
+        views,
+        default=asked("show", views, lambda: views[0]),
+        required=True,
+        key="show",
+        label_visibility="collapsed",
+    )
+    settle("show", view, "view")
+    st.space("stretch")
+    taking = st.container(horizontal=True, width="content")  # filled once all is chosen
 dark = st.context.theme.type == "dark"
 config = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg", "filename": f"{traces[0].name}_search"},
 }
-if view == "Curves":
-    st.plotly_chart(
-        figure_search(traces, dark=dark), theme=None, key="curves", config=config, alt=said(traces)
-    )
-    table(traces)
-elif view == "Fig. 2":
-    figure_2_of(dark)
-else:
+one, preset, what = traces[0], "", list[Any](traces)
+if view == "Fig. 2":
+    preset, what = of_figure_2()
+elif view != "Curves":
     names = [trace.name for trace in traces]
-    one = traces[0]
     if len(names) > 1:
         first = asked("edges", names, lambda: names[0])
         name = st.selectbox("Run", names, names.index(first), key="edges", width=360)
         settle("edges", name, "run")
         one = traces[names.index(name)]
-    if view == "Edges":
-        st.plotly_chart(
-            figure_timeline(one, dark=dark), theme=None, key="timeline", config=config,
-            alt=f"The operation on each edge of the cells, over {len(one.epochs)} epochs",
-        )  # fmt: skip
-        st.caption("A gap: the edge is not in the cells of that epoch. Dotted: a stage begins.")
-    else:
-        try:
-            figure = figure_alpha(one, dark=dark)
-        except ValueError as error:
-            st.info(f"α cannot be shown by operation. {markdown(error)}.")
-        else:
-            st.plotly_chart(
-                figure, theme=None, key="alpha", config=config,
-                alt="The weight of each operation on each edge, with a slider over the epochs",
-            )  # fmt: skip
-            st.caption(
-                "Weights are the softmax of α over an edge. A gap: the edge does not offer the "
-                "operation. The slider can be moved with the mouse or by a click on it."
-            )
-with st.expander("The same in Python", icon=":material/terminal:"):
-    place = str(chosen[0].listed.path)
-    code(
-        "from pathlib import Path\n\nfrom landscape.figures import figure_search\n"
-        "from zarts.runs.epochs import trace\nfrom zarts.runs.runfile import Run\n\n"
-        f"figure_search([trace(Run.open(Path({place!r})))]).show()",
-        "python",
-    )
+    what = [one]
+draw = partial(FIGURES[view], one if view in NOTES else what)
+try:
+    figure = draw(dark=dark) if what else None
+except ValueError as error:
+    figure = None
+    st.info(f"α cannot be shown by operation. {markdown(error)}.")
+if view == "α" and figure:
+    play(step_of(figure.layout.meta["steps"]))  # above the figure, to be in view with it
+if figure:
+    st.plotly_chart(figure, theme=None, key="figure", config=config, alt=ALT.get(view, told))
+if view in NOTES:
+    st.caption(NOTES[view])
+elif view == "Curves":
+    table(traces)
+with taking:
+    files_of = files(draw, f"{view} of {one.name}", told, what) if figure else {}
+    take(files_of | folders(chosen), texts(view, one, chosen, preset))
 with st.expander("What this can and cannot tell", icon=":material/info:"):
     st.markdown(HONESTY)
 for entry in chosen:

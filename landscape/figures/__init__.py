@@ -12,7 +12,7 @@ from landscape.figures.collapse import figure_collapse
 from landscape.figures.convergence import figure_2
 from landscape.figures.curves import losses
 from landscape.figures.edges import figure_alpha, figure_timeline
-from landscape.figures.files import to_csv, to_html
+from landscape.figures.files import rows_csv, to_csv, to_html, to_npz, to_page
 from landscape.figures.panels import figure_1
 from landscape.figures.profile import along_line
 from landscape.figures.searches import figure_search
@@ -31,8 +31,11 @@ __all__ = [
     "figure_timeline",
     "losses",
     "minus",
+    "rows_csv",
     "side_by_side",
     "static",
     "to_csv",
     "to_html",
+    "to_npz",
+    "to_page",
 ]

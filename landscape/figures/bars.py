@@ -11,7 +11,7 @@ from landscape.figures import look
 from landscape.figures.look import Levels, Scale
 from landscape.figures.plan import Panel
 
-__all__ = ["add_bar", "bars_of", "ceiling", "colours", "place"]
+__all__ = ["add_bar", "bars_of", "ceiling", "colours", "domains", "place"]
 
 
 def bars_of(plan: Sequence[Panel], scale: Scale) -> list[tuple[str, bool]]:
@@ -25,15 +25,22 @@ def bars_of(plan: Sequence[Panel], scale: Scale) -> list[tuple[str, bool]]:
     return found
 
 
-def place(figure: go.Figure, bars: Sequence[tuple[str, bool]]) -> None:
-    """Gives the panels equal widths, with room behind each that has a bar."""
+def domains(bars: Sequence[tuple[str, bool]]) -> list[tuple[float, float]]:
+    """Equal widths for the panels, as shares from 0 to 1, with room behind each that has a bar."""
     wide = 0.16 if len(bars) < 3 else 0.12
     gaps = [wide if own else 0.05 for _, own in bars[:-1]]
     width = (1 - sum(gaps)) / len(bars)
-    for col, note in enumerate(figure.layout.annotations):
-        left = col * width + sum(gaps[:col])
-        figure.layout[f"xaxis{col + 1 if col else ''}"].domain = (left, min(1.0, left + width))
-        note.x = left + width / 2
+    lefts = [col * width + sum(gaps[:col]) for col in range(len(bars))]
+    return [(left, min(1.0, left + width)) for left in lefts]
+
+
+def place(figure: go.Figure, bars: Sequence[tuple[str, bool]]) -> None:
+    """Gives the panels equal widths, with room behind each that has a bar."""
+    for col, (note, domain) in enumerate(
+        zip(figure.layout.annotations, domains(bars), strict=True)
+    ):
+        figure.layout[f"xaxis{col + 1 if col else ''}"].domain = domain
+        note.x = sum(domain) / 2
 
 
 def ceiling(shared: Levels) -> float:

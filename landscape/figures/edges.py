@@ -123,10 +123,11 @@ def _won(genotype: Genotype, cell: str) -> dict[int, str]:
 
 
 def figure_alpha(trace: Trace, *, dark: bool = False) -> go.Figure:
-    """The weight of each operation on each edge, with a slider over the epochs inside the figure.
+    """The weight of each operation on each edge after the last epoch, and what plays the others.
 
-    Weights are the softmax over an edge. A gap: the edge does not offer the operation, as in S1
-    and in later stages.
+    ``to_page`` and the page show any epoch; what they need is in the figure's ``meta``. Weights
+    are the softmax over an edge. A gap: the edge does not offer the operation, as in S1 and in
+    later stages.
 
     Args:
         trace: A search with an epoch or more, whose epochs say their space.
@@ -172,21 +173,18 @@ def figure_alpha(trace: Trace, *, dark: bool = False) -> go.Figure:
             row=1,
             col=col,
         )
-    steps = [
-        {
-            "method": "restyle",
-            "label": str(place + 1),
-            "args": [{"z": [_listed(each) for each in table]}, [0, 1]],
-        }
-        for place, table in zip(picked, tables, strict=True)
-    ]
+    figure.layout.meta = {
+        "steps": [place + 1 for place in picked],
+        "tables": [[_listed(each) for each in table] for table in tables],
+        "unit": "after epoch",
+    }
     figure.update_yaxes(
         tickvals=list(range(len(EDGES))), ticktext=labels, range=[len(EDGES) - 0.5, -0.5],
         showgrid=False, zeroline=False,
     )  # fmt: skip
     figure.update_yaxes(title="edge: from a state to a node", col=1)
     figure.update_xaxes(showgrid=False, zeroline=False, tickangle=-35)
-    dress(figure, ink, 560)
+    dress(figure, ink, 500)
     low, high = (
         float(end([end(table) for pair in tables for table in pair]))
         for end in (np.nanmin, np.nanmax)
@@ -202,27 +200,8 @@ def figure_alpha(trace: Trace, *, dark: bool = False) -> go.Figure:
                 "len": 1.0,
             },
         },
-        margin={"b": 90, "t": 130},
-        sliders=[
-            {
-                "active": len(steps) - 1,
-                "steps": steps,
-                "currentvalue": {"prefix": "after epoch ", "xanchor": "left", "font": {"size": 13}},
-                "y": 1.0,
-                "yanchor": "bottom",
-                "pad": {"b": 22, "t": 0, "l": 0, "r": 0},
-                "len": 1.0,
-                "font": {"size": 11 if len(steps) <= 30 else 1, "color": ink.text},
-                "bordercolor": ink.grid,
-                "bgcolor": "#0072B2",
-                "activebgcolor": "#D55E00",
-                "tickcolor": ink.text,
-            }
-        ],
+        margin={"b": 90, "t": 50},
     )
-    if len(steps) > 30:  # labels of all would lie on each other; the current one is above
-        figure.layout.sliders[0].font.color = "rgba(0,0,0,0)"
-        figure.layout.sliders[0].currentvalue.font.color = ink.text
     return figure
 
 

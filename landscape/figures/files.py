@@ -1,4 +1,4 @@
-"""Fig. 1 as files: a page that works offline, and all numbers as a table."""
+"""Figures as files: pages that work offline, and all numbers of Fig. 1 as a table or as arrays."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from landscape.figures import player
 from landscape.figures.curves import losses
@@ -23,11 +25,12 @@ from landscape.figures.words import (
     takeaway,
 )
 from landscape.record import Figure1, Status
+from zarts.optimizers import record_name
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["to_csv", "to_html"]
+__all__ = ["rows_csv", "to_csv", "to_html", "to_npz", "to_page"]
 
 PAGE = """
 body { font-family: sans-serif; color: #1f2430; background: #fff; }
@@ -40,7 +43,8 @@ pre { background: #f4f5f8; padding: .8rem; overflow: auto; }
 .caption { font-size: 13px; color: #5a6070; }
 """
 STYLE = PAGE + player.STYLE
-START = 'player(document.body, () => document.getElementById("figure-1"));'
+START = 'player(document.getElementById("{0}"), () => document.getElementById("{1}"));'
+CONFIG = {"displaylogo": False, "responsive": True}
 
 
 def cell(text: str) -> str:
@@ -72,6 +76,63 @@ def to_csv(record: Figure1) -> str:
     return out.getvalue()
 
 
+def to_npz(record: Figure1) -> bytes:
+    """All ``arrays`` of Fig. 1 as one file: no point is left out.
+
+    Example:
+        >>> import io, numpy
+        >>> from landscape import compute_surface
+        >>> from landscape.figures import to_npz
+        >>> from zarts import Quadratic
+        >>> toy = Quadratic.random()
+        >>> record = compute_surface(toy.problem(), toy.center, steps=(3,), rows=3, cols=3)
+        >>> sorted(numpy.load(io.BytesIO(to_npz(record))))[:3]
+        ['basis', 'm3/accuracy', 'm3/error']
+    """
+    return packed(arrays(record))
+
+
+def arrays(record: Figure1) -> dict[str, np.ndarray]:
+    """All arrays of Fig. 1 as they are stored.
+
+    Returns:
+        ``scale``; of each M ``x`` (cols,), ``y`` (rows,), ``loss``, ``error``, ``accuracy`` and
+        ``status`` (rows, cols); of each path ``xy`` (steps + 1, 2), ``loss``, ``target_loss`` and
+        ``residual`` (steps + 1,), below ``paths/METHOD``; where they are stored, ``origin`` (d,)
+        and ``basis`` (d, 2).
+    """
+    found: dict[str, np.ndarray] = {"scale": np.array(record.scale)}
+    for surface in record.surfaces:
+        for name in ("x", "y", "loss", "error", "accuracy", "status"):
+            found[f"m{surface.inner_steps}/{name}"] = getattr(surface, name)
+    for path in record.paths:
+        for name in ("xy", "loss", "target_loss", "residual"):
+            found[f"{record_name(path.method)}/{name}"] = getattr(path, name)
+    for name in ("origin", "basis"):
+        if (array := getattr(record, name)) is not None:
+            found[name] = array
+    return found
+
+
+def packed(found: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays by name as one NPZ file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **found)
+    return buffer.getvalue()
+
+
+def rows_csv(rows: Sequence[Mapping[str, str | float | None]]) -> str:
+    """Rows as CSV, with all columns that any of them has; what a row lacks is empty."""
+    out = io.StringIO()
+    titles = list(dict.fromkeys(title for row in rows for title in row))
+    writer = csv.writer(out)
+    writer.writerow(map(cell, titles))
+    for row in rows:
+        values = (row.get(title) for title in titles)
+        writer.writerow("" if v is None else cell(v) if isinstance(v, str) else v for v in values)
+    return out.getvalue()
+
+
 def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
     """A page that works offline: the playable figure with plotly inside, tables, and their origin.
 
@@ -91,34 +152,84 @@ def to_html(figure: go.Figure, record: Figure1, inner_steps: Sequence[int] | Non
     Raises:
         ValueError: If the record has no surface.
     """
-    config = {"displaylogo": False, "responsive": True}
-    shared = {"full_html": False, "config": config, "auto_play": False}
-    charts = bare(figure).to_html(include_plotlyjs=True, div_id="figure-1", **shared)
-    if narrowest := (figure.layout.meta or {}).get("narrowest"):
-        charts = f'<div class="wide"><div style="min-width: {narrowest}px">{charts}</div></div>'
-    charts += f"{player.MARKUP}<script>{player.SCRIPT}{START}</script>"
+    charts = _chart(bare(figure), 1)
     charts += f'<p class="caption">{escape(caption(record))}</p>'
     if record.paths:
-        charts += losses(record).to_html(include_plotlyjs=False, div_id="losses", **shared)
+        charts += _chart(losses(record), 2)
     origin = json.dumps(
         {"config": record.config, "provenance": record.provenance, "facts": record.facts},
         indent=2,
         ensure_ascii=False,
         sort_keys=True,
     )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Figure 1 of {escape(record.name)}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>
-</head><body>
-<h1>First-order and fine-tuned landscape</h1>
-<p>{escape(takeaway(record, inner_steps))}</p>
-{charts}
+    body = f"""{charts}
 <h2>Surfaces</h2>{table(surface_rows(record))}
 <h2>Optimizers</h2>{table(path_rows(record))}
 <h2>Made by</h2><pre>{escape(command(record))}</pre>
 <p>Paths: {escape(path_settings(record))}</p>
 <h2>Cite</h2><pre>{escape(BIBTEX)}</pre>
-<details><summary>Configuration and provenance</summary><pre>{escape(origin)}</pre></details>
+<details><summary>Configuration and provenance</summary><pre>{escape(origin)}</pre></details>"""
+    heads = f"Figure 1 of {record.name}", "First-order and fine-tuned landscape"
+    return _document(*heads, takeaway(record, inner_steps), body)
+
+
+def to_page(
+    title: str,
+    said: str,
+    figures: Sequence[go.Figure],
+    rows: Sequence[Row] = (),
+    *,
+    made_by: str = "",
+) -> str:
+    """A page that works offline, of any figures of this package: what is not Fig. 1.
+
+    Example:
+        >>> from landscape.figures import figure_2, to_page
+        >>> entry = {"column": "ZARTS-MGS", "method": "zarts-mgs", "epoch": 25, "skips": 4}
+        >>> to_page("Fig. 2", "Skips over the epochs.", [figure_2([entry])])[:15]
+        '<!doctype html>'
+
+    Args:
+        title: Of the page.
+        said: What the figures show, in a sentence.
+        figures: One below the other; those with steps in their ``meta`` can be played.
+        rows: The numbers behind them.
+        made_by: The command.
+    """
+    body = "".join(_chart(figure, place) for place, figure in enumerate(figures, start=1))
+    if rows:
+        body += f"\n<h2>Numbers</h2>{table(rows)}"
+    if made_by:
+        body += f"\n<h2>Made by</h2><pre>{escape(made_by)}</pre>"
+    body += f"\n<h2>Cite</h2><pre>{escape(BIBTEX)}</pre>"
+    return _document(title, title, said, body)
+
+
+def _chart(figure: go.Figure, place: int) -> str:
+    """A figure of a page, the first with plotly itself, and what plays it if it has steps."""
+    name = f"figure-{place}"
+    shared = {"full_html": False, "config": CONFIG, "auto_play": False}
+    chart: str = figure.to_html(include_plotlyjs=place == 1, div_id=name, **shared)
+    meta = figure.layout.meta or {}
+    if narrowest := meta.get("narrowest"):
+        chart = f'<div class="wide"><div style="min-width: {narrowest}px">{chart}</div></div>'
+    if "steps" not in meta:
+        return chart
+    start = START.format(f"play-{place}", name)
+    return (
+        f'{chart}<div id="play-{place}">{player.MARKUP}</div>'
+        f"<script>{player.SCRIPT}{start}</script>"
+    )
+
+
+def _document(title: str, heading: str, said: str, body: str) -> str:
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style>
+</head><body>
+<h1>{escape(heading)}</h1>
+<p>{escape(said)}</p>
+{body}
 </body></html>
 """
 

@@ -1,56 +1,74 @@
-// Plays the steps of Fig. 1 in a page. `restyle` draws the paths up to a step and touches nothing
-// else, so surfaces, zoom and legend stay; Plotly's own `animate` drops what it cannot animate.
+// Plays the steps of a figure in a page: of Fig. 1 the paths up to a step, of a search its tables
+// of α. `restyle` draws these and touches nothing else, so surfaces, zoom, camera and legend stay;
+// Plotly's own `animate` drops what it cannot animate.
 //
 // root: what holds a button, a slider and an output. find: gives the chart, which may come later
-// and may be replaced. shown: marked points and the path that stands out, both drawn by `restyle`
-// as well. picked: told of a click. Returns what ends the player.
-function player(root, find, shown = {}, picked = undefined) {
+// and may be replaced. shown: the step to begin with, marked points, and the path that stands out,
+// drawn by `restyle` as well. picked: told of a click. moved: told of the step that was gone to.
+// Returns what ends the player.
+function player(root, find, shown = {}, picked = undefined, moved = undefined) {
   root.end?.(); // of a former call
   const [box, button, slider, said] = ["", " button", " input", " output"].map((name) =>
     root.querySelector(`.player${name}`),
   );
   let chart, known, width, timer;
 
-  const stop = () => {
+  const rest = () => {
     clearTimeout(timer);
     timer = undefined;
     button.textContent = "▶ Play";
   };
 
-  const tell = (frame) => {
+  const stop = () => {
+    rest();
+    arrive();
+  };
+
+  // The step is told once it is gone to, not at each that is passed.
+  const arrive = () => {
     const { steps } = chart.layout.meta;
+    const step = chart.frame === steps.length - 1 ? null : steps[chart.frame];
+    if (step !== shown.step) moved?.((shown.step = step));
+  };
+
+  const tell = (frame) => {
+    const { steps, unit = "optimizer step" } = chart.layout.meta;
     chart.frame = frame;
     slider.max = steps.length - 1;
     slider.value = frame;
-    said.textContent = `optimizer step ${steps[frame]}`;
+    said.textContent = `${unit} ${steps[frame]}`;
+    slider.setAttribute("aria-label", unit);
     slider.setAttribute("aria-valuetext", said.textContent);
   };
 
   const show = (frame) => {
-    const { steps, paths } = chart.layout.meta;
-    const [x, y, traces] = [[], [], []];
+    const { steps, paths, tables } = chart.layout.meta;
+    tell(frame);
+    if (tables) return window.Plotly.restyle(chart, { z: tables[frame] }, [0, 1]);
+    const [x, y, z, traces] = [[], [], [], []];
     for (const path of paths) {
       const end = Math.min(steps[frame] + 1, path.x.length);
-      const draw = (from) => (trace) => {
+      const draw = (from) => (trace, scene) => {
         traces.push(trace);
         x.push(path.x.slice(from, end));
         y.push(path.y.slice(from, end));
+        if (path.z) z.push(path.z[scene].slice(from, end));
       };
       path.lines.forEach(draw(0));
       path.heads.forEach(draw(end - 1));
     }
-    tell(frame);
-    return window.Plotly.restyle(chart, { x, y }, traces);
+    return window.Plotly.restyle(chart, z.length ? { x, y, z } : { x, y }, traces);
   };
 
   const mark = () => {
     const { marks, paths = [] } = chart.layout.meta;
     const { points, line, path } = shown;
     if (marks && points) {
-      const { x, y, text, symbol } = points;
-      const look = { x: [x], y: [y], text: [text], "marker.symbol": [symbol] };
-      window.Plotly.restyle(chart, look, marks.points);
-      window.Plotly.restyle(chart, { x: [line.x], y: [line.y] }, marks.lines);
+      // Heights are those of each scene, if the surfaces are landscapes.
+      const place = ({ x, y, z }) => (z ? { x: [x], y: [y], z } : { x: [x], y: [y] });
+      const look = { text: [points.text], "marker.symbol": [points.symbol] };
+      window.Plotly.restyle(chart, { ...place(points), ...look }, marks.points);
+      window.Plotly.restyle(chart, place(line), marks.lines);
     }
     if (path === undefined) return;
     const [opacity, traces] = [[], []];
@@ -82,9 +100,10 @@ function player(root, find, shown = {}, picked = undefined) {
     play(+slider.value < +slider.max ? +slider.value : 0);
   };
   slider.oninput = () => {
-    stop();
+    rest();
     show(+slider.value);
   };
+  slider.onchange = arrive;
 
   // The panels have equal units, so their height follows from their width: nothing is left empty
   // between them and what is below. All of it fits into the window if that is not too low.
@@ -92,6 +111,7 @@ function player(root, find, shown = {}, picked = undefined) {
     const tall = (name) =>
       Math.max(0, ...[...chart.querySelectorAll(name)].map((e) => e.getBoundingClientRect().height));
     const { aspect, below } = chart.layout.meta;
+    if (!aspect) return; // its height is its own
     const [left, right] = chart.layout.xaxis.domain ?? [0, 1];
     const above = tall(".legend") + tall(".annotation") + 16;
     let top = chart.getBoundingClientRect().top;
@@ -112,12 +132,12 @@ function player(root, find, shown = {}, picked = undefined) {
     box.hidden = !meta || meta.steps.length < 2;
     if (!meta) return;
     if (found !== chart || meta !== known) { // also another figure in the same element
-      stop();
+      rest();
       chart?.removeListener?.("plotly_click", click);
       [chart, known, width] = [found, meta, 0];
       mark();
       if (meta.marks) chart.on?.("plotly_click", click);
-      if (meta.steps.length) tell(chart.frame ?? meta.steps.length - 1);
+      if (meta.steps.length) begin(meta.steps);
     }
     if (chart._fullLayout.width !== width) { // the one it was drawn with, not that of the window
       width = chart._fullLayout.width;
@@ -125,12 +145,21 @@ function player(root, find, shown = {}, picked = undefined) {
     }
   };
 
+  // A new figure shows the last step.
+  const begin = (steps) => {
+    const last = steps.length - 1;
+    const wanted = shown.step == null ? last : steps.findIndex((step) => step >= shown.step);
+    const frame = chart.frame ?? (wanted < 0 ? last : wanted);
+    if (frame === last || chart.frame !== undefined) tell(frame);
+    else show(frame);
+  };
+
   const watch = setInterval(look, 100);
   look();
   root.end = () => {
     clearInterval(watch);
+    rest();
     chart?.removeListener?.("plotly_click", click);
-    stop();
   };
   return root.end;
 }

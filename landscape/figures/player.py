@@ -1,4 +1,4 @@
-"""What plays Fig. 1 in a browser: a button and a slider, their style, and a script of our own.
+"""What plays a figure in a browser: a button and a slider, their style, and a script of our own.
 
 They are HTML, so a keyboard reaches them: Tab, then space for the button, arrows for the slider.
 """
@@ -10,7 +10,7 @@ from importlib.resources import files
 __all__ = ["MARKUP", "MODULE", "SCRIPT", "STYLE"]
 
 MARKUP = (
-    '<div class="player" role="group" aria-label="Play the optimizer steps" hidden>'
+    '<div class="player" role="group" aria-label="Play the steps" hidden>'
     '<button type="button">▶ Play</button>'
     '<input type="range" min="0" value="0" aria-label="optimizer step"><output></output></div>'
 )
@@ -25,8 +25,9 @@ STYLE = """
 """
 # Defines `player(root, find)`.
 SCRIPT = files("landscape.figures").joinpath("player.js").read_text(encoding="utf-8")
-# The same for a component of streamlit beside the chart whose key is `figure`. Its data are what is
-# marked; its trigger `picked` is the point of a click.
+# The same for a component of streamlit beside the chart whose key is `figure`. Its data are the
+# step and what is marked; its trigger `picked` is the point of a click, `moved` the step that was
+# gone to, or null: the last one.
 MODULE = (
     SCRIPT
     + """
@@ -36,6 +37,7 @@ export default ({ parentElement, data, setTriggerValue }) =>
     () => document.querySelector(".st-key-figure .js-plotly-plot"),
     data ?? {},
     (point) => setTriggerValue("picked", point),
+    (step) => setTriggerValue("moved", { step }),
   );
 """
 )

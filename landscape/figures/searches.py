@@ -1,4 +1,4 @@
-"""Searches over their epochs: a curve of each number that an epoch has."""
+"""Searches over their epochs: a curve of each number that an epoch has, and the numbers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from landscape.figures import look
+from landscape.figures.words import Row
 from zarts.runs.epochs import Trace
 
-__all__ = ["dress", "figure_search"]
+__all__ = ["arrays_of", "dress", "figure_search", "numbers_of"]
 
 # Okabe and Ito's, which the colour-blind can tell apart, and dashes besides.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
@@ -129,6 +130,49 @@ def _mark(
         )
     for begin in trace.begins:
         figure.add_vline(x=begin + 0.5, line={"color": color, "width": 1.5, "dash": "dot"}, **at)
+
+
+def numbers_of(traces: Sequence[Trace]) -> list[Row]:
+    """A row per epoch: of which run and stage it is, all its numbers, and its cells.
+
+    Example:
+        >>> import landscape
+        >>> from pathlib import Path
+        >>> from zarts import Run
+        >>> from zarts.runs.epochs import trace
+        >>> run = Run.open(Path(landscape.__file__).parent / "demo" / "quick-ec257f9a")
+        >>> [row["epoch"] for row in numbers_of([trace(run)])]
+        [1, 2, 3]
+    """
+    return [
+        {
+            "run": trace.name,
+            "method": trace.method,
+            "stage": each.point.stage,
+            "epoch": each.point.epoch,
+            **each.facts,
+            **each.means,
+            "seconds": each.seconds,
+            "genotype": str(each.genotype),
+        }
+        for trace in traces
+        for each in trace.epochs
+    ]
+
+
+def arrays_of(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
+    """The same as arrays over the epochs (n,), with α (n, d): below ``RUN``, or ``RUN/stage-K``."""
+    found: dict[str, np.ndarray] = {}
+    for trace in traces:
+        for stage in dict.fromkeys(each.point.stage for each in trace.epochs):
+            place = f"{trace.name}/stage-{stage}" if stage else trace.name
+            told = [each for each in trace.epochs if each.point.stage == stage]
+            found[f"{place}/epoch"] = np.array([each.point.epoch for each in told])
+            found[f"{place}/alpha"] = np.stack([each.alpha for each in told])
+            for name in dict.fromkeys(key for each in told for key in {**each.facts, **each.means}):
+                values = np.array([each.number(name) for each in told])
+                found[f"{place}/{name.replace('/', '-')}"] = values
+    return found
 
 
 def dress(figure: go.Figure, ink: look.Ink, height: int) -> None:

@@ -18,10 +18,11 @@ from landscape.figures.panels import LEGEND, LINE, dress, setup, star
 from landscape.figures.plan import signed
 from landscape.figures.quantity import LOSS
 from landscape.figures.traces import path_traces, start
+from landscape.figures.words import Row
 from landscape.measure import endings
 from landscape.record import Figure1, Surface
 
-__all__ = ["minus", "side_by_side"]
+__all__ = ["minus", "numbers_of_pair", "side_by_side"]
 
 HEIGHT, MOST = 330, 18  # pixels of a panel with its margin below the axes, letters of a name
 
@@ -106,6 +107,30 @@ def minus(first: Figure1, second: Figure1, inner_steps: int, *, dark: bool = Fal
     _dress_axes(figure, first, pair[0], 1, ink)
     add_bar(figure, panel.levels, "coloraxis", 1)
     return _finished(figure, ink)
+
+
+def numbers_of_pair(first: Figure1, second: Figure1, inner_steps: int, *, same: bool) -> list[Row]:
+    """A row per grid point of both: where, the loss, its standard error and the accuracy.
+
+    Args:
+        first: What a run holds.
+        second: What another one holds.
+        inner_steps: M, which both have.
+        same: Whether their planes are the same: then rows of B have the difference to A too.
+    """
+    pair = [look.choose(record, [inner_steps])[0] for record in (first, second)]
+    found: list[Row] = []
+    for letter, record, surface in zip("AB", (first, second), pair, strict=True):
+        less = surface.loss - pair[0].loss if same and letter == "B" else None
+        for place in np.ndindex(*surface.loss.shape):
+            row: Row = {"side": letter, "run": record.name, "M": inner_steps}
+            row |= {"x": float(surface.x[place[1]]), "y": float(surface.y[place[0]])}
+            for name in ("loss", "error", "accuracy"):
+                row[name] = float(getattr(surface, name)[place])
+            if less is not None:
+                row["B minus A"] = float(less[place])
+            found.append(row)
+    return found
 
 
 def _finished(figure: go.Figure, ink: look.Ink) -> go.Figure:

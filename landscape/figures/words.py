@@ -125,7 +125,7 @@ def python(
             ("log", log, False),
             ("scale", scale, "shared"),
             ("quantity", quantity, "loss"),
-            ("difference", difference and not camera, False),
+            ("difference", difference, False),
             ("camera", camera, ""),
         )
         if value != usual

@@ -36,7 +36,8 @@ def test_cells_of_an_epoch_are_drawn_and_counted(root: Path, search: Make) -> No
     assert "No run here has retrained them" in said(app)
     assert dict(app.query_params) == {"cells": "one@1", "cells2": "nothing", "network": "8x16"}
     labels = [button.label for button in app.get("download_button")]
-    assert labels == ["Text", "DOT", "SVG"]
+    assert labels[:3] == ["Text", "DOT", "SVG"]
+    assert labels[3].startswith("ZIP, ")
     assert "runs/one@1 --network 8x16" in said(app)
 
 
@@ -98,7 +99,12 @@ def test_a_link_opens_no_file_and_unknown_cells_are_said(
 
 
 def test_without_runs_published_cells_are_there(root: Path, make: Make) -> None:
-    assert "No runs yet" in said(look(root, "architecture"))
+    app = look(root, "architecture")
+    assert drawings(app)
+    assert not app.warning
+    assert app.query_params["cells"] == next(iter(NAMED))
+    app = look(root, "architecture", cells=cells("dil_conv_5x5"))
+    assert drawings(app)[0].count(">dil_conv_5x5</text>") == 1
     run = make("empty", losses={}, methods=(), plane=False)
     app = look(root, "architecture")
     assert "has no finished epoch of a search" in read(app.error[0])

@@ -126,7 +126,7 @@ def test_a_wrong_link_falls_back_and_says_so(root: Path, make: Make) -> None:
     assert len(contours(app)) == 2
     assert dict(app.query_params) == {
         "run": "quick-1", "base": "0", "m": "10", "delta": "off", "scale": "linear",
-        "panels": "shared", "view": "contour",
+        "panels": "shared", "view": "contour", "step": "last",
     }  # fmt: skip
     app.get("segmented_control")[1].set_value("1").run()
     assert len(app.warning) == 2  # chosen since
@@ -349,7 +349,8 @@ def test_every_export_can_be_made(root: Path, make: Make) -> None:
     make()
     app = show(root)
     labels = [button.label for button in app.get("download_button")]
-    assert labels == ["HTML", "CSV", "SVG", "PDF", "PNG"]
+    assert labels[:-1] == ["HTML", "SVG", "PDF", "PNG", "CSV", "NPZ"]
+    assert labels[-1].startswith("ZIP, ")
 
 
 def test_exports_without_matplotlib_say_what_to_install(
@@ -359,7 +360,8 @@ def test_exports_without_matplotlib_say_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     app = show(root)
     assert not app.exception
-    assert [button.label for button in app.get("download_button")] == ["HTML", "CSV"]
+    labels = [button.label for button in app.get("download_button")]
+    assert labels[:-1] == ["HTML", "CSV", "NPZ"]
     assert "zarts[export]" in words(app)
 
 

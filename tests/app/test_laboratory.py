@@ -29,7 +29,7 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(app: AppTest) -> dict:
     """What the player is told: marks and the path that stands out."""
-    return json.loads(app.get("bidi_component")[0].proto.json)
+    return json.loads(app.get("bidi_component")[-1].proto.json)
 
 
 def test_any_m_against_any_other_and_their_difference(root: Path, make: Make) -> None:
@@ -60,6 +60,7 @@ def test_a_point_in_the_link_has_its_card(root: Path, tmp_path: Path) -> None:
         },
         "line": {"x": [-0.5, 0.3], "y": [0.5, -0.25]},
         "path": "zarts-mgs",
+        "step": None,
     }  # fmt: skip
     record = load(Run.open(DEMO))
     alphas = record.alphas(np.array([[0.25, 0.5]]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from landscape.figures import along_line, figure_1, figure_3d, look, words
-from landscape.figures.space import CAMERAS
+from landscape.figures.space import CAMERAS, scene_marks
 from landscape.measure import endings
 from landscape.record import Surface
 from tests.landscape.test_difference import COLS, FIRST, LAST, PATH, RECORD
@@ -60,6 +60,29 @@ def test_in_three_dimensions_outliers_are_cut_and_holes_stay() -> None:
         figure_3d(RECORD, camera="below")
 
 
+def test_scenes_have_a_difference_with_zero_and_are_played_as_contours_are() -> None:
+    marks = {"": (0.0, 0.0), "A": (-1.0, 0.0), "B": (1.0, 0.0)}
+    figure = figure_3d(RECORD, difference=True, marks=marks, camera="along y")
+    names = [trace.name for trace in figure.data if trace.type == "surface"]
+    assert names == ["M = 0", "M = 10", "M = 10", "zero"]
+    third = [trace for trace in figure.data if trace.scene == "scene3"]
+    np.testing.assert_allclose(third[0].z, LAST.loss - FIRST.loss, atol=1e-6)
+    assert not third[1].z.any()
+    assert "from left to right: x" in figure.layout.annotations[0].text
+    meta = figure.layout.meta
+    (path,) = meta["paths"]
+    assert meta["steps"] == list(range(len(path["x"])))
+    assert len(path["z"]) == len(path["lines"]) == len(path["heads"]) == 3
+    for scene, (line, head) in enumerate(zip(path["lines"], path["heads"], strict=True)):
+        assert list(figure.data[line].z) == path["z"][scene]
+        assert figure.data[head].x[0] == path["x"][-1]
+    moved = scene_marks(RECORD, (0, 10), marks, difference=True)
+    for scene, place in enumerate(meta["marks"]["points"]):
+        assert list(figure.data[place].z) == moved["points"]["z"][scene]
+    assert len(moved["line"]["x"]) == len(moved["line"]["z"][2]) > 40
+    assert scene_marks(RECORD, (0, 10), {})["points"]["x"] == []
+
+
 def test_what_a_path_hides_is_said_beside_it() -> None:
     away = replace(PATH, residual=np.array([0.0, 0.37]))
     ranges = ((-2.0, 2.0), (-2.0, 2.0))
@@ -85,10 +108,13 @@ def test_on_a_screen_a_fine_grid_skips_points_and_a_pair_is_small() -> None:
         assert star.x[0] == axis[np.abs(axis - 0.123).argmin()]  # of all points
         assert size > 101 or len(figure.to_json()) < 250_000
         assert figure_1(record).data[0].z.shape == (size, size)
+        scenes = figure_3d(record, screen=True, marks={}, difference=True)
+        assert scenes.data[0].z.shape == (101, 101)
+        assert len(scenes.to_json()) < 250_000
     log = next(trace for trace in figure_1(RECORD, screen=True, log=True).data)
     assert np.allclose(log.customdata, FIRST.loss)
 
 
 def test_a_view_in_three_dimensions_has_its_line_of_python() -> None:
     said = words.python("here", [0, 10], camera="top", difference=True)
-    assert said.endswith("figure_3d(record, [0, 10], camera='top').show()")
+    assert said.endswith("figure_3d(record, [0, 10], difference=True, camera='top').show()")

@@ -87,14 +87,13 @@ def test_the_timeline_has_the_operation_of_each_edge(demo: Trace) -> None:
 
 def test_alpha_is_a_softmax_per_edge_that_the_slider_moves(demo: Trace) -> None:
     figure = figure_alpha(demo)
-    slider = figure.layout.sliders[0]
-    assert (len(slider.steps), slider.active) == (3, 2)
-    assert {step.method for step in slider.steps} == {"restyle"}
-    for step, told in zip(slider.steps, demo.epochs, strict=True):
+    meta = figure.layout.meta
+    assert meta["steps"] == [1, 2, 3]
+    for tables, told in zip(meta["tables"], demo.epochs, strict=True):
         weights = SPACES["s3"].weights(told.alpha)
-        for z, name in zip(step.args[0]["z"], ("normal", "reduce"), strict=True):
+        for z, name in zip(tables, ("normal", "reduce"), strict=True):
             np.testing.assert_allclose(z, weights[name], atol=1e-4)
-    np.testing.assert_allclose(figure.data[1].z, slider.steps[2].args[0]["z"][1])
+    np.testing.assert_allclose(figure.data[1].z, meta["tables"][2][1])
     none = replace(demo, epochs=tuple(replace(each, space=None) for each in demo.epochs))
     with pytest.raises(ValueError, match="does not say what its α means"):
         figure_alpha(none)
@@ -107,8 +106,8 @@ def test_edges_that_offer_other_operations_leave_gaps_and_many_epochs_few_steps(
     some = replace(demo.epochs[0], space=s1, alpha=np.zeros(s1.dim))
     many = tuple(replace(some, point=Point(0, epoch)) for epoch in range(1, 201))
     figure = figure_alpha(replace(demo, epochs=many))
-    assert len(figure.layout.sliders[0].steps) == 60
-    assert figure.layout.sliders[0].steps[-1].label == "200"
+    assert len(figure.layout.meta["steps"]) == 60
+    assert figure.layout.meta["steps"][-1] == 200
     table = np.array(figure.data[0].z, float)
     assert (np.isfinite(table).sum(axis=1) == 2).all()
     assert len(json.dumps(json.loads(figure.to_json()))) < 400_000
