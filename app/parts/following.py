@@ -89,8 +89,11 @@ def jobs(root: Path, *, able: bool, dark: bool) -> None:
     @st.fragment(run_every=LOOK_SECONDS if busy else REST_SECONDS)
     def look() -> None:
         # of a finished run that was taken away nothing is left to say
-        found = [job for job in _found(root) if not job.said_done or held(job.run).there]
-        alive = [job for job in found if job.running]
+        everything = _found(root)
+        alive = [job for job in everything if job.running]
+        found = [
+            job for job in everything if job in alive or not job.said_done or held(job.run).there
+        ]
         if {job.name for job in alive} != busy:
             st.rerun()  # what may be started has changed
         ended = [job for job in found if job not in alive]
@@ -143,7 +146,7 @@ def card(job: Job, alive: bool, running: int, able: bool, *, drawn: bool, dark: 
             st.error(f"{markdown(told)}{kept}{left}", icon=":material/error:")
     if run.wrong:
         st.error(f"Its run cannot be shown. {markdown(run.wrong)}", icon=":material/error:")
-    if drawn and record is not None and record.surfaces:
+    if drawn and record is not None and count(record.surfaces).computed:
         st.plotly_chart(
             picture(str(job.run), run.seen, dark=dark, _record=record),
             theme=None,
@@ -186,7 +189,7 @@ def _progress(job: Job, record: Figure1 | None) -> None:
         title = "Surfaces and paths"
         if record is not None and record.surfaces:
             counted = count(record.surfaces)
-            parts = [f"{counted.points - counted.pending:,} of {counted.points:,} points"]
+            parts = [f"{counted.points - counted.pending:,} of {counted.points:,} points stored"]
             missing = len(missing_paths(record))
             parts += [f"{missing} {'path' if missing == 1 else 'paths'} to come"] * bool(missing)
     if told.rate:

@@ -148,7 +148,7 @@ class Job:
     @property
     def said_done(self) -> bool:
         """Whether the last word of its command was the run that it finished."""
-        return Path((self.lines() or [""])[-1]).name == self.name
+        return self.lines()[-1:] == [str(self.run)]
 
     def cause(self) -> str:
         """Why its process ended, in a sentence."""

@@ -212,6 +212,9 @@ def test_the_cause_of_a_death(jobs: ModuleType, asking: ModuleType, tmp_path: Pa
     os.killpg(int((job.folder / "process").read_text()), signal.SIGKILL)
     wait_for(lambda: not job.running)
     assert "ended without a word" in job.cause()
+    for line, done in ((f"run        {job.run}", False), (str(job.run), True)):
+        (job.folder / "log").write_text(f"{line}\n")  # the plan names the run as well
+        assert job.said_done is done
 
 
 def test_two_at_a_time_however_many_click(
