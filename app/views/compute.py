@@ -11,10 +11,10 @@ from parts.asking import AUTO, Asked, Choices, ask, defaults, python
 from parts.following import held, jobs
 from parts.here import nearest, why_not
 from parts.jobs import MOST, Cost, cost, running, start
-from parts.link import asked, code, link, settle
+from parts.link import asked, code, settle
+from parts.take import Said, take
 
 from landscape.catalogue import BUNDLED
-from landscape.figures.words import BIBTEX
 from zarts.data.names import NAMES
 from zarts.optimizers import METHODS
 from zarts.runs.runfile import RunError, being_written, runs_root
@@ -183,16 +183,10 @@ def costs(found: Cost, root: Path) -> None:
         st.warning(f"The disk has {human_bytes(free)} left, which is less than the run takes.")
 
 
-def reproduce(wanted: Asked, choices: Choices) -> None:
-    """Command, Python, link and citation."""
-    st.markdown("**In a terminal**")
-    code(wanted.command(), "bash")
-    st.markdown("**In Python**")
-    code(python(wanted, choices) if wanted.config else "# what is marked cannot be used", "python")
-    st.markdown("**Link to this form**")
-    code(link(), "text")
-    st.markdown("**Cite the paper and the software**")
-    code(BIBTEX, "bibtex", 200)
+def again(wanted: Asked, choices: Choices) -> list[Said]:
+    """What makes the same in a terminal and in Python."""
+    snippet = python(wanted, choices) if wanted.config else "# what is marked cannot be used"
+    return [Said("In a terminal", wanted.command()), Said("In Python", snippet, "python")]
 
 
 root, refused = runs_root(), why_not()
@@ -200,14 +194,14 @@ st.title("Compute")
 with st.container(horizontal=True, vertical_alignment="center"):
     st.markdown("**Loss surfaces at M = 0, 1 and M on one plane, and the paths on it.**")
     st.space("stretch")
-    aside = st.popover("Reproduce", icon=":material/terminal:")
+    aside = st.container(horizontal=True, width="content")
 choices, told = form()
 wanted = ask(choices)
 for name, text in wanted.problems.items():
     if name:
         told[name](f":red[:material/error: {markdown(text)}]")
 with aside:
-    reproduce(wanted, choices)
+    take({}, again(wanted, choices))
 st.markdown("**Command**" + (" — without what is marked above" if wanted.problems else ""))
 code(wanted.command(), "bash")
 st.caption("The same for its cost alone:")

@@ -6,11 +6,11 @@ import math
 import re
 
 import streamlit as st
-from parts.link import code, link
+from parts.take import File, Files, Said, take
 from parts.toy import Shown, play, rows
 
-from landscape.figures.words import BIBTEX
-from landscape.learn import OPTIMIZERS, toy
+from landscape.figures import rows_csv
+from landscape.learn import FILE, OPTIMIZERS, toy
 from zarts.optimizers import method_of
 
 SECTIONS = (
@@ -121,10 +121,32 @@ def takeaway(shown: Shown) -> str:
     )
 
 
-st.title("ZARTS in two minutes")
+def taken(shown: Shown) -> tuple[Files, list[Said]]:
+    """The numbers, and what makes them again."""
+    x, y = shown.start
+    lines = "from landscape.learn import toy\n\nknown = toy()"
+    path = f'known.path("zarts-mgs", {shown.steps}, {shown.draw}, ({x:g}, {y:g}))'
+    files: Files = {
+        "Data": [
+            File("CSV, what is shown", "learn.csv", lambda: rows_csv(rows(shown))),
+            File("NPZ, all starts", "learn.npz", FILE.read_bytes),
+        ]
+    }
+    return files, [
+        Said("All of it again, in a terminal", "python -m landscape.learn.make"),
+        Said("A path in Python", f"{lines}\nprint({path})", "python"),
+    ]
+
+
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    st.title("ZARTS in two minutes", width="content")
+    st.space("stretch")
+    above = st.container(horizontal=True, width="content")
 place = st.empty()
 shown = play()
 place.markdown(f"**{takeaway(shown)}**")
+with above:
+    take(*taken(shown))
 with st.expander("The same numbers as a table", icon=":material/table:"):
     table = rows(shown)
     number = st.column_config.NumberColumn(format="%.3f")
@@ -156,6 +178,3 @@ with st.expander("The toy, exactly", icon=":material/function:"):
         for name, settings in OPTIMIZERS.items()
     )
     st.markdown(TOY.format(count=len(toy().starts), settings=said))
-with st.expander("Link and citation", icon=":material/link:"):
-    code(link(), "text")
-    code(BIBTEX, "bibtex", 200)

@@ -27,7 +27,7 @@ ALONG = 61  # points of the line between two marks
 LIFT = {"path": 0.02, "mark": 0.07}  # of the range, above a surface, so that it hides neither
 SIDES = {"along x": 1, "along y": 0}  # the axis that is seen from its side
 CAMERAS: dict[str, dict[str, Any]] = {
-    "iso": {"eye": {"x": -1.4, "y": -1.65, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.12}},
+    "iso": {"eye": {"x": -1.23, "y": -1.45, "z": 0.97}, "center": {"x": 0, "y": 0, "z": -0.12}},
     "top": {"eye": {"x": 0, "y": 0, "z": 2}, "up": {"x": 0, "y": 1, "z": 0}},
     "along x": {"eye": {"x": -2.2, "y": 0, "z": 0.12}},
     "along y": {"eye": {"x": 0, "y": -2.2, "z": 0.12}},

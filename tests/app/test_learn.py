@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_demo")  # it needs no run
 
 
 def sent(app: AppTest) -> dict[str, object]:
-    return json.loads(app.get("bidi_component")[0].proto.json)
+    return json.loads(app.get("bidi_component")[-1].proto.json)
 
 
 def test_it_opens_without_runs_and_says_what_is_seen(root: Path) -> None:
