@@ -35,4 +35,6 @@ page = st.navigation(
     ]
 )
 st.set_page_config(page_title=f"ZARTS · {page.title}", page_icon=ICON)
+if st.context.theme.type == "dark":  # streamlit's white words on a light blue cannot be read
+    st.html("<style>[data-tag], [data-tag] * {color: #101114}</style>")
 page.run()
