@@ -39,4 +39,6 @@ page = st.navigation(
 st.set_page_config(page_title=f"ZARTS · {page.title}", page_icon=ICON)
 # The first screen is for the figure, not for the room above its title.
 st.html("<style>.stMainBlockContainer {padding-top: 3.2rem}</style>")
+if st.context.theme.type == "dark":  # streamlit's white words on a light blue cannot be read
+    st.html("<style>[data-tag], [data-tag] * {color: #101114}</style>")
 page.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -34,7 +34,7 @@ def choose(key: str, label: str, entries: Sequence[Entry], *, optional: bool) ->
     """
     runs = {printable(entry.name): entry for entry in entries if entry.listed.run is not None}
     kept = str(st.session_state.get("kept-run", ""))
-    first = NOTHING if optional else kept if kept in runs else next(iter([*runs, *NAMED]))
+    first = NOTHING if optional else kept if kept in runs else _newest(runs)
     spec = asked(key, None, lambda: first)
     name, _, epoch = spec.rpartition("@") if "@" in spec else (spec, "", "")
     options = [*([NOTHING] if optional else []), *runs, *NAMED, PASTED]
@@ -60,6 +60,15 @@ def choose(key: str, label: str, entries: Sequence[Entry], *, optional: bool) ->
         settle(key, where, "cells")
         return _read(where)
     return _of_run(key, runs[where], where, epoch if where == name else "")
+
+
+def _newest(runs: Mapping[str, Entry]) -> str:
+    """The newest run that has cells; the first published ones, if none has."""
+    for name, entry in runs.items():
+        run = entry.listed.run
+        if run is not None and (entry.retraining or points_in(run.names(), "search")):
+            return name
+    return next(iter(NAMED))
 
 
 def _of_run(key: str, entry: Entry, name: str, epoch: str) -> Source | None:

@@ -75,11 +75,13 @@ def costs(sources: Sequence[Source], size: NetworkSize) -> None:
         last.metric("Skip connections", f"{skips[0]} of 16", help="Of both cells", border=True)
         return
     rows = [
-        {"": f"{name}: {text.lower()}", "A": f"{a:,}", "B": f"{b:,}", "B − A": f"{b - a:+,}"}
+        {"number": f"{name}: {text.lower()}", "A": f"{a:,}", "B": f"{b:,}", "B − A": f"{b - a:+,}"}
         for name, (a, b), text in numbers
     ]
     a, b = skips
-    rows.append({"": "Skip connections of 16", "A": str(a), "B": str(b), "B − A": f"{b - a:+}"})
+    rows.append(
+        {"number": "Skip connections of 16", "A": str(a), "B": str(b), "B − A": f"{b - a:+}"}
+    )
     st.dataframe(rows, hide_index=True, alt="What the networks of both cost")
 
 
@@ -127,6 +129,7 @@ with right:
     size = network()
 sources = [source for source in (first, second) if source is not None]
 if not sources:
+    take({}, [])
     st.stop()
 drawings = drawn(sources)
 with st.container(horizontal=True, vertical_alignment="center"):

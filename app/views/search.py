@@ -38,6 +38,7 @@ entries = everything()
 st.title("Search")
 traces, chosen = pick(entries)
 if not traces:
+    take({}, [])
     st.stop()
 told, views = said(traces), list(FIGURES)
 st.markdown(f"**{markdown(told)}**")

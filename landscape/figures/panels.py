@@ -22,7 +22,7 @@ from landscape.record import Figure1, Status, Surface
 
 __all__ = ["figure_1"]
 
-MOST = 201  # points along an axis on a screen
+MOST, FINE = 201, 61  # points along an axis on a screen, and whose standard errors are sent too
 NARROW = 900  # pixels: below this width three panels are shown by scrolling
 LINE, LEGEND, BELOW = 17, 45, 58  # pixels: a line of a title, two rows of entries, an axis's title
 
@@ -71,8 +71,8 @@ def figure_1(
         marks: Points to mark on every panel, (x, y) in axis units: ``A`` and ``B``, with the line
             between them, and one without a name.
         screen: Small enough to be sent to a page: contours of a grid with more than 201 points
-            along an axis skip some, and hovers read single precision. Levels, stars and words are
-            of all points.
+            along an axis skip some, hovers read single precision, and of more than 61 points no
+            standard errors. Levels, stars and words are of all points.
 
     Raises:
         ValueError: If the record has no surface, or not the asked one, or levels are none, or the
@@ -189,6 +189,7 @@ def contour(surface: Surface, shared: Levels, axis: str, screen: bool = False) -
     ink, line = (look.ZERO, "rgba(0,0,0,0.3)") if signed else ("#ffffff", "rgba(255,255,255,0.75)")
     drawn = shared.drawn(loss)
     same = screen and np.array_equal(drawn, loss, equal_nan=True)  # then it need not be sent twice
+    coarse = not screen or surface.loss.size <= FINE**2  # else a picked point has its error
     return go.Contour(
         x=surface.x,
         y=surface.y,
@@ -206,16 +207,18 @@ def contour(surface: Surface, shared: Levels, axis: str, screen: bool = False) -
             "labelfont": {"size": 11, "color": ink},
         },
         line={"width": 0.7, "color": line, "smoothing": 0},  # as in print
-        **read_out(surface, shared, "z" if same else "customdata"),
+        **read_out(surface, shared, "z" if same else "customdata", with_error=coarse),
         name=f"M = {surface.inner_steps}",
         showlegend=False,
     )
 
 
-def read_out(surface: Surface, shared: Levels, of: str = "customdata") -> dict[str, Any]:
+def read_out(
+    surface: Surface, shared: Levels, of: str = "customdata", *, with_error: bool = True
+) -> dict[str, Any]:
     """What is read where one points at: the number and, where it is known, its standard error."""
     text, error = {}, np.where(np.isfinite(surface.loss), surface.error, np.nan)
-    known = np.isfinite(error) & (shared.quantity is LOSS)
+    known = np.isfinite(error) & (with_error and shared.quantity is LOSS)
     if known.any():
         text = {"text": np.where(known, np.char.mod(" ± %.4f", error), "")}
     number = f"<b>{shared.quantity.name} %{{{of}:.4f}}</b>{'%{text}' if text else ''}"

@@ -106,7 +106,8 @@ def test_without_runs_published_cells_are_there(root: Path, make: Make) -> None:
     app = look(root, "architecture", cells=cells("dil_conv_5x5"))
     assert drawings(app)[0].count(">dil_conv_5x5</text>") == 1
     run = make("empty", losses={}, methods=(), plane=False)
-    app = look(root, "architecture")
+    assert look(root, "architecture").query_params["cells"] == next(iter(NAMED))
+    app = look(root, "architecture", cells="empty")
     assert "has no finished epoch of a search" in read(app.error[0])
     (run.path / "run.h5").write_bytes(b"nothing")
     app = look(root, "architecture")

@@ -96,7 +96,8 @@ def test_on_a_screen_a_fine_grid_skips_points_and_a_pair_is_small() -> None:
     for size, shown in ((101, 101), (401, 201)):
         axis = np.linspace(-1.0, 1.0, size)
         loss = 0.5 + np.add.outer(axis**2, (axis - 0.123) ** 2)
-        fine = [Surface(m, axis, axis, loss + m, np.ones(loss.shape, np.uint8)) for m in (0, 1)]
+        both = {"status": np.ones(loss.shape, np.uint8), "error": 0.01 + loss}
+        fine = [Surface(m, axis, axis, loss + m, **both) for m in (0, 1)]
         record = replace(RECORD, surfaces=tuple(fine))
         figure = figure_1(record, screen=True, marks={}, caption=False)
         first = next(trace for trace in figure.data if trace.type == "contour")
