@@ -15,12 +15,14 @@ from tests.app.conftest import LOSSES, Make, look, said
 from zarts.runs.runfile import Run
 
 pytestmark = pytest.mark.usefixtures("no_demo")
-PAGES = ("", "runs", "search", "architecture")
+PAGES = ("", "runs", "compute", "search", "architecture", "learn")
 STATES: dict[str, Callable[[Makers], object]] = {}
 # What a page has to say: the next command, or what is wrong. Every page has its title anyway.
 SAYS = {
     ("none", ""): "python -m landscape.compute",
     ("none", "runs"): "python -m landscape.compute",
+    ("none", "architecture"): "DARTS_V1",
+    ("none", "compute"): "python -m landscape.compute",
     ("none", "search"): "python -m landscape.compute",
     ("stopped", ""): "To go on with it:",
     ("running", ""): "Not finished",
@@ -30,6 +32,7 @@ SAYS = {
     ("search", ""): "python -m landscape.compute --run",
     ("constant", ""): "constant",
     ("all NaN", ""): "cannot be compared",
+    ("read only", "compute"): "ZARTS_READONLY",
     ("outside", ""): "no surface is there yet",
 }
 
