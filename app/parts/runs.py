@@ -15,7 +15,7 @@ from zarts.text import markdown, printable
 
 __all__ = ["Stamp", "everything", "follow", "opened", "pick", "recorded", "stamp"]
 
-Stamp = list[tuple[str, int]]  # what tells one state of the files of a run from another
+Stamp = list[tuple[str, str]]  # what tells one state of the files of a run from another
 LOOK_SECONDS = 3  # between two looks at the files of an unfinished run
 MAKE_ONE = "python -m landscape.compute --steps 10"
 
@@ -82,14 +82,13 @@ def origin(entry: Entry) -> str:
 
 
 def stamp(entry: Entry) -> Stamp:
-    """Files of a run and their times, and whether it is written; other ones once it has changed."""
+    """Seals of the records of a run, and whether it is written; other ones once it has changed."""
     if (run := entry.listed.run) is None:
         return []
     try:
-        files = [(name, (run.path / f"{name}.h5").stat().st_mtime_ns) for name in run.names()]
+        return [*run.seals(), ("written", str(entry.written))]
     except (OSError, RunError):  # it is gone, which is news too
         return []
-    return [*files, ("written", entry.written)]
 
 
 def follow(entry: Entry, seen: Stamp) -> None:

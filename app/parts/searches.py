@@ -40,15 +40,14 @@ MOST = 12  # runs of one picture: more cannot be told apart
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _traced(path: str, stamp: tuple[tuple[str, int], ...]) -> Trace:
+def _traced(path: str, seals: list[tuple[str, str]]) -> Trace:
     """The epochs of a run, read anew only if there are others."""
-    del stamp
+    del seals
     return trace(Run.open(Path(path)))
 
 
-def _stamp(run: Run) -> tuple[tuple[str, int], ...]:
-    names = [name for name in run.names() if "search/" in name or name == "result"]
-    return tuple((name, (run.path / f"{name}.h5").stat().st_mtime_ns) for name in names)
+def _of_search(name: str) -> bool:
+    return "search/" in name or name == "result"
 
 
 def pick(entries: Sequence[Entry]) -> tuple[list[Trace], list[Entry]]:
@@ -92,7 +91,7 @@ def _of(entry: Entry) -> Trace | None:
     run = entry.listed.run
     assert run is not None
     try:
-        found = _traced(str(run.path), _stamp(run))
+        found = _traced(str(run.path), [each for each in run.seals() if _of_search(each[0])])
     except (RunError, OSError) as error:
         st.error(f"{markdown(entry.name)} cannot be shown. {markdown(error)}")
         code(entry.verifying(), "bash")

@@ -103,7 +103,7 @@ def figure_3d(
         scene.domain.x = domain
         if difference:  # narrow scenes are seen from further away: their labels need the room
             eye = CAMERAS[camera]["eye"]
-            scene.camera.eye = {axis: 1.2 * place for axis, place in eye.items()}
+            scene.camera.eye = {axis: 1.4 * place for axis, place in eye.items()}
     _add_paths(figure, record, plan)
     for col, panel in enumerate(plan, start=1):
         if best := panel.levels.quantity.starred(panel.surface):

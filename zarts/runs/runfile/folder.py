@@ -32,6 +32,7 @@ from zarts.runs.runfile.record import (
     hash_arrays,
     most_bytes,
     read_record,
+    seal,
     write_record,
 )
 
@@ -246,6 +247,14 @@ class Run:
                 if file.endswith(".h5") and _record_name(name) and _is_regular(Path(folder) / file):
                     found.append(name)
         return sorted(found)
+
+    def seals(self) -> list[tuple[str, str]]:
+        """Name and seal of each record: other ones once there is other content, and only then.
+
+        A seal is the SHA-256 that a record has at its head, so this reads 512 bytes of each, and
+        the size, which an interrupted copy has wrong. Whether the content is whole is for ``read``.
+        """
+        return [(name, seal(self._file(name))) for name in self.names()]
 
     def content_hash(self) -> str:
         """SHA-256 over what two equal runs have in common: the configuration and the arrays.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ __all__ = [
     "hash_arrays",
     "most_bytes",
     "read_record",
+    "seal",
     "write_record",
 ]
 
@@ -90,6 +92,24 @@ class Record:
 def most_bytes(name: str) -> int:
     """The largest file of a record, by its name: what is drawn has a size that can be drawn."""
     return _MOST_BYTES.get(name.partition("/")[0], MAX_BYTES)
+
+
+def seal(path: Path) -> str:
+    """What tells one content of a record from another: its size and the checksum at its head.
+
+    Raises:
+        RunError: If the file is gone or cannot be read.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+        try:
+            head = hashlib.sha256(os.read(descriptor, _HEADER_BYTES)).hexdigest()
+            return f"{head} {os.fstat(descriptor).st_size}"
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({one_line(error)})") from None
 
 
 def write_record(

@@ -362,3 +362,18 @@ def test_settings_are_not_nested_without_end(tmp_path, monkeypatch):
         Run.create(tmp_path / "other", deep(100), {})
     with pytest.raises(ForeignFile, match=r"run\.h5: .* nested deeper than 9"):
         Run.open(tmp_path / "other")
+
+
+def test_seals_tell_contents_from_each_other_and_not_times(run):
+    for name in ("grid/m10", "result"):
+        run.write(name, {"loss": np.arange(3.0)})
+    before = run.seals()
+    assert [name for name, _ in before] == ["grid/m10", "result"]
+    run.write("result", {"loss": np.arange(3.0)})
+    os.utime(run.path / "result.h5", (0, 0))
+    assert run.seals() == before
+    run.write("result", {"loss": np.array([0.0, 1.0, 2.5])})  # as long as before
+    assert [old == new for old, new in zip(before, run.seals(), strict=True)] == [True, False]
+    file = run.path / "grid" / "m10.h5"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert run.seals()[0] != before[0]
