@@ -37,8 +37,14 @@ page = st.navigation(
     ]
 )
 st.set_page_config(page_title=f"ZARTS · {page.title}", page_icon=ICON)
-# The first screen is for the figure, not for the room above its title.
-st.html("<style>.stMainBlockContainer {padding-top: 3.2rem}</style>")
-if st.context.theme.type == "dark":  # streamlit's white words on a light blue cannot be read
-    st.html("<style>[data-tag], [data-tag] * {color: #101114}</style>")
+# The first screen is for the figure, not for the room above its title. Streamlit's own colours of
+# flags in a command, and in dark its white words on a light blue, cannot be read by all.
+dark = st.context.theme.type == "dark"
+words = ".stCode .token.token.parameter.variable"
+if dark:
+    words = "[data-tag], [data-tag] *, [data-testid=stBaseButton-primary]"
+st.html(
+    "<style>.stMainBlockContainer {padding-top: 3.2rem} "
+    f"{words} {{color: {'#101114' if dark else '#00637f'}}}</style>"
+)
 page.run()

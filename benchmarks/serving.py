@@ -26,21 +26,23 @@ FLAGS = ("--no-sandbox", "--disable-background-networking", "--enable-unsafe-swi
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, runs: Path, settings: Mapping[str, str] | None = None
+    folder: Path, runs: Path, settings: Mapping[str, str] | None = None, *, port: int = 0
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Serves the page on a free port; yields its address and its process.
+    """Serves the page; yields its address and its process.
 
     Args:
         folder: For the server's log, and its home: a user's own settings decide nothing.
         runs: The folder of runs.
         settings: More environment variables.
+        port: Where it listens; 0: a free one.
 
     Raises:
         RuntimeError: If it does not start within a minute; with its log.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     words = ["-m", "streamlit", "run", "app/main.py", "--server.port", str(port)]
     given = {"HOME": str(folder), "ZARTS_RUNS": str(runs), **(settings or {})}
     with (folder / "server.log").open("a") as log:
