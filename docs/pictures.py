@@ -24,7 +24,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "3-d": ("", {"run": DEMO, "view": "3-D"}),
     "runs": ("runs", {}),
     "compute": ("compute", {}),
-    "search": ("search", {"runs": DEMO}),
+    "search": ("search", {}),
     "architecture": ("architecture", {"cells": "DARTS_V1", "cells2": "DARTS_V2"}),
     "learn": ("learn", {}),
 }
@@ -34,6 +34,7 @@ def main() -> None:
     """Writes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=runs_root(), help="default: %(default)s")
+    parser.add_argument("--searches", default=DEMO, help="of the page Search, with commas")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "img")
     parser.add_argument("--width", type=int, default=1440)
     parser.add_argument("--whole", action="store_true", help="the whole page, not the first screen")
@@ -52,6 +53,8 @@ def main() -> None:
             page = browser.new_page(viewport=size, color_scheme=theme)  # type: ignore[arg-type]
             for name in args.names or PAGES:
                 where, query = PAGES[name]
+                if name == "search":
+                    query = {"runs": args.searches}
                 page.goto(f"{url}/{where}?{urlencode(query)}", timeout=60_000)
                 page.wait_for_selector("h1", timeout=60_000)
                 page.wait_for_selector(QUIET, timeout=60_000)
