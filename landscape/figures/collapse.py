@@ -109,6 +109,10 @@ def figure_collapse(entries: Sequence[Mapping[str, Any]], *, dark: bool = False)
                     col=2,
                 )
                 named.add(arm)
+        known = ("test_error", "skips_by_epoch")
+        for col, name in enumerate(known, 1):
+            if not any(entry.get(name) for entry in mine):
+                look.not_yet(figure, row, col)
         figure.update_xaxes(
             tickvals=list(range(len(arms))), ticktext=[escape(arm) for arm in arms],
             range=[-0.6, max(len(arms), 1) - 0.4], row=row, col=1,

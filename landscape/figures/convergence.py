@@ -73,9 +73,7 @@ def figure_2(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> go.
             named.add(label)
             figure.add_trace(trace, row=row, col=col)
         if all(entry.get(name) is None for entry in entries):
-            figure.add_trace(go.Scatter(x=[None], y=[None], showlegend=False), row=row, col=col)
-            domain = {"xref": "x domain", "yref": "y domain", "x": 0.5, "y": 0.5}
-            figure.add_annotation(text="not here yet", showarrow=False, row=row, col=col, **domain)
+            look.not_yet(figure, row, col)
     figure.update_annotations(font={"size": 13})
     shared = {"gridcolor": ink.grid, "zeroline": False}
     figure.update_xaxes(**shared)
