@@ -63,14 +63,18 @@ function player(root, find, shown = {}, picked = undefined, moved = undefined) {
   const mark = () => {
     const { marks, paths = [] } = chart.layout.meta;
     const { points, line, path } = shown;
-    if (marks && points) {
+    // Each redraws the contours, which takes long: not for what is not there and was not there.
+    const some = points?.x.length > 0;
+    if (marks && points && (some || chart.marked)) {
+      chart.marked = some;
       // Heights are those of each scene, if the surfaces are landscapes.
       const place = ({ x, y, z }) => (z ? { x: [x], y: [y], z } : { x: [x], y: [y] });
       const look = { text: [points.text], "marker.symbol": [points.symbol] };
       window.Plotly.restyle(chart, { ...place(points), ...look }, marks.points);
       window.Plotly.restyle(chart, place(line), marks.lines);
     }
-    if (path === undefined) return;
+    if (path === undefined || (path === null && !chart.dimmed)) return;
+    chart.dimmed = path !== null;
     const [opacity, traces] = [[], []];
     for (const { method, lines, heads } of paths)
       for (const trace of [...lines, ...heads]) {
