@@ -49,7 +49,7 @@ def test_the_link_chooses_and_the_table_has_its_numbers(root: Path) -> None:
 
 @pytest.mark.parametrize(("steps", "words"), [("0", "asks only L₀"), ("1", "after one step")])
 def test_the_takeaway_is_of_this_m(root: Path, steps: str, words: str) -> None:
-    assert words in read(look(root, "learn", steps=steps).markdown[0])
+    assert words in said(look(root, "learn", steps=steps))
 
 
 def test_what_the_link_cannot_have_is_told(root: Path) -> None:
