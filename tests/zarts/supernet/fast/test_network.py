@@ -99,8 +99,8 @@ def test_equals_the_plain_network(name, how, stem):
     assert max(exact.values()) < 1e-12, exact
     # In single precision the input of one of 1e5 ReLUs may round to the other side of zero, which
     # bends the gradient. That is rare: of three draws at least one is free of it.
-    single = [distances(net, size, torch.float32, draw) for draw in range(3)]
-    assert min(max(found.values()) for found in single) < 1e-4, single
+    single = (distances(net, size, torch.float32, draw) for draw in range(3))
+    assert any(max(found.values()) < 1e-4 for found in single)
 
 
 @pytest.mark.parametrize("cells", [1, 2, 3])
@@ -117,8 +117,8 @@ def test_many_are_each_as_if_alone(name, cells):
 
 @pytest.mark.parametrize(("name", "how", "stem"), CASES)
 def test_candidates_side_by_side_equal_single_ones(name, how, stem):
-    size = STEMS[stem]
     """Logits and the gradients by α and ω, each candidate with an ω of its own."""
+    size = STEMS[stem]
     net = Supernet(SPACES[name], 4, 4 if stem == "cifar" else 3, 5, 2, stem, KERNELS[how])
     alone = [sample(net, size, draw=draw) for draw in range(3)]
     images = alone[0][2]
