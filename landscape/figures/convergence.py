@@ -30,7 +30,7 @@ def figure_2(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> go.
     Example:
         >>> point = {"column": "ZARTS-MGS", "method": "zarts-mgs", "epoch": 25, "skips": 4}
         >>> figure = figure_2([point, point | {"epoch": 50, "skips": 3}])
-        >>> [tuple(trace.y) for trace in figure.data]
+        >>> [tuple(trace.y) for trace in figure.data if trace.name]
         [(4, 3)]
 
     Args:
