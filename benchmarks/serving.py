@@ -26,7 +26,12 @@ FLAGS = ("--no-sandbox", "--disable-background-networking", "--enable-unsafe-swi
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, runs: Path, settings: Mapping[str, str] | None = None, *, port: int = 0
+    folder: Path,
+    runs: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    port: int = 0,
+    root: Path = ROOT,
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Serves the page; yields its address and its process.
 
@@ -35,6 +40,7 @@ def serving(
         runs: The folder of runs.
         settings: More environment variables.
         port: Where it listens; 0: a free one.
+        root: The folder whose ``app/main.py`` is served.
 
     Raises:
         RuntimeError: If it does not start within a minute; with its log.
@@ -48,7 +54,7 @@ def serving(
     with (folder / "server.log").open("a") as log:
         process = subprocess.Popen(
             [sys.executable, *words, "--server.headless", "true"],
-            cwd=ROOT, env=os.environ | given, stdout=log, stderr=subprocess.STDOUT,
+            cwd=root, env=os.environ | given, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
         _answers(f"http://127.0.0.1:{port}/_stcore/health", process, folder / "server.log")

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from landscape.figures import look
+from landscape.figures.traces import add_absence
 
 __all__ = ["figure_collapse"]
 
@@ -112,7 +113,7 @@ def figure_collapse(entries: Sequence[Mapping[str, Any]], *, dark: bool = False)
         known = ("test_error", "skips_by_epoch")
         for col, name in enumerate(known, 1):
             if not any(entry.get(name) for entry in mine):
-                look.not_yet(figure, row, col)
+                add_absence(figure, row, col)
         figure.update_xaxes(
             tickvals=list(range(len(arms))), ticktext=[escape(arm) for arm in arms],
             range=[-0.6, max(len(arms), 1) - 0.4], row=row, col=1,

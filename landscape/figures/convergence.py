@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from landscape.figures import look
+from landscape.figures.traces import add_absence
 
 __all__ = ["figure_2"]
 
@@ -73,7 +74,7 @@ def figure_2(entries: Sequence[Mapping[str, Any]], *, dark: bool = False) -> go.
             named.add(label)
             figure.add_trace(trace, row=row, col=col)
         if all(entry.get(name) is None for entry in entries):
-            look.not_yet(figure, row, col)
+            add_absence(figure, row, col)
     figure.update_annotations(font={"size": 13})
     shared = {"gridcolor": ink.grid, "zeroline": False}
     figure.update_xaxes(**shared)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from landscape.figures.partial import lost, stage
@@ -171,10 +170,3 @@ def extent(record: Figure1, surfaces: Sequence[Surface]) -> Ranges:
         points = np.clip(points[np.isfinite(points)], low - margin, high + margin)
         ranges.append((float(points.min()), float(points.max())))
     return ranges[0], ranges[1]
-
-
-def not_yet(figure: go.Figure, row: int, col: int) -> None:
-    """Says of a panel that nothing of it is known yet, instead of an empty frame."""
-    figure.add_trace(go.Scatter(x=[None], y=[None], showlegend=False), row=row, col=col)
-    domain = {"xref": "x domain", "yref": "y domain", "x": 0.5, "y": 0.5}
-    figure.add_annotation(text="not here yet", showarrow=False, row=row, col=col, **domain)

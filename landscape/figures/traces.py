@@ -14,7 +14,7 @@ from landscape.figures.look import CASING, LINE, extent, path_label, style
 from landscape.measure import endings
 from landscape.record import Figure1, OptimizerPath, Surface
 
-__all__ = ["MARKS", "Marks", "add_marks", "add_paths", "shown_marks"]
+__all__ = ["MARKS", "Marks", "add_absence", "add_marks", "add_paths", "shown_marks"]
 
 Floats = NDArray[np.float64]
 FRAMES = 200  # the player shows no more steps than these, and as many arrows: more are no help
@@ -178,3 +178,10 @@ def start(points: Floats, *, shown: bool) -> go.Scatter:
         showlegend=shown,
         name="start",
     )
+
+
+def add_absence(figure: go.Figure, row: int, col: int) -> None:
+    """Says of a panel that nothing of it is known yet, instead of an empty frame."""
+    figure.add_trace(go.Scatter(x=[None], y=[None], showlegend=False), row=row, col=col)
+    domain = {"xref": "x domain", "yref": "y domain", "x": 0.5, "y": 0.5}
+    figure.add_annotation(text="not here yet", showarrow=False, row=row, col=col, **domain)

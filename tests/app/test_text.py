@@ -44,7 +44,7 @@ def test_nothing_comes_of_the_text_of_a_run(chromium: str, tmp_path: Path) -> No
             "pair": "runs?view=Compare&a=drawn&b=quick-ec257f9a",
             "cells": "architecture?cells=drawn",
             "form": f"compute?more={quote(TEXT)}",
-            "epochs": f"search?runs=drawn&edges={quote(TEXT)}",
+            "epochs": f"search?runs=drawn&show={quote(TEXT)}",
         }
         for name, link in links.items():
             page.goto(f"{url}/{link}")
