@@ -102,6 +102,7 @@ READ_IN_ORDER = {
 }  # fmt: skip
 
 OWNERS = {  # library -> the only places that may import it
+    "choreographer": ("landscape.figures.pictures",),
     "h5py": ("zarts.runs.runfile",),
     "ray": ("zarts.execute",),
     "tomli_w": ("zarts.settings.config",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -17,10 +18,13 @@ from landscape.measure import compare, lowest
 from landscape.planes import apart
 from landscape.record import Figure1
 from parts.link import asked, code, settle
-from parts.take import VECTOR, File, Files, Said, Taken, folders, made
+from parts.take import File, Files, Said, Taken, folders, made, pictures
 from zarts.optimizers import method_of
 from zarts.runs.runfile import RunError, flat
 from zarts.text import markdown, printable
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 __all__ = ["pair", "seeds"]
 
@@ -123,9 +127,11 @@ def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> Taken:
             theme=None, key="minus", config=shared, alt="The loss of B minus that of A",
         )  # fmt: skip
 
+    def beside() -> go.Figure:
+        return side_by_side(first, second, int(m), log=scale == "log")
+
     def page() -> str:
-        drawn = [side_by_side(first, second, int(m), log=scale == "log")]
-        drawn += [] if differ else [minus(first, second, int(m))]
+        drawn = [beside()] + ([] if differ else [minus(first, second, int(m))])
         return to_page(f"{first.name} and {second.name}", said, drawn, made_by=made(two).text)
 
     def both() -> bytes:
@@ -144,7 +150,7 @@ def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> Taken:
     )
     return (
         {
-            "Figure": [File("HTML", f"{name}.html", page), VECTOR],
+            "Figure": [File("HTML", f"{name}.html", page), *pictures(name, beside)],
             "Data": [File("CSV", f"{name}.csv", numbers), File("NPZ", f"{name}.npz", both)],
         },
         [Said("This figure in Python", python, "python")],

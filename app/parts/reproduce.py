@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from landscape.catalogue import Entry
 from landscape.figures import figure_1, static, to_csv, to_html, to_npz, words
+from landscape.figures.pictures import Kind
 from landscape.figures.traces import Marks
 from landscape.record import Figure1
-from parts.take import File, Said, folders
+from parts.take import File, Said, folders, pictures
 from parts.view import View
 
 if TYPE_CHECKING:
@@ -32,17 +33,18 @@ def files(record: Figure1, entry: Entry, view: View, marks: Marks) -> dict[str, 
         shown = view.scenes(record, marks) if view.camera else flat()
         return to_html(shown, record, view.panels)
 
-    def picture(kind: Literal["svg", "pdf", "png"]) -> Callable[[], bytes]:
+    def picture(kind: Kind) -> Callable[[], bytes]:
         return lambda: static(record, kind, view.panels, **options)
 
     drawn: list[File | str] = [File("HTML", f"{name}.html", page)]
-    if find_spec("matplotlib"):
+    if view.camera:
+        drawn += pictures(name, lambda: view.scenes(record, marks))
+    elif find_spec("matplotlib"):
         drawn += [
             File("SVG", f"{name}.svg", picture("svg")),
             File("PDF", f"{name}.pdf", picture("pdf")),
             File("PNG", f"{name}.png", picture("png")),
         ]
-        drawn += ["SVG, PDF and PNG show contours."] * bool(view.camera)
     else:
         drawn.append("SVG, PDF and PNG need matplotlib: `pip install 'zarts[export]'`")
     data: list[File | str] = [

@@ -21,7 +21,7 @@ from landscape.figures.files import packed
 from landscape.figures.searches import arrays_of, numbers_of
 from parts.link import asked, code, settle
 from parts.table import index
-from parts.take import VECTOR, File, Said, made
+from parts.take import File, Said, made, pictures
 from zarts.reproduce.tables import collect
 from zarts.runs.epochs import Trace, trace
 from zarts.runs.runfile import Run, RunError
@@ -202,9 +202,13 @@ def of_figure_2() -> tuple[str, list[dict[str, Any]]]:
 
 
 def files(
-    draw: Callable[[], go.Figure], title: str, told: str, what: Sequence[Trace | dict[str, Any]]
+    draw: Callable[[], go.Figure],
+    title: str,
+    told: str,
+    what: Sequence[Trace | dict[str, Any]],
+    step: int | None,
 ) -> dict[str, list[File | str]]:
-    """The figure that is seen, and all numbers of the searches, or of the entries of Fig. 2."""
+    """The figure that is seen, at its step, and all numbers of its searches or entries."""
     traces = [each for each in what if isinstance(each, Trace)]
     entries = [each for each in what if not isinstance(each, Trace)]
     rows = [*numbers_of(traces), *entries]
@@ -214,7 +218,7 @@ def files(
     if traces:
         data.append(File("NPZ", f"{name}.npz", lambda: packed(arrays_of(traces))))
     page = File("HTML", f"{name}.html", lambda: to_page(title, told, [draw()], rows))
-    return {"Figure": [page, VECTOR], "Data": data}
+    return {"Figure": [page, *pictures(name, draw, step)], "Data": data}
 
 
 def texts(view: str, one: Trace, chosen: Sequence[Entry], preset: str) -> list[Said]:

@@ -6,19 +6,23 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from landscape.catalogue import Entry
+from landscape.figures.pictures import KINDS, NEEDED, Kind, can_draw, to_picture
 from landscape.figures.words import BIBTEX
 from parts.link import code, copy_link, link
 from zarts.runs.archive import size_of, zipped
 from zarts.text import human_bytes, markdown, printable
 
-__all__ = ["VECTOR", "File", "Files", "Said", "Taken", "folders", "made", "take"]
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["File", "Files", "Said", "Taken", "folders", "made", "pictures", "take"]
 
 MOST = 512 << 20  # bytes of a folder that the page packs: it does that in memory
-VECTOR = "SVG: the camera above the figure, which the browser draws."
 MIME = {
     "html": "text/html", "csv": "text/csv", "json": "application/json", "zip": "application/zip",
     "npz": "application/octet-stream", "svg": "image/svg+xml", "pdf": "application/pdf",
@@ -87,6 +91,27 @@ def _offered(file: File | str) -> None:
         printable(file.label), file.make, f"{name}.{ending}", MIME[ending],
         key=f"export-{file.name}", on_click="ignore", width="stretch",
     )  # fmt: skip
+
+
+def pictures(
+    name: str, draw: Callable[[], go.Figure], step: int | None = None, what: str = ""
+) -> list[File | str]:
+    """A figure of Plotly as pictures, or what they need.
+
+    Args:
+        name: Of the files, without an ending.
+        draw: Makes the figure.
+        step: The one that is seen, of a figure that plays; None: the last.
+        what: Of several figures which one it is.
+    """
+    if not can_draw():
+        return [NEEDED]
+
+    def file(kind: Kind) -> File:
+        label = f"{kind.upper()}{what and f', {what}'}"
+        return File(label, f"{name}.{kind}", lambda: to_picture(draw(), kind, step))
+
+    return [file(kind) for kind in KINDS]
 
 
 def folders(entries: Sequence[Entry]) -> Files:

@@ -43,8 +43,7 @@ Color = Literal["blue", "green", "gray"]
 
 
 def head(record: Figure1, entry: Entry, view: View, marks: Marks) -> None:
-    """Title, takeaway, badges, export and how to reproduce."""
-    st.title("First-order and fine-tuned landscape")
+    """Takeaway, badges, export and how to reproduce."""
     st.markdown(f"**{markdown(words.takeaway(record, view.panels))}**")
     with st.container(horizontal=True, vertical_alignment="center"):
         for text, color, help_text in badges(record):
@@ -235,6 +234,7 @@ record = opened(entry)
 view = choose(record)
 marks = marked(record)
 path = chosen_path(record)
+st.title("First-order and fine-tuned landscape")  # before the figure, which takes a while
 dark = st.context.theme.type == "dark"
 figure = drawn(str(entry.listed.path), seen, view, dark=dark, _record=record)
 step = step_of(figure.layout.meta["steps"])

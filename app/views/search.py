@@ -76,8 +76,10 @@ try:
 except ValueError as error:
     figure = None
     st.info(f"α cannot be shown by operation. {markdown(error)}.")
+step = None
 if view == "α" and figure:
-    play(step_of(figure.layout.meta["steps"]))  # above the figure, to be in view with it
+    step = step_of(figure.layout.meta["steps"])
+    play(step)  # above the figure, to be in view with it
 if figure:
     st.plotly_chart(figure, theme=None, key="figure", config=config, alt=ALT.get(view, told))
 if view in NOTES:
@@ -85,7 +87,7 @@ if view in NOTES:
 elif view == "Curves":
     table(traces)
 with taking:
-    files_of = files(draw, f"{view} of {one.name}", told, what) if figure else {}
+    files_of = files(draw, f"{view} of {one.name}", told, what, step) if figure else {}
     take(files_of | folders(chosen), texts(view, one, chosen, preset))
 with st.expander("What this can and cannot tell", icon=":material/info:"):
     st.markdown(HONESTY)

@@ -11,7 +11,9 @@ from landscape.figures import look
 from landscape.figures.look import Levels, Scale
 from landscape.figures.plan import Panel
 
-__all__ = ["add_bar", "bars_of", "ceiling", "colours", "domains", "place"]
+__all__ = ["add_bar", "bars_of", "ceiling", "colours", "domains", "place", "room"]
+
+BESIDE, THICK, TICK, TITLE = 16, 24, 7, 6.5  # pixels: before a bar, to its labels, of a letter
 
 
 def bars_of(plan: Sequence[Panel], scale: Scale) -> list[tuple[str, bool]]:
@@ -65,22 +67,29 @@ def add_bar(figure: go.Figure, shared: Levels, axis: str, col: int) -> None:
     """A colour axis and its bar, right of the panel of a column."""
     ticks = shared.ticks
     right = figure.layout[f"xaxis{col if col > 1 else ''}"].domain[1]
-    where = {} if right == 1 and axis == "coloraxis" else {"x": right + 0.005}
     half = 0.5 / len(shared.values)  # plotly centres one band beyond the levels on each end
-    words = f"{'' if shared.quantity.signed else 'validation<br>'}{shared.quantity.name}"
     figure.layout[axis] = {
         "colorscale": colours(shared, 1 - half),
         "cmin": shared.start,
         "cmax": ceiling(shared),
         "colorbar": {
-            "title": {
-                "text": words + (" (log)" if shared.log else ""),
-                "font": {"size": 12},
-            },
+            "title": {"text": title(shared), "font": {"size": 12}},
             "tickvals": ticks,
             "ticktext": [shared.label(tick) for tick in ticks],
             "thickness": 14,
             "len": 1.0,
-            **where,
+            "x": right + 0.005,
         },
     }
+
+
+def title(shared: Levels) -> str:
+    """What stands above a bar."""
+    words = f"{'' if shared.quantity.signed else 'validation<br>'}{shared.quantity.name}"
+    return words + (" (log)" if shared.log else "")
+
+
+def room(shared: Levels) -> int:
+    """Pixels that a bar takes right of the last panel, so that no browser has to find them."""
+    ticks = THICK + TICK * max(len(shared.label(tick)) for tick in shared.ticks)
+    return BESIDE + round(max(ticks, TITLE * max(map(len, title(shared).split("<br>")))))

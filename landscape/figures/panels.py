@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from landscape.figures import look, words
-from landscape.figures.bars import add_bar, bars_of, ceiling, colours, place
+from landscape.figures.bars import add_bar, bars_of, ceiling, colours, place, room
 from landscape.figures.look import Ink, Levels, Scale
 from landscape.figures.partial import stage, thinned
 from landscape.figures.plan import panels
@@ -116,6 +116,8 @@ def figure_1(
         if own:
             add_bar(figure, panel.levels, axis, col)
     dress(figure, ink, above)
+    if screen:  # else plotly draws all of it again and again until the margins fit
+        figure.update_layout(margin={"autoexpand": False, "r": room(plan[-1].levels)})
     if caption:
         add_caption(figure, words.caption(record))
     return figure

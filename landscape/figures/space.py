@@ -138,6 +138,7 @@ def _dress_scene(
     ticks = shared.ticks[:: -(-len(shared.ticks) // 4)]  # more would be on each other
     height = {"range": [shared.start, ceiling(shared)], "tickvals": ticks}
     width, depth = float(np.ptp(surface.x)) or 1.0, float(np.ptp(surface.y)) or 1.0
+    long = max(width, depth)  # the longer side is 1, else it would leave the picture
     projection = {"type": "perspective" if camera == "iso" else "orthographic"}
     scene.update(
         xaxis={"title": {"text": axes[0]}, **line},
@@ -149,7 +150,7 @@ def _dress_scene(
             **line,
         },
         aspectmode="manual",
-        aspectratio={"x": 1, "y": depth / width, "z": 0.6},
+        aspectratio={"x": width / long, "y": depth / long, "z": 0.6},
         camera={**CAMERAS[camera], "projection": projection},
     )
     if along := {"top": "zaxis", "along x": "xaxis", "along y": "yaxis"}.get(camera):

@@ -98,7 +98,7 @@ def test_searches_are_taken_with_all_their_numbers(root: Path, search: Make, tak
     runs = search("one"), search("two", "darts-1")
     look(root, "search", runs="one,two", show="α")
     assert "Cite" in page(taken["one_search.html"])
-    assert {"one.zip", "two.zip"} <= set(taken)
+    assert {"one.zip", "two.zip", "one_search.pdf", "one_search.png"} <= set(taken)
     look(root, "search", runs="one,two")
     found = rows(taken["2-runs_search.csv"])
     assert [(row["run"], row["epoch"]) for row in found][1:3] == [("one", "2"), ("two", "1")]
@@ -122,7 +122,7 @@ def test_tables_and_pairs_are_taken(root: Path, make: Make, taken: Taken) -> Non
     np.testing.assert_array_equal(arrays["b/m10/loss"], load(two).surfaces[-1].loss)
     assert len(rows(taken["one_two_m10.csv"])) == 40
     page(taken["one_two_m10.html"])
-    assert {"one.zip", "two.zip"} <= set(taken)
+    assert {"one.zip", "two.zip", "one_two_m10.svg"} <= set(taken)
     look(root, "runs", view="Seeds", these="one,two")
     assert [row["seed"] for row in rows(taken["seeds.csv"])] == ["1", "1"]
     assert load(one).name == "one"

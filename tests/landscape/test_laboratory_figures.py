@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
-from landscape.figures import along_line, figure_1, figure_3d, look, words
+from landscape.figures import along_line, figure_1, figure_3d, look, to_picture, words
+from landscape.figures.pictures import can_draw
 from landscape.figures.space import CAMERAS, scene_marks
 from landscape.measure import endings
 from landscape.record import Surface
@@ -119,3 +122,34 @@ def test_on_a_screen_a_fine_grid_skips_points_and_a_pair_is_small() -> None:
 def test_a_view_in_three_dimensions_has_its_line_of_python() -> None:
     said = words.python("here", [0, 10], camera="top", difference=True)
     assert said.endswith("figure_3d(record, [0, 10], difference=True, camera='top').show()")
+
+
+@pytest.mark.browser
+def test_pictures_are_those_of_plotly() -> None:
+    svg = to_picture(figure_1(RECORD), "svg").decode()
+    assert svg.startswith("<svg")
+    assert "M steps of ω at learning rate" in svg  # the caption is text
+    assert "contourlayer" in svg
+    assert to_picture(figure_3d(RECORD), "pdf").startswith(b"%PDF")
+    assert to_picture(along_line(RECORD, (-1.0, 0.0), (1.0, 0.0)), "png").startswith(b"\x89PNG")
+
+
+def test_a_picture_has_the_step_that_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = go.Figure([go.Heatmap(z=[[3, 3]])])
+    figure.layout.meta = {"steps": [1, 5, 9], "tables": [[[[k, k]]] for k in (1, 2, 3)]}
+    monkeypatch.setattr("landscape.figures.pictures.can_draw", lambda: True)
+    monkeypatch.setattr(go.Figure, "to_image", lambda drawn, **_: bytes(drawn.data[0].z[0]))
+    assert [to_picture(figure, "svg", step) for step in (5, None)] == [b"\2\2", b"\3\3"]
+    assert list(figure.data[0].z[0]) == [3, 3]
+    with pytest.raises(ValueError, match="step = 2, expected one of"):
+        to_picture(figure, "svg", 2)
+
+
+def test_without_what_draws_pictures_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    can_draw.cache_clear()
+    monkeypatch.setitem(sys.modules, "kaleido", None)
+    with pytest.raises(RuntimeError, match=r"zarts\[export\]"):
+        to_picture(go.Figure(), "svg")
+    can_draw.cache_clear()
