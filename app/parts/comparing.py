@@ -17,7 +17,7 @@ from landscape.index import Row
 from landscape.measure import compare, lowest
 from landscape.planes import apart
 from landscape.record import Figure1
-from parts.link import asked, code, settle
+from parts.link import asked, code, one_of, settle
 from parts.take import File, Files, Said, Taken, folders, made, pictures
 from zarts.optimizers import method_of
 from zarts.runs.runfile import RunError, flat
@@ -96,14 +96,8 @@ def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> Taken:
         return {}, []
     options = [str(m) for m in common]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        m = st.segmented_control(
-            "Inner steps M", options, required=True, key="both-m",
-            default=asked("m", options, lambda: options[-1]),
-        )  # fmt: skip
-        scale = st.segmented_control(
-            "Loss scale", ["linear", "log"], required=True, key="both-scale",
-            default=asked("scale", ["linear", "log"], lambda: "linear"),
-        )  # fmt: skip
+        m = one_of("m", "Inner steps M", options, last=True, widget="both-m")
+        scale = one_of("scale", "Loss scale", ["linear", "log"], widget="both-scale")
     settle("m", m, "number of inner steps M")
     settle("scale", scale, "loss scale")
     differ = apart(first, second)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -18,10 +19,12 @@ __all__ = [
     "code",
     "copy_link",
     "link",
+    "one_of",
     "settle",
     "settle_point",
 ]
 
+Choice = TypeVar("Choice", bound=str)
 Point = tuple[float, float]
 Range = tuple[float, float]
 _NUMBER = r"([-+]?\d{1,9}(?:\.\d{0,12})?(?:e[-+]?\d{1,3})?)"
@@ -91,6 +94,34 @@ def asked(key: str, options: Sequence[str] | None, default: Callable[[], str]) -
     if value is not None:
         st.session_state[f"not-{key}"] = (value, shown)
     return shown
+
+
+def one_of(
+    key: str,
+    label: str,
+    options: Sequence[Choice],
+    help_text: str | None = None,
+    *,
+    last: bool = False,
+    widget: str = "",
+    hidden: bool = False,
+) -> Choice:
+    """A row of buttons of which one is chosen; ``settle`` puts it into the link.
+
+    Args:
+        key: Of the link.
+        label: Beside the row.
+        options: What there is to choose from.
+        help_text: Behind a question mark.
+        last: By default it is the last option, not the first.
+        widget: Its key where that is another.
+        hidden: The label is for those alone who do not see the page.
+    """
+    chosen = st.segmented_control(
+        label, options, default=asked(key, options, lambda: options[-last]), required=True,
+        key=widget or key, help=help_text, label_visibility="collapsed" if hidden else "visible",
+    )  # fmt: skip
+    return options[options.index(chosen)]  # which has their type
 
 
 def settle(key: str, value: str, what: str) -> None:

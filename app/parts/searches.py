@@ -19,7 +19,7 @@ from landscape.figures import (
 )
 from landscape.figures.files import packed
 from landscape.figures.searches import arrays_of, numbers_of
-from parts.link import asked, code, settle
+from parts.link import asked, code, one_of, settle
 from parts.table import index
 from parts.take import File, Said, made, pictures
 from zarts.reproduce.tables import collect
@@ -176,14 +176,8 @@ def table(traces: Sequence[Trace]) -> None:
 
 def of_figure_2() -> tuple[str, list[dict[str, Any]]]:
     """The preset, and what is there of the searches and retrainings of the paper's Fig. 2."""
-    preset = st.segmented_control(
-        "Size",
-        PRESETS,
-        default=asked("size", PRESETS, lambda: PRESETS[0]),
-        required=True,
-        key="size",
-        help="quick: small images, minutes per search. paper: as published, days on a GPU.",
-    )
+    quick = "quick: small images, minutes per search. paper: as published, days on a GPU."
+    preset = one_of("size", "Size", PRESETS, quick)
     settle("size", preset, "size")
     try:
         found = collect("fig2", preset)

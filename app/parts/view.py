@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 import numpy as np
 import streamlit as st
@@ -13,7 +12,7 @@ from landscape.figures.look import Scale
 from landscape.figures.space import CAMERAS, figure_3d, scene_marks
 from landscape.figures.traces import Marks, shown_marks
 from landscape.record import Figure1
-from parts.link import asked, settle
+from parts.link import asked, one_of, settle
 from zarts import __version__
 from zarts.runs.runfile import runs_root
 from zarts.text import markdown
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Options", "View", "choose"]
 
 Shown = Literal["loss", "accuracy"]
-Choice = TypeVar("Choice", bound=str)
 SCALES = ("linear", "log")
 WHOSE: tuple[Scale, ...] = get_args(Scale)
 SHOWN: tuple[Shown, ...] = get_args(Shown)
@@ -90,29 +88,29 @@ def choose(record: Figure1) -> View:
         with_difference = len(panels) > 1 and _delta()
         quantity: Shown = "loss"
         if any(np.isfinite(surface.accuracy).any() for surface in record.surfaces):
-            quantity = _one_of(
+            quantity = one_of(
                 "show",
                 "Shown",
                 SHOWN,
                 "accuracy: of the supernet on the images of L_val. Paths are of the loss anyway.",
             )
-        scale = _one_of(
+        scale = one_of(
             "scale",
             "Loss scale",
             SCALES,
             "log: levels are even in the logarithm of the loss above the lowest one.",
         )
-        whose = _one_of(
+        whose = one_of(
             "panels",
             "Scale of the panels",
             WHOSE,
             "own: shows the shape of a flat surface beside a steep one. A colour then means "
             "another loss in each panel, and the figure says so.",
         )
-        view = _one_of("view", "View", (FLAT, DEEP), "3-D needs WebGL and is drawn when asked for.")
+        view = one_of("view", "View", (FLAT, DEEP), "3-D needs WebGL and is drawn when asked for.")
         camera = ""
         if view == DEEP:
-            camera = _one_of("camera", "Seen from", tuple(CAMERAS), "The same for all scenes.")
+            camera = one_of("camera", "Seen from", tuple(CAMERAS), "The same for all scenes.")
         st.caption(f"Version {__version__} · runs in {markdown(runs_root())}")
     _settled(panels, len(record.surfaces) > 1)
     settle("scale", scale, "loss scale")
@@ -123,14 +121,6 @@ def choose(record: Figure1) -> View:
     if camera:
         settle("camera", camera, "camera")
     return View(tuple(panels), scale == "log", whose, quantity, with_difference, camera)
-
-
-def _one_of(key: str, label: str, options: Sequence[Choice], help_text: str) -> Choice:
-    first = asked(key, options, lambda: options[0])
-    chosen = st.segmented_control(
-        label, options, default=first, required=True, key=key, help=help_text
-    )
-    return options[options.index(chosen)]  # which has their type
 
 
 def _panels(record: Figure1) -> list[int]:
@@ -150,13 +140,13 @@ def _panels(record: Figure1) -> list[int]:
         help="SGD steps of ω before the loss is taken; 0 is DARTS' first order.",
     )
     others = [name for name in names if name != left]
-    right = st.segmented_control(
+    right = one_of(
+        "m",
         "Inner steps M, right panel",
         others,
-        default=asked("m", others, lambda: others[-1]),
-        required=True,
-        key=f"m {left} {record.name}",
-        help="Compared with the left panel: the difference is right minus left.",
+        "Compared with the left panel: the difference is right minus left.",
+        last=True,
+        widget=f"m {left} {record.name}",
     )
     return [int(left), int(right)]
 

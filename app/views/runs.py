@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 from parts import comparing
-from parts.link import asked, settle
+from parts.link import one_of, settle
 from parts.runs import everything
 from parts.table import chosen, table
 from parts.take import take
@@ -35,14 +35,7 @@ VIEWS = tuple(HONESTY)
 entries = everything()
 st.title("Runs")
 with st.container(horizontal=True, vertical_alignment="center"):
-    view = st.segmented_control(
-        "View",
-        VIEWS,
-        default=asked("view", VIEWS, lambda: VIEWS[0]),
-        required=True,
-        key="view",
-        label_visibility="collapsed",
-    )
+    view = one_of("view", "View", VIEWS, hidden=True)
     settle("view", view, "view")
     st.space("stretch")
     taking = st.container(horizontal=True, width="content")  # filled once all is chosen

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import streamlit as st
-from parts.link import asked, settle
+from parts.link import asked, one_of, settle
 from parts.playing import play, step_of
 from parts.runs import everything, follow, stamp
 from parts.searches import FIGURES, files, of_figure_2, pick, said, table, texts
@@ -43,14 +43,7 @@ if not traces:
 told, views = said(traces), list(FIGURES)
 st.markdown(f"**{markdown(told)}**")
 with st.container(horizontal=True, vertical_alignment="center"):
-    view = st.segmented_control(
-        "View",
-        views,
-        default=asked("show", views, lambda: views[0]),
-        required=True,
-        key="show",
-        label_visibility="collapsed",
-    )
+    view = one_of("show", "View", views, hidden=True)
     settle("show", view, "view")
     st.space("stretch")
     taking = st.container(horizontal=True, width="content")  # filled once all is chosen
