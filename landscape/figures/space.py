@@ -29,9 +29,11 @@ SIDES = {"along x": 1, "along y": 0}  # the axis that is seen from its side
 CAMERAS: dict[str, dict[str, Any]] = {
     "iso": {"eye": {"x": -1.23, "y": -1.45, "z": 0.97}, "center": {"x": 0, "y": 0, "z": -0.12}},
     "top": {"eye": {"x": 0, "y": 0, "z": 2}, "up": {"x": 0, "y": 1, "z": 0}},
-    "along x": {"eye": {"x": -2.2, "y": 0, "z": 0.12}},
+    "along x": {"eye": {"x": 2.2, "y": 0, "z": 0.12}},
     "along y": {"eye": {"x": 0, "y": -2.2, "z": 0.12}},
 }
+# The box that is looked at: among two scenes and among three, where labels need the room.
+SIZES = {"iso": (1.0, 0.7), "top": (1.35, 1.0), "along x": (1.75, 1.0), "along y": (1.75, 1.0)}
 
 
 def figure_3d(
@@ -99,11 +101,8 @@ def figure_3d(
         figure.add_traces(shown, rows=1, cols=col)
         figure.layout.annotations[col - 1].x = sum(domain) / 2
         scene = figure.layout[f"scene{col if col > 1 else ''}"]
-        _dress_scene(scene, panel, axes, ink, camera)
+        _dress_scene(scene, panel, axes, ink, camera, narrow=difference)
         scene.domain.x = domain
-        if difference:  # narrow scenes are seen from further away: their labels need the room
-            eye = CAMERAS[camera]["eye"]
-            scene.camera.eye = {axis: 1.4 * place for axis, place in eye.items()}
     _add_paths(figure, record, plan)
     for col, panel in enumerate(plan, start=1):
         if best := panel.levels.quantity.starred(panel.surface):
@@ -124,7 +123,13 @@ def figure_3d(
 
 
 def _dress_scene(
-    scene: go.layout.Scene, panel: Panel, axes: Sequence[str], ink: Ink, camera: str
+    scene: go.layout.Scene,
+    panel: Panel,
+    axes: Sequence[str],
+    ink: Ink,
+    camera: str,
+    *,
+    narrow: bool,
 ) -> None:
     """Axes and camera of one scene."""
     shared, surface = panel.levels, panel.surface
@@ -135,10 +140,12 @@ def _dress_scene(
         "backgroundcolor": ink.paper,
         "zeroline": False,
     }
+    if camera != "iso":  # else plotly turns some of them so that they are on each other
+        line["tickangle"] = 0
     ticks = shared.ticks[:: -(-len(shared.ticks) // 4)]  # more would be on each other
     height = {"range": [shared.start, ceiling(shared)], "tickvals": ticks}
     width, depth = float(np.ptp(surface.x)) or 1.0, float(np.ptp(surface.y)) or 1.0
-    long = max(width, depth)  # the longer side is 1, else it would leave the picture
+    unit = SIZES[camera][narrow] / max(width, depth)  # of a longer side more would be outside
     projection = {"type": "perspective" if camera == "iso" else "orthographic"}
     scene.update(
         xaxis={"title": {"text": axes[0]}, **line},
@@ -150,7 +157,7 @@ def _dress_scene(
             **line,
         },
         aspectmode="manual",
-        aspectratio={"x": width / long, "y": depth / long, "z": 0.6},
+        aspectratio={"x": unit * width, "y": unit * depth, "z": 0.6 * unit * max(width, depth)},
         camera={**CAMERAS[camera], "projection": projection},
     )
     if along := {"top": "zaxis", "along x": "xaxis", "along y": "yaxis"}.get(camera):
