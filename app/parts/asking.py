@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from argparse import ArgumentError
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ class Choices:
         space: The search space.
         data: The images.
         seed: Of initialisation, data order, plane and draws.
-        m: Inner steps M of the exact surface.
+        m: Inner steps M of the exact surface, or of several, with commas between them.
         grid: ROWSxCOLS.
         scale: Half of the plane's width in α: a number, ``unit`` or ``alpha``.
         workers: Processes, or ``auto``.
@@ -101,7 +102,7 @@ def defaults(preset: str) -> Choices:
         space=config.supernet.space,
         data=config.data.name,
         seed=str(config.seed),
-        m=str(land.steps),
+        m=",".join(map(str, (*land.more_steps, land.steps))),
         grid=f"{land.rows}x{land.cols}",
         scale=scale,
         workers=AUTO,
@@ -148,15 +149,18 @@ def _flags(name: str, value: str) -> list[str]:
     """The words of the command line for a field; raises ConfigError."""
     if len(value) > LONGEST:
         raise ConfigError(f"has {len(value)} letters, expected at most {LONGEST}")
-    if name in ("m", "seed", "workers"):
-        flag = {"m": "--steps", "seed": "--seed", "workers": "--workers"}[name]
+    if name == "m":
+        if not re.fullmatch(r"-?[0-9,]+", value):
+            raise ConfigError(f"got {value!r}, expected M such as 10, or 2,5,10")
+        return ["--steps", value]
+    if name in ("seed", "workers"):
         if name == "workers" and value == AUTO:
             return []
         sign, digits = ("-", value[1:]) if value[:1] == "-" else ("", value)
         if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
             other = f" or {AUTO}" if name == "workers" else ""
             raise ConfigError(f"got {value!r}, expected a whole number{other}")
-        return [flag, sign + digits]
+        return [f"--{name}", sign + digits]
     if name in ("grid", "scale"):
         if (value[:1] == "-" and name == "grid") or not value.strip():
             raise ConfigError(f"got {value!r}, expected {_EXAMPLES[name]}")

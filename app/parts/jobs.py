@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -237,6 +238,8 @@ def start(run: Path, choices: Choices, words: Sequence[str]) -> Job:
                 raise Busy(f"{names} are running, {MOST} at a time at most; wait or cancel one")
             _launch(job, choices, words)
     except OSError as error:
+        if not (job.folder / ASKED).exists():  # else it would look like a job that died
+            shutil.rmtree(job.folder, ignore_errors=True)
         raise unwritable(job.folder, error) from error
     return job
 

@@ -90,8 +90,8 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
         written("seed", "Seed", usual.seed, "Of initialisation, data order, plane and draws")
     columns = st.columns(4)
     with columns[0]:
-        written("m", "Inner steps M", usual.m, "SGD steps of ω before the loss is taken. M = 0 "
-                "(first order) and M = 1 are computed beside it.")  # fmt: skip
+        written("m", "Inner steps M", usual.m, "SGD steps of ω before the loss is taken; several "
+                "as in 2,5,10. M = 0 (first order) and M = 1 are always computed.")  # fmt: skip
     with columns[1]:
         written("grid", "Grid, rows x columns", usual.grid, "9x9 to look, 21x21 to measure; the "
                 "paper has 101x101.")  # fmt: skip
@@ -192,7 +192,7 @@ def again(wanted: Asked, choices: Choices) -> list[Said]:
 root, refused = runs_root(), why_not()
 st.title("Compute")
 with st.container(horizontal=True, vertical_alignment="center"):
-    st.markdown("**Loss surfaces at M = 0, 1 and M on one plane, and the paths on it.**")
+    st.markdown("**Loss surfaces of several M on one plane, and the paths on it.**")
     st.space("stretch")
     aside = st.container(horizontal=True, width="content")
 choices, told = form()

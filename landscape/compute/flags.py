@@ -51,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--steps",
-        type=int,
-        metavar="M",
-        help="SGD steps of ω before the loss is taken (default: 10)",
+        metavar="M[,M...]",
+        help="SGD steps of ω before the loss is taken (default: 10); several, as in 2,5,10: a "
+        "surface for each, and paths as for the largest",
     )
     begin = made.add_mutually_exclusive_group()
     begin.add_argument("--run", metavar="NAME", help="use the ω of this search in the runs folder")
@@ -212,7 +212,10 @@ def _around(args: argparse.Namespace) -> Request:
 def _flags(args: argparse.Namespace) -> Table:
     land: Table = {}
     if args.steps is not None:
-        land["steps"] = args.steps
+        if not re.fullmatch(r"-?\d{1,9}(,\d{1,9})*", args.steps, re.ASCII):
+            raise ConfigError(f"got --steps {args.steps!r}, expected M such as 10, or 2,5,10")
+        *more, land["steps"] = sorted({int(each) for each in args.steps.split(",")})
+        land["more_steps"] = [each for each in more if each > 1]  # the others are always there
     if args.grid is not None:
         match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", args.grid)
         if not match:

@@ -6,7 +6,7 @@ A run made by hand may have no settings, or some of them; what they do not say i
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,9 +32,9 @@ def by_hand(config: Mapping[str, JSON]) -> bool:
     return not config or "objective" in config
 
 
-def surface_steps(steps: int) -> list[int]:
-    """The M of all surfaces: first order, second order, and the exact one with ``steps``."""
-    return sorted({0, min(1, steps), steps})
+def surface_steps(steps: int, more: Sequence[int] = ()) -> list[int]:
+    """The M of all surfaces: first order, second order, ``more``, and the exact one."""
+    return sorted({0, min(1, steps), *more, steps})
 
 
 def surface_name(steps: int) -> str:
@@ -56,6 +56,7 @@ class FigureSettings:
 
     Attributes:
         steps: M of the exact surface.
+        more_steps: M of more surfaces.
         rows: Grid points along y.
         cols: Grid points along x.
         range: The grid spans −range to range.
@@ -69,6 +70,7 @@ class FigureSettings:
     range: float | None = None
     updates: int | None = None
     methods: tuple[str, ...] | None = None
+    more_steps: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, config: Mapping[str, JSON]) -> FigureSettings:
@@ -87,7 +89,11 @@ class FigureSettings:
             isinstance(methods, list) and all(isinstance(name, str) for name in methods)
         ):
             raise ValueError(f"paths.methods is {methods!r:.40}, expected a list of names")
+        more = land.get("more_steps", [])
+        if not (isinstance(more, list) and all(type(each) is int and each >= 0 for each in more)):
+            raise ValueError(f"landscape.more_steps is {more!r:.40}, expected a list of M")
         return cls(
+            more_steps=tuple(each for each in more if isinstance(each, int)),
             steps=_whole(land, "landscape.steps"),
             rows=_whole(land, "landscape.rows"),
             cols=_whole(land, "landscape.cols"),
@@ -100,7 +106,8 @@ class FigureSettings:
         """Which of the records that a run holds are its surfaces."""
         if self.steps is None:
             return [name for name in held if name.startswith("grid/")]
-        return [name for name in map(surface_name, surface_steps(self.steps)) if name in held]
+        names = map(surface_name, surface_steps(self.steps, self.more_steps))
+        return [name for name in names if name in held]
 
     def paths(self, held: Collection[str]) -> list[str]:
         """Which of the records that a run holds are its paths."""

@@ -81,13 +81,13 @@ def test_the_command_is_what_the_form_says(asking: ModuleType, tmp_path: Path) -
         assert wanted.words == ["-m", "landscape.compute", "--preset", preset]
         assert wanted.config == complete(preset, "darts-1")
     choices = replace(
-        asking.defaults("quick"), space="s6", data="cifar10", seed="3", m="5", grid="5x7",
+        asking.defaults("quick"), space="s6", data="cifar10", seed="3", m="2,5", grid="5x7",
         scale="alpha", workers="2", methods="darts-1,zarts-rs",
         more="search.epochs=2\n\nsearch.momentum=0.5",
     )  # fmt: skip
     wanted = asking.ask(choices)
     assert wanted.command("--dry-run") == (
-        "python -m landscape.compute --preset quick --steps 5 --grid 5x7 --scale alpha --seed 3 "
+        "python -m landscape.compute --preset quick --steps 2,5 --grid 5x7 --scale alpha --seed 3 "
         "--workers 2 --set space=s6 --set data.name=cifar10 "
         """--set 'paths.methods=["darts-1","zarts-rs"]' --set search.epochs=2 """
         "--set search.momentum=0.5 --dry-run"
@@ -108,7 +108,8 @@ def test_the_command_is_what_the_form_says(asking: ModuleType, tmp_path: Path) -
     ("field", "value", "told"),
     [
         ("m", "-3", "landscape.steps is -3, expected 0 or more"),
-        ("m", "ten", "got 'ten', expected a whole number"),
+        ("m", "ten", "got 'ten', expected M such as 10, or 2,5,10"),
+        ("m", "2,,5", "got --steps '2,,5', expected M such as 10"),
         ("seed", "-1", "seed is -1, expected 0 or more"),
         ("workers", "0", "got --workers 0, expected 1 or more"),
         ("workers", "", "expected a whole number or auto"),
@@ -283,6 +284,10 @@ def test_what_lies_there_may_be_anything(
     with pytest.raises(RunError, match="No space left on device"):
         begin(jobs, asking, runs)
     assert jobs.running(runs) == []
+    monkeypatch.setattr(jobs, "commit", fail)  # nothing was written: it is no job that died
+    with pytest.raises(RunError, match="No space left on device"):
+        begin(jobs, asking, tmp_path / "full")
+    assert list(jobs.find(tmp_path / "full")) == []
 
 
 def test_the_cost_is_the_command_s(jobs: ModuleType, tmp_path: Path) -> None:

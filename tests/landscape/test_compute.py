@@ -19,6 +19,7 @@ import pytest
 from landscape.compute.__main__ import main
 from landscape.compute.pipeline import compute_run
 from landscape.record import load
+from landscape.verify.__main__ import main as verify
 from tests.landscape.conftest import Finished
 from tests.tiny import call, read_only, signalled, start, wait_for, words
 from zarts.runs.runfile import Run
@@ -120,6 +121,10 @@ def test_flags_are_settings() -> None:
     assert (land["scale"], land["inner_learning_rate"], config["seed"]) == ("unit", 1e-3, 9)
     words = table("--scale", "2", "--inner-lr", "search")["landscape"]
     assert (words["scale"], words["inner_learning_rate"]) == (2.0, "search")
+    several = table("--steps", "5,0,2")["landscape"]
+    assert (several["steps"], several["more_steps"]) == (5, [2])
+    assert land["more_steps"] == []
+    assert "got --steps 'ten', expected M such as 10" in call(main, "--steps", "ten").error
     assert table("--set", "landscape.rows=5", "--grid", "7x3")["landscape"]["rows"] == 7
 
 
@@ -169,12 +174,14 @@ def test_a_printed_config_makes_the_same_run(finished: Finished, tmp_path: Path)
     assert content(tmp_path / "again") == content(finished.run.path)
 
 
-@pytest.mark.parametrize(("steps", "surfaces"), [(0, [0]), (1, [0, 1])])
-def test_fewer_surfaces_for_fewer_steps(
-    steps: int, surfaces: list[int], finished: Finished, tmp_path: Path
+@pytest.mark.parametrize(
+    ("steps", "surfaces"), [("0", [0]), ("1", [0, 1]), ("3,1,2", [0, 1, 2, 3])]
+)
+def test_a_surface_for_each_number_of_steps(
+    steps: str, surfaces: list[int], finished: Finished, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    answer = call(main, *WORDS, "--steps", str(steps), "--out", out)
+    answer = call(main, *WORDS, "--steps", steps, "--out", out)
     assert answer.code == 0
     assert f"M = {', '.join(map(str, surfaces))}, inner" in answer.err
     figure, other = load(Run.open(out)), load(finished.run)
@@ -182,6 +189,7 @@ def test_fewer_surfaces_for_fewer_steps(
     for surface, same in zip(figure.surfaces, other.surfaces, strict=False):
         np.testing.assert_array_equal(surface.loss, same.loss)
     assert len(figure.paths) == 5
+    assert call(verify, out, "-k", "1").code == 0
 
 
 @pytest.fixture(scope="module")

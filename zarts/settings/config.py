@@ -9,6 +9,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from zarts.optimizers import METHODS, OwnName, method_of, name_of
@@ -212,6 +213,12 @@ def _check_ranges(config: Config) -> None:
         raise ConfigError(
             f"the grid is {land.rows}x{land.cols}, expected at most 1001 points per axis "
             "(the paper uses 101x101); choose a smaller --grid"
+        )
+    known = (1, *land.more_steps, max(land.steps, 2))
+    if any(left >= right for left, right in pairwise(known)):
+        raise ConfigError(
+            f"landscape.more_steps is {list(land.more_steps)}, expected increasing numbers above 1 "
+            f"and below landscape.steps, {land.steps}; `--steps 2,5,10` sets both"
         )
 
 

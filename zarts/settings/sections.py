@@ -286,6 +286,7 @@ class LandscapeConfig:
             origin, y is random; ``pca:`` and the content of points: their principal directions
             (``--axes pca:FILE``).
         draws: As in the search, on each batch of L_val.
+        more_steps: M of more surfaces: increasing, above 1 and below ``steps``.
     """
 
     steps: int = setting(10, least=0)
@@ -299,6 +300,7 @@ class LandscapeConfig:
     epoch: int = setting(0, least=0)
     axes: str = later("random")
     draws: int = later(1, least=1, most=1000)
+    more_steps: tuple[int, ...] = later(())
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ NOTHING = Found(np.nan)
 
 
 def surfaces_of(config: Config) -> list[int]:
-    """The M of all surfaces: first order, second order, and the exact one."""
-    return surface_steps(config.landscape.steps)
+    """The M of all surfaces: first order, second order, those in between, and the exact one."""
+    return surface_steps(config.landscape.steps, config.landscape.more_steps)
 
 
 class Losses(NamedTuple):

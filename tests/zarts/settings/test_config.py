@@ -104,6 +104,7 @@ CHANGED: dict[str, Any] = {
     "optimizer": {"sigma": 0.2},
     "landscape": {
         "steps": 3,
+        "more_steps": [2],
         "rows": 5,
         "cols": 7,
         "range": 0.5,
@@ -438,6 +439,9 @@ def test_other_numbers_must_be_above_zero(key: str) -> None:
         ({"search": {"snapshots": [0]}}, "search.snapshots is [0], expected epochs from 1 to 50"),
         ({"search": {"epochs": 3, "snapshots": [4]}}, "expected epochs from 1 to 3"),
         ({"landscape": {"epoch": 51}}, "landscape.epoch is 51, expected at most 50"),
+        ({"landscape": {"more_steps": [2, 10]}}, "landscape.more_steps is [2, 10], expected incr"),
+        ({"landscape": {"more_steps": [1]}}, "above 1 and below landscape.steps, 10"),
+        ({"landscape": {"more_steps": [5, 3]}}, "landscape.more_steps is [5, 3]"),
         ({"paths": {"start": [0.5]}}, "paths.start is [0.5], expected two numbers"),
     ],
 )
