@@ -238,9 +238,10 @@ def start(run: Path, choices: Choices, words: Sequence[str]) -> Job:
                 raise Busy(f"{names} are running, {MOST} at a time at most; wait or cancel one")
             _launch(job, choices, words)
     except OSError as error:
+        raise unwritable(job.folder, error) from error
+    finally:
         if not (job.folder / ASKED).exists():  # else it would look like a job that died
             shutil.rmtree(job.folder, ignore_errors=True)
-        raise unwritable(job.folder, error) from error
     return job
 
 

@@ -284,7 +284,7 @@ def test_what_lies_there_may_be_anything(
     with pytest.raises(RunError, match="No space left on device"):
         begin(jobs, asking, runs)
     assert jobs.running(runs) == []
-    monkeypatch.setattr(jobs, "commit", fail)  # nothing was written: it is no job that died
+    monkeypatch.setattr(os, "replace", fail)  # nothing was written: it is no job that died
     with pytest.raises(RunError, match="No space left on device"):
         begin(jobs, asking, tmp_path / "full")
     assert list(jobs.find(tmp_path / "full")) == []
