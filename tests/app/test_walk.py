@@ -112,6 +112,7 @@ def test_the_landscape(walk: Walk, make: Make, tmp_path: Path) -> None:
     page.get_by_text("Δ, the difference of the panels").click()
     page.wait_for_url(re.compile("delta=on"))
     page.wait_for_function(f"document.querySelector('{CHART}')?.layout.annotations.length > 2")
+    page.wait_for_selector(QUIET)  # then the chart of before is gone
     first, last = record.surfaces[0], record.surfaces[-1]
     change = last.loss - first.loss
     row, col = np.unravel_index(change.argmin(), change.shape)
