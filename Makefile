@@ -18,6 +18,9 @@ PY  := .venv/bin/python
 PYTEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 PIP := $(PY) -m pip install $(PIP_FLAGS) --disable-pip-version-check
 
+# Compiled modules are kept, as by default: the tests start hundreds of processes, and each would compile all of ours again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo fig1 app test test-slow browser check format bench gpu notebooks clean
@@ -38,11 +41,8 @@ app: install ## show the bundled run and your own ones in the browser
 test: .venv/.dev browser ## install what the tests need and run them (all but the slow ones)
 	$(PYTEST) -m "not slow" $(ARGS)
 
-# pytest calls "no test selected" an error (5). Asking first keeps that apart from a failure.
 test-slow: .venv/.dev browser ## run the slow tests
-	@$(PY) -m pytest -q --collect-only -m slow > /dev/null 2>&1; \
-	if [ $$? -eq 5 ]; then echo "There are no slow tests."; \
-	else $(PYTEST) -m slow $(ARGS); fi
+	$(PYTEST) -m slow $(ARGS)
 
 check: .venv/.dev ## lint, format, types, import directions
 	$(PY) -m ruff check .

@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from importlib import metadata
 from types import ModuleType
 from typing import Any, Generic, cast, final
 
@@ -25,6 +24,8 @@ START_SECONDS = 120.0  # for the first worker to come to life
 
 def versions() -> dict[str, str]:
     """What must be the same everywhere, for the results to be; found without importing torch."""
+    from importlib import metadata  # takes a while, and is needed with a cluster alone
+
     try:
         torch = metadata.version("torch")
     except metadata.PackageNotFoundError:
