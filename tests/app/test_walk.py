@@ -153,7 +153,7 @@ def test_a_run_of_ones_own(walk: Walk, tmp_path: Path) -> None:
     """Cost, start, a killed server, cancel, resume; then beside the demo."""
     small = TINY | {"landscape": {"val_batches": 1, "val_batch_size": 32}}
     lines = [word for word in words(small) if word != "--set"]
-    asked = {"m": "2", "grid": "25x25", "workers": "1", "methods": "darts-1"}
+    asked = {"m": "2", "grid": "37x37", "workers": "1", "methods": "darts-1"}
     query = asked | {"more": "\n".join([*lines, "search.method=darts-1"])}
     runs = tmp_path / "runs"
     port = int(walk.url.rpartition(":")[2])
@@ -183,8 +183,8 @@ def test_a_run_of_ones_own(walk: Walk, tmp_path: Path) -> None:
         assert command[:3] == ["python", "-m", "landscape.compute"]
         found = Run.open(folder).content_hash()
         flags = json.loads((runs / ".jobs" / folder.name / "asked.json").read_text())
-        assert flags["grid"] == "25x25"
-        again = ["--preset", "quick", "--steps", "2", "--grid", "25x25", "--workers", "2"]
+        assert flags["grid"] == "37x37"
+        again = ["--preset", "quick", "--steps", "2", "--grid", "37x37", "--workers", "2"]
         again += ["--set", 'paths.methods=["darts-1"]', *words(small), "--out", tmp_path / "again"]
         assert call(main, *again, "--set", "search.method=darts-1").code == 0
         assert Run.open(tmp_path / "again").content_hash() == found
