@@ -124,8 +124,11 @@ def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> Taken:
     def beside() -> go.Figure:
         return side_by_side(first, second, int(m), log=scale == "log")
 
+    def difference() -> go.Figure:
+        return minus(first, second, int(m))
+
     def page() -> str:
-        drawn = [beside()] + ([] if differ else [minus(first, second, int(m))])
+        drawn = [beside()] + ([] if differ else [difference()])
         return to_page(f"{first.name} and {second.name}", said, drawn, made_by=made(two).text)
 
     def both() -> bytes:
@@ -135,6 +138,9 @@ def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> Taken:
     def numbers() -> str:
         return rows_csv(numbers_of_pair(first, second, int(m), same=not differ))
 
+    drawings = pictures(name, beside)
+    if not differ and len(drawings) > 1:  # else what they need is said once
+        drawings += pictures(f"{name}_difference", difference, what="B − A")
     log = ", log=True" if scale == "log" else ""
     python = (
         "from landscape import load\nfrom landscape.figures import side_by_side\n"
@@ -144,7 +150,7 @@ def _surfaces(two: Sequence[Entry], records: Sequence[Figure1]) -> Taken:
     )
     return (
         {
-            "Figure": [File("HTML", f"{name}.html", page), *pictures(name, beside)],
+            "Figure": [File("HTML", f"{name}.html", page), *drawings],
             "Data": [File("CSV", f"{name}.csv", numbers), File("NPZ", f"{name}.npz", both)],
         },
         [Said("This figure in Python", python, "python")],
