@@ -84,6 +84,7 @@ def test_two_runs_have_a_difference_only_on_one_plane(root: Path, make: Make) ->
     chart = json.loads(app.get("plotly_chart")[1].proto.spec)
     assert chart["layout"]["coloraxis"]["colorbar"]["title"]["text"] == "Δ loss"
     assert "None: all 5 settings are the same" not in words  # their names are not settings
+    assert "PDF, B − A" in [each.label for each in app.get("download_button")]
     app = look(root, "runs", view="Compare", a="one", b="turned")
     assert "because the planes differ in the directions." in said(app)
     assert "rank correlation" not in said(app)

@@ -122,7 +122,7 @@ def test_tables_and_pairs_are_taken(root: Path, make: Make, taken: Taken) -> Non
     np.testing.assert_array_equal(arrays["b/m10/loss"], load(two).surfaces[-1].loss)
     assert len(rows(taken["one_two_m10.csv"])) == 40
     page(taken["one_two_m10.html"])
-    assert {"one.zip", "two.zip", "one_two_m10.svg", "one_two_m10_difference.pdf"} <= set(taken)
+    assert {"one.zip", "two.zip", "one_two_m10.svg"} <= set(taken)
     look(root, "runs", view="Seeds", these="one,two")
     assert [row["seed"] for row in rows(taken["seeds.csv"])] == ["1", "1"]
     assert load(one).name == "one"
