@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from landscape.learn import OPTIMIZERS, STEPS, UNIT, toy
+from landscape.record import Figure1, OptimizerPath, Status, Surface
 from parts.link import asked, settle
 from zarts.optimizers import Method, method_of
 
-__all__ = ["Shown", "follows", "loss", "play", "rows"]
+__all__ = ["Shown", "follows", "loss", "play", "record", "rows"]
 
 START = (-0.5, -0.75)  # from where the minimum of L_0 and the true one are in different directions
 KEY = "toy"
+SIDE = 61  # points along an axis of what is exported
+Floats = NDArray[np.float64]
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -87,6 +91,35 @@ def rows(shown: Shown) -> list[dict[str, str | float]]:
             }
         )
     return found
+
+
+def record(shown: Shown) -> Figure1:
+    """The picture as Fig. 1: L_0, L_M and the paths."""
+    known, steps = toy(), shown.steps
+    axis = np.linspace(-1.0, 1.0, SIDE)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1)
+
+    def values(points: Floats, m: int) -> Floats:
+        lowest = float(known.lowest[known.steps.tolist().index(m)])
+        return np.asarray(lowest + known.excess(points, m))
+
+    done = np.full((SIDE, SIDE), Status.OK, np.uint8)
+    paths = []
+    for name in OPTIMIZERS:
+        method = method_of(name)
+        own, xy = method.own_steps(steps), known.path(name, steps, shown.draw, shown.start)
+        asks = 0 if method.gradients else _asks(name, method) * known.updates
+        slopes = known.updates if method.gradients else 0
+        at = values(xy, own), values(xy, steps), np.zeros(len(xy))
+        spent = own * (asks + slopes)
+        paths.append(OptimizerPath(name, own, xy, *at, asks, slopes, spent, seconds=0.0))
+    return Figure1(
+        "learn",
+        tuple(Surface(m, axis, axis, values(grid, m), done) for m in sorted({0, steps})),
+        tuple(paths),
+        scale=1.0,
+        config={"objective": "toy"},
+    )
 
 
 def _linked() -> Shown:

@@ -6,10 +6,10 @@ import math
 import re
 
 import streamlit as st
-from parts.take import File, Files, Said, take
-from parts.toy import Shown, play, rows
+from parts.take import File, Files, Said, pictures, take
+from parts.toy import Shown, play, record, rows
 
-from landscape.figures import rows_csv
+from landscape.figures import figure_1, rows_csv, to_html
 from landscape.learn import FILE, OPTIMIZERS, toy
 from zarts.optimizers import method_of
 
@@ -126,11 +126,16 @@ def taken(shown: Shown) -> tuple[Files, list[Said]]:
     x, y = shown.start
     lines = "from landscape.learn import toy\n\nknown = toy()"
     path = f'known.path("zarts-mgs", {shown.steps}, {shown.draw}, ({x:g}, {y:g}))'
+    made = record(shown)
     files: Files = {
+        "Figure": [
+            File("HTML", "learn.html", lambda: to_html(figure_1(made), made)),
+            *pictures("learn", lambda: figure_1(made)),
+        ],
         "Data": [
             File("CSV, what is shown", "learn.csv", lambda: rows_csv(rows(shown))),
             File("NPZ, all starts", "learn.npz", FILE.read_bytes),
-        ]
+        ],
     }
     return files, [
         Said("All of it again, in a terminal", "python -m landscape.learn.make"),

@@ -17,6 +17,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from landscape.learn import toy
 from landscape.record import load
 from tests.app.conftest import Make, look, said
 from zarts.runs.archive import zipped
@@ -108,6 +109,17 @@ def test_searches_are_taken_with_all_their_numbers(root: Path, search: Make, tak
         np.testing.assert_array_equal(arrays[f"{run.name}/alpha"], [each.alpha for each in told])
         expected = [each.facts["val_loss"] for each in told]
         np.testing.assert_array_equal(arrays[f"{run.name}/val_loss"], expected)
+
+
+def test_the_toy_is_taken_as_figure_1(root: Path, taken: Taken) -> None:
+    look(root, "learn", steps="3", start="0.25,-0.5")
+    known, axis = toy(), np.linspace(-1, 1, 61)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1)
+    assert {"learn.svg", "learn.csv", "learn.npz"} <= set(taken)
+    found = page(taken["learn.html"])
+    for m in (0, 3):
+        low = known.excess(grid, m).min() + known.lowest[known.steps.tolist().index(m)]
+        assert re.search(rf"(★|\\u2605) {low:.4f} at", found)
 
 
 def test_tables_and_pairs_are_taken(root: Path, make: Make, taken: Taken) -> None:
