@@ -88,7 +88,8 @@ class Levels:
     def label(self, value: float) -> str:
         """A level, in the drawn quantity, as a loss in words."""
         loss = float(self.loss(np.array(value)))
-        return f"{loss:.{self.decimals}f}" if self.even and abs(loss) < 1e6 else f"{loss:.4g}"
+        said = f"{loss:.{self.decimals}f}" if self.even and abs(loss) < 1e6 else f"{loss:.4g}"
+        return said.replace("-", "−")  # as beside the lines
 
     def drawn(self, loss: Floats) -> Floats:
         """The drawn quantity of losses of any shape; NaN where there is no number."""
