@@ -102,8 +102,11 @@ def main() -> None:
         shutil.copytree(next(BUNDLED.iterdir()), runs / "demo")
         wide = made(runs / "points-101", 101)
         made(runs / "points-401", 401)
-        size = len(figure_1(load(wide), screen=True).to_json())
-        within("figure_kilobytes", 250, size / 1e3)
+        record = load(wide)
+        within("figure_kilobytes", 250, len(figure_1(record, screen=True).to_json()) / 1e3)
+        for name, more in (("log", {"log": True}), ("difference", {"difference": True})):
+            size = len(figure_1(record, screen=True, **more).to_json())
+            within(f"figure_{name}_kilobytes", 250, size / 1e3)
         within("rerun_seconds", 0.3, rerun(runs))
         with browsing() as browser:
             with serving(folder, runs) as (url, process):
@@ -115,6 +118,15 @@ def main() -> None:
                 within("title_seconds", 2, time.perf_counter() - start)
                 page.wait_for_selector(CONTOUR)
                 within("first_contour_seconds", 4, time.perf_counter() - start)
+
+                later = browser.new_page(viewport={"width": 1440, "height": 900})
+
+                def again() -> None:
+                    later.goto(f"{url}/?run=demo")
+                    later.wait_for_selector(CONTOUR)
+
+                within("later_contour_seconds", 4, clocked(again))
+                later.close()
 
                 def large() -> None:
                     page.goto(f"{url}/?run=points-401")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from argparse import ArgumentError
 from collections.abc import Mapping
@@ -149,10 +148,6 @@ def _flags(name: str, value: str) -> list[str]:
     """The words of the command line for a field; raises ConfigError."""
     if len(value) > LONGEST:
         raise ConfigError(f"has {len(value)} letters, expected at most {LONGEST}")
-    if name == "m":
-        if not re.fullmatch(r"-?[0-9,]+", value):
-            raise ConfigError(f"got {value!r}, expected M such as 10, or 2,5,10")
-        return ["--steps", value]
     if name in ("seed", "workers"):
         if name == "workers" and value == AUTO:
             return []
@@ -161,10 +156,10 @@ def _flags(name: str, value: str) -> list[str]:
             other = f" or {AUTO}" if name == "workers" else ""
             raise ConfigError(f"got {value!r}, expected a whole number{other}")
         return [f"--{name}", sign + digits]
-    if name in ("grid", "scale"):
+    if name in _EXAMPLES:
         if (value[:1] == "-" and name == "grid") or not value.strip():
             raise ConfigError(f"got {value!r}, expected {_EXAMPLES[name]}")
-        return [f"--{name}", value]
+        return ["--steps" if name == "m" else f"--{name}", value]
     if name == "methods":
         methods = [each for each in value.split(",") if each]
         return ["--set", f"paths.methods={json.dumps(methods, separators=(',', ':'))}"]
@@ -174,7 +169,11 @@ def _flags(name: str, value: str) -> list[str]:
     return ["--set", f"{ {'space': 'space', 'data': 'data.name'}[name] }={value}"]
 
 
-_EXAMPLES = {"grid": "ROWSxCOLS such as 9x9", "scale": "a number > 0, unit or alpha"}
+_EXAMPLES = {
+    "m": "M such as 10, or 2,5,10",
+    "grid": "ROWSxCOLS such as 9x9",
+    "scale": "a number > 0, unit or alpha",
+}
 
 
 def _checked(words: list[str]) -> tuple[Config, Path]:

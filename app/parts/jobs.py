@@ -236,12 +236,13 @@ def start(run: Path, choices: Choices, words: Sequence[str]) -> Job:
             if len(found := running(run.parent)) >= MOST:
                 names = " and ".join(each.name for each in found)
                 raise Busy(f"{names} are running, {MOST} at a time at most; wait or cancel one")
-            _launch(job, choices, words)
+            try:
+                _launch(job, choices, words)
+            finally:
+                if not (job.folder / ASKED).exists():  # it would look like a job that died
+                    shutil.rmtree(job.folder, ignore_errors=True)
     except OSError as error:
         raise unwritable(job.folder, error) from error
-    finally:
-        if not (job.folder / ASKED).exists():  # else it would look like a job that died
-            shutil.rmtree(job.folder, ignore_errors=True)
     return job
 
 

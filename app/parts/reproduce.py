@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from landscape.catalogue import Entry
 from landscape.figures import figure_1, static, to_csv, to_html, to_npz, words
-from landscape.figures.pictures import Kind
+from landscape.figures.pictures import KINDS
 from landscape.figures.traces import Marks
 from landscape.record import Figure1
 from parts.take import File, Said, folders, pictures
@@ -18,7 +19,7 @@ from parts.view import View
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["files", "texts"]
+__all__ = ["files", "printed", "texts"]
 
 
 def files(record: Figure1, entry: Entry, view: View, marks: Marks) -> dict[str, list[File | str]]:
@@ -33,25 +34,23 @@ def files(record: Figure1, entry: Entry, view: View, marks: Marks) -> dict[str, 
         shown = view.scenes(record, marks) if view.camera else flat()
         return to_html(shown, record, view.panels)
 
-    def picture(kind: Kind) -> Callable[[], bytes]:
-        return lambda: static(record, kind, view.panels, **options)
-
     drawn: list[File | str] = [File("HTML", f"{name}.html", page)]
     if view.camera:
         drawn += pictures(name, lambda: view.scenes(record, marks))
-    elif find_spec("matplotlib"):
-        drawn += [
-            File("SVG", f"{name}.svg", picture("svg")),
-            File("PDF", f"{name}.pdf", picture("pdf")),
-            File("PNG", f"{name}.png", picture("png")),
-        ]
     else:
-        drawn.append("SVG, PDF and PNG need matplotlib: `pip install 'zarts[export]'`")
+        drawn += printed(name, partial(static, record, inner_steps=view.panels, **options))
     data: list[File | str] = [
         File("CSV", f"{record.name}_figure1.csv", lambda: to_csv(record)),
         File("NPZ", f"{record.name}_figure1.npz", lambda: to_npz(record)),
     ]
     return {"Figure": drawn, "Data": data} | folders([entry])
+
+
+def printed(name: str, draw: Callable[..., bytes]) -> list[File | str]:
+    """Fig. 1 in the kinds of files for print, or what they need; ``draw`` takes the ``kind``."""
+    if not find_spec("matplotlib"):
+        return ["SVG, PDF and PNG need matplotlib: `pip install 'zarts[export]'`"]
+    return [File(each.upper(), f"{name}.{each}", partial(draw, kind=each)) for each in KINDS]
 
 
 def texts(record: Figure1, folder: str, view: View) -> list[Said]:

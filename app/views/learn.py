@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 
 import streamlit as st
-from parts.take import File, Files, Said, pictures, take
+from parts.reproduce import printed
+from parts.take import File, Files, Said, take
 from parts.toy import Shown, play, record, rows
 
-from landscape.figures import figure_1, rows_csv, to_html
+from landscape.figures import figure_1, rows_csv, static, to_html
 from landscape.learn import FILE, OPTIMIZERS, toy
 from zarts.optimizers import method_of
 
@@ -130,7 +132,7 @@ def taken(shown: Shown) -> tuple[Files, list[Said]]:
     files: Files = {
         "Figure": [
             File("HTML", "learn.html", lambda: to_html(figure_1(made), made)),
-            *pictures("learn", lambda: figure_1(made)),
+            *printed("learn", partial(static, made)),
         ],
         "Data": [
             File("CSV, what is shown", "learn.csv", lambda: rows_csv(rows(shown))),

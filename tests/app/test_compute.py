@@ -108,7 +108,9 @@ def test_the_command_is_what_the_form_says(asking: ModuleType, tmp_path: Path) -
     ("field", "value", "told"),
     [
         ("m", "-3", "landscape.steps is -3, expected 0 or more"),
-        ("m", "ten", "got 'ten', expected M such as 10, or 2,5,10"),
+        ("m", "ten", "got --steps 'ten', expected M such as 10, or 2,5,10"),
+        ("m", "--help", "expected one argument"),
+        ("m", "", "got '', expected M such as 10"),
         ("m", "2,,5", "got --steps '2,,5', expected M such as 10"),
         ("seed", "-1", "seed is -1, expected 0 or more"),
         ("workers", "0", "got --workers 0, expected 1 or more"),
