@@ -17,7 +17,8 @@ from zarts.settings.config import Config
 
 __all__ = ["FLUSH_SECONDS", "SAVES", "Report", "RunWriter"]
 
-FLUSH_SECONDS = 10.0  # a kill costs about this much of a surface, plus the points under way
+_FIRST_SECONDS = 1.0  # until the first save, so that there is something to see; then twice as long ...
+FLUSH_SECONDS = 10.0  # ... up to this: a kill costs about this much of a surface, plus the points under way
 SAVES = 20.0  # times as long as a save takes, at least, is the time to the next one
 Report = Callable[[int, str], None]
 _BAD = (Status.FAILED, Status.TIMEOUT, Status.OOM)
@@ -64,7 +65,7 @@ class RunWriter:
             for steps, surface in surfaces.items()
             for row, col in np.argwhere(np.isin(surface.status, _BAD))
         }
-        self._saved, self._pause = time.monotonic(), FLUSH_SECONDS
+        self._saved, self._pause = time.monotonic(), min(_FIRST_SECONDS, FLUSH_SECONDS)
 
     def add(self, job: Job, value: Value, *, final: bool) -> None:
         """Takes in what a job yielded; ``final``: its last value, or a ``Failure``."""
@@ -100,7 +101,8 @@ class RunWriter:
             save_surface(self.run, self._surfaces[steps])
         self._touched.clear()
         self._saved = time.monotonic()
-        self._pause = max(FLUSH_SECONDS, SAVES * (self._saved - start))
+        slower = min(2 * self._pause, FLUSH_SECONDS)
+        self._pause = max(slower, SAVES * (self._saved - start))
 
     def _give_up_early(self) -> None:
         """Raises ChildProcessError where going on would only burn time."""

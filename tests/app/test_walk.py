@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -153,7 +154,7 @@ def test_a_run_of_ones_own(walk: Walk, tmp_path: Path) -> None:
     """Cost, start, a killed server, cancel, resume; then beside the demo."""
     small = TINY | {"landscape": {"val_batches": 1, "val_batch_size": 32}}
     lines = [word for word in words(small) if word != "--set"]
-    asked = {"m": "2", "grid": "37x37", "workers": "1", "methods": "darts-1"}
+    asked = {"m": "2", "grid": "11x11", "workers": "1", "methods": "darts-1"}
     query = asked | {"more": "\n".join([*lines, "search.method=darts-1"])}
     runs = tmp_path / "runs"
     port = int(walk.url.rpartition(":")[2])
@@ -162,12 +163,8 @@ def test_a_run_of_ones_own(walk: Walk, tmp_path: Path) -> None:
     page.get_by_role("button", name="Cost").click()
     page.get_by_text("Evaluations", exact=True).wait_for()
     page.get_by_role("button", name="Start").click()
-    picture = ".stMain .js-plotly-plot"
-    page.wait_for_selector(picture)
-    folder = next(each for each in runs.iterdir() if not each.name.startswith("."))
-
-    job = int((runs / ".jobs" / folder.name / "process").read_text())
-    os.killpg(job, signal.SIGSTOP)  # so that it is not over before the next server is there
+    folder, job = _held(runs)  # so that it is not over before the next server is there
+    page.wait_for_selector(".stMain .js-plotly-plot")
     os.kill(_listening(port), signal.SIGKILL)
     with serving(tmp_path, runs, settings, port=port):
         page = walk.go("compute", **query)
@@ -183,14 +180,26 @@ def test_a_run_of_ones_own(walk: Walk, tmp_path: Path) -> None:
         assert command[:3] == ["python", "-m", "landscape.compute"]
         found = Run.open(folder).content_hash()
         flags = json.loads((runs / ".jobs" / folder.name / "asked.json").read_text())
-        assert flags["grid"] == "37x37"
-        again = ["--preset", "quick", "--steps", "2", "--grid", "37x37", "--workers", "2"]
+        assert flags["grid"] == "11x11"
+        again = ["--preset", "quick", "--steps", "2", "--grid", "11x11", "--workers", "2"]
         again += ["--set", 'paths.methods=["darts-1"]', *words(small), "--out", tmp_path / "again"]
         assert call(main, *again, "--set", "search.method=darts-1").code == 0
         assert Run.open(tmp_path / "again").content_hash() == found
 
         walk.go("runs", view="Compare", a=folder.name, b=DEMO.name)
         page.get_by_text("No difference B − A").wait_for()
+
+
+def _held(runs: Path) -> tuple[Path, int]:
+    """The only run and its processes, stopped as soon as some of its points are on disk."""
+    for _ in range(6000):
+        for folder in (each.parent for each in runs.glob("[!.]*/grid")):
+            if count(load(Run.open(folder)).surfaces).computed:
+                job = int((runs / ".jobs" / folder.name / "process").read_text())
+                os.killpg(job, signal.SIGSTOP)
+                return folder, job
+        time.sleep(0.01)
+    raise AssertionError(f"no point came into {[each.name for each in runs.iterdir()]}")
 
 
 def _listening(port: int) -> int:

@@ -15,11 +15,13 @@ from tests.tiny import create, tiny
 from zarts.runs.runfile import Run
 
 
-@pytest.mark.parametrize(("takes", "saves"), [(0, [0, *range(11, 140, 11)]), (3, [0, 14, 78])])
+@pytest.mark.parametrize(
+    ("takes", "saves"), [(0, [0, 2, 5, 10, *range(19, 141, 11)]), (3, [0, 5, 69, 133])]
+)
 def test_saving_takes_a_twentieth_of_the_time_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: int, saves: list[int]
 ) -> None:
-    """A point a second: saved after ten, or after twenty times as long as the last save took."""
+    """A point a second: soon, then after ten, or twenty times as long as the last save took."""
     clock, saved = SimpleNamespace(now=0), list[int]()
 
     def save(run: Run, surface: Surface) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -60,6 +60,7 @@ def test_networks_side_by_side_equal_single_ones(space: str, steps: int, precisi
 
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize("space", ["s3", "s4", "s6"])
+@settings(max_examples=20)
 @given(draw=st.integers(0, 1 << 20), steps=st.sampled_from([0, 2]), others=st.integers(1, 6))
 def test_a_value_does_not_depend_on_what_else_is_asked(
     space: str, lanes: int, draw: int, steps: int, others: int
