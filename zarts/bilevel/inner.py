@@ -206,11 +206,11 @@ def _check(losses: list[Tensor], weights: Weights) -> None:
         Diverged: If there is one, or ω is not finite.
     """
     largest = torch._foreach_norm([weight.detach() for weight in weights.values()], math.inf)
-    whole = torch.stack(largest).isfinite().all()
-    found = torch.cat([torch.stack(losses).isfinite(), whole.view(1)]).tolist()  # the one read
+    found = torch.stack([*losses, *largest]).isfinite().tolist()  # the one read
     if not all(found):
         step = found.index(False)
-        raise Diverged("ω" if step == len(losses) else "the training loss", step)
+        what = "the training loss" if step < len(losses) else "ω"
+        raise Diverged(what, min(step, len(losses)))
 
 
 def descend_stacked(

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from zarts.data.dataset import (
@@ -28,6 +27,7 @@ from zarts.data.dataset import (
     from_tensors,
     measure,
 )
+from zarts.data.deep import deep
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,7 +40,6 @@ CURE = "put one sub-folder of images per class there"
 # those of torchvision's ImageFolder; the second kind has at most eight bits a pixel
 DEEP = (".png", ".ppm", ".pgm", ".tif", ".tiff")
 FLAT = (".jpg", ".jpeg", ".bmp", ".webp")
-COLOURS = {2: "RGB", 6: "RGBA"}  # by PNG's numbers
 _THREADS = min(8, os.cpu_count() or 1)  # decoding frees the interpreter's lock
 _CHUNK = 256  # images that are decoded before they are counted
 
@@ -81,9 +80,9 @@ class Pictures:
     def _bytes(self, path: Path, picture: Image) -> Image:
         from PIL import Image
 
-        deep = _deep(path, picture)
-        if deep is not None:
-            scaled = np.rint(deep.clip(max=self.largest) * (255 / self.largest)).astype(np.uint8)
+        pixels = deep(path, picture)
+        if pixels is not None:
+            scaled = np.rint(pixels.clip(max=self.largest) * (255 / self.largest)).astype(np.uint8)
             picture = Image.fromarray(scaled)
         return picture.convert("RGB" if self.channels == 3 else "L")
 
@@ -263,8 +262,8 @@ def _largest(paths: tuple[Path, ...]) -> int:
     """What white is in images of more than eight bits: the largest value found, as 2^k − 1."""
 
     def most(path: Path, picture: Image) -> int:
-        deep = _deep(path, picture)
-        return 0 if deep is None else int(deep.max())
+        pixels = deep(path, picture)
+        return 0 if pixels is None else int(pixels.max())
 
     def of(path: Path) -> int:
         return _opened(path, most)
@@ -273,44 +272,6 @@ def _largest(paths: tuple[Path, ...]) -> int:
     with ThreadPoolExecutor(_THREADS) as pool:
         found = max(pool.map(of, maybe), default=0)
     return max(255, (1 << found.bit_length()) - 1)
-
-
-def _deep(path: Path, picture: Image) -> NDArray[np.float64] | None:
-    """The pixels of an image of more than eight bits, (h, w) or (h, w, 3); None for others."""
-    if picture.mode == "F":
-        raise DamagedData(f"{path} has pixels that are no whole numbers; save it with 8 or 16 bits")
-    if picture.mode.startswith("I"):
-        pixels = np.asarray(picture).astype(np.float64)
-        if pixels.min() < 0:
-            raise DamagedData(f"{path} has pixels below 0; shift them to 0 or more")
-        return pixels
-    if picture.format != "PNG" or picture.mode not in ("RGB", "RGBA"):
-        return None
-    with path.open("rb") as file:
-        header = file.read(26)  # the last two bytes: bits per channel, and what the channels are
-    return _deep_colour(path, header[25]) if header[24] == 16 else None
-
-
-def _deep_colour(path: Path, kind: int) -> NDArray[np.float64]:
-    """The pixels (h, w, 3) of a PNG of 16 bits per channel, of which Pillow reads the upper eight.
-
-    Its decoder takes other bytes where it is told that they lie otherwise: in turn the lower ones
-    of colours, or all four bytes of grey and alpha as if they were four channels.
-    """
-    if kind == 4:
-        bytes_of = _decoded(path, "RGBA").astype(np.float64)
-        return np.repeat(bytes_of[..., :1] * 256 + bytes_of[..., 1:2], 3, axis=2)
-    upper, lower = (_decoded(path, COLOURS[kind] + order)[..., :3] for order in (";16B", ";16L"))
-    return upper.astype(np.float64) * 256 + lower
-
-
-def _decoded(path: Path, layout: str) -> NDArray[np.uint8]:
-    """The channels (h, w, c) of an image whose bytes lie as Pillow's raw mode ``layout`` says."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        cast(Any, picture).tile = [(*tile[:3], layout) for tile in cast(Any, picture).tile]
-        return np.asarray(picture)
 
 
 def _chunks(pictures: Pictures) -> Iterator[Tensor]:

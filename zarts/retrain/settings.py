@@ -89,7 +89,7 @@ class Training:
         drop_path: Probability, in the last epoch, that what an operation gives is dropped, per
             image; it rises linearly from 0. Identities are never dropped.
         precision: ``float32``, or what autocast computes in: ``bf16``, or ``fp16`` with scaled
-            losses, on GPUs only.
+            losses, where a step whose gradients overflow is left out, and the scale halved.
         accumulate: Parts that a step's batch is cut into, each with BatchNorm statistics of its
             own, so that memory is that of one. Processes share them out, so their number must
             divide this one; the result does not depend on it.
@@ -202,8 +202,6 @@ def _check_ranges(config: RetrainConfig) -> None:
             f"data.batch_size is {data.batch_size} in training.accumulate = {train.accumulate} "
             "parts, expected two images or more in each; lower training.accumulate"
         )
-    if train.precision == "fp16" and config.device == "cpu":
-        raise ConfigError("training.precision is fp16, which a CPU cannot train in; use bf16")
     if data.augment == "resized" and data.name not in ("imagenet", "folder"):
         raise ConfigError(
             f"data.augment is resized, which is for imagenet and folder, not for {data.name!r}; "

@@ -27,7 +27,6 @@ __all__ = [
     "Rng",
     "Source",
     "Weights",
-    "beside",
     "convolved",
     "shared",
 ]
@@ -50,6 +49,7 @@ class Source:
     def __init__(self, x: Tensor, stride: int, kernels: Kernels, lanes: int = 1) -> None:
         self.x, self.stride, self.kernels, self.lanes = x, stride, kernels, lanes
         self.active = functional.relu(x)
+        self._beside = dict[tuple[Tensor, int], Tensor]()
 
     @cached_property
     def crop(self) -> tuple[int, int] | None:
@@ -63,6 +63,21 @@ class Source:
         if self.stride == 2:  # a pool of one pixel; its gradient is faster than a slice's
             return functional.avg_pool2d(self.active, 1, 2)
         return to_phases(pad_to_even(self.active))
+
+    def beside(self, x: Tensor, count: int) -> Tensor:
+        """An image (n, C, h, w) as many times, as further channels (n, count·C, h, w).
+
+        Nobody may write to it: where calls cost much, all operations that read ``active``, or
+        ``thinned``, share one, whose gradient is one sum.
+        """
+        if count == 1:
+            return x
+        if not self.kernels.few_calls(x):
+            return torch.cat([x] * count, dim=1)
+        if (x, count) not in self._beside:
+            rows = x.permute(0, 2, 3, 1).unsqueeze(3).expand(-1, -1, -1, count, -1)
+            self._beside[x, count] = rows.flatten(3).permute(0, 3, 1, 2)
+        return self._beside[x, count]
 
 
 class Edges(NamedTuple):
@@ -138,21 +153,14 @@ class Operation(ABC):
 
 
 def shared(value: Tensor, edges: Edges, kernels: Kernels) -> Found:
-    """One image for all edges; where calls cost much, times all their mixture weights in one."""
-    if edges.mixture is None or not kernels.few_calls(value):
+    """One image for all edges; where calls cost much, times all their mixture weights in one.
+
+    A single edge multiplies as it is added to its node, which is one call.
+    """
+    if edges.number == 1 or edges.mixture is None or not kernels.few_calls(value):
         return Found(repeat(value, edges.number))
     factors = edges.mixture.flatten(1)[:, None, :, None, None]
     return Found((value * factors).unbind(), mixed=True)
-
-
-def beside(x: Tensor, count: int, kernels: Kernels) -> Tensor:
-    """An image (n, C, h, w) as many times, as further channels (n, count·C, h, w)."""
-    if count == 1:
-        return x
-    if not kernels.few_calls(x):
-        return torch.cat([x] * count, dim=1)
-    rows = x.permute(0, 2, 3, 1).unsqueeze(3)  # its gradient is one sum, not one for each
-    return rows.expand(-1, -1, -1, count, -1).flatten(3).permute(0, 3, 1, 2)
 
 
 def convolved(

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from zarts.bilevel.alpha import Group
 from zarts.bilevel.chance import Chance
-from zarts.supernet.family import Edges, Source, beside, convolved
+from zarts.supernet.family import Edges, Source, convolved
 from zarts.supernet.fast.cell import Candidate, CellPass, Plan
 from zarts.supernet.fast.depthwise import depthwise
 from zarts.supernet.fast.kernels import from_phases, pointwise
@@ -110,7 +110,7 @@ class Merge(NamedTuple):
         found = []
         if self.dense:
             near = slice(middle - self.dense // 2, middle + self.dense // 2 + 1)
-            y = beside(x, count, kernels)
+            y = source.beside(x, count)
             found.append(depthwise(y, kernel[..., near, near], source.stride, kernels, lanes))
         if self.dilated:
             reach = self.dilated // 2 * 2
@@ -118,7 +118,7 @@ class Merge(NamedTuple):
             rest = kernel[..., far, far]
             if self.dense:
                 rest = rest * _outside(self.dense, self.dilated, x.device, x.dtype)
-            y = depthwise(beside(source.thinned, count, kernels), rest, 1, kernels, lanes)
+            y = depthwise(source.beside(source.thinned, count), rest, 1, kernels, lanes)
             if source.stride == 1:
                 y = from_phases(y)
                 y = y[:, :, : source.crop[0], : source.crop[1]] if source.crop else y

@@ -23,7 +23,6 @@ from zarts.supernet.family import (
     Rng,
     Source,
     Weights,
-    beside,
     convolved,
     shared,
 )
@@ -137,7 +136,7 @@ class Separable(Operation):
         kernels, lanes = source.kernels, source.lanes
 
         def convolve(weights: Weights, count: int) -> Tensor:
-            y = beside(source.active, count, kernels)
+            y = source.beside(source.active, count)
             y = depthwise(y, weights["depthwise_0"], source.stride, kernels, lanes)
             y = pointwise(y, weights["pointwise_0"], count * lanes, kernels)
             y = depthwise(batch_norm(y), weights["depthwise_1"], 1, kernels, lanes, rectify=True)
@@ -160,7 +159,7 @@ class Dilated(Operation):
         kernels, lanes, crop, x = source.kernels, source.lanes, source.crop, source.thinned
 
         def convolve(weights: Weights, count: int) -> Tensor:
-            y = depthwise(beside(x, count, kernels), weights["depthwise_0"], 1, kernels, lanes)
+            y = depthwise(source.beside(x, count), weights["depthwise_0"], 1, kernels, lanes)
             if crop:
                 y = from_phases(y)[:, :, : crop[0], : crop[1]]
             return pointwise(y, weights["pointwise_0"], count * lanes, kernels)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -92,45 +90,6 @@ def test_deep_images_keep_their_brightness(
     facts = data_facts(config_of())
     assert facts.get("largest", 255) == largest
     assert (f"white is {largest:,}" in data_lines("folder", facts)[0]) == (largest > 255)
-
-
-@pytest.mark.parametrize(("colours", "planes"), [(2, 3), (4, 2), (6, 4)])
-def test_colours_of_16_bits_are_scaled_like_grey(colours: int, planes: int, tmp_path: Path) -> None:
-    """Of 12 bits in 16, the upper eight would be nearly black. Alpha is no brightness."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + check
-
-    values = [(3000, 1500, 600), (2000, 2000, 2000)]
-    for label, rgb in enumerate(values):
-        pixel = (*rgb[: 1 if planes == 2 else 3], *([60000] if planes % 2 == 0 else []))
-        row = b"\0" + struct.pack(f">{planes}H", *pixel) * 32
-        path = tmp_path / f"c{label}" / "a.png"
-        path.parent.mkdir()
-        header = struct.pack(">IIBBBBB", 32, 32, 16, colours, 0, 0, 0)
-        packed = zlib.compress(row * 32)
-        chunks = (chunk(b"IHDR", header), chunk(b"IDAT", packed), chunk(b"IEND", b""))
-        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-    write(tmp_path / "c0" / "grey.png", np.full((32, 32), 4000, dtype=np.uint16))
-    data = load_images("folder", tmp_path)
-    assert data.largest == 4095
-    first = values[0] if planes > 2 else values[0][:1] * 3
-    expected = [np.rint(np.array(rgb) * 255 / 4095).tolist() for rgb in (first, values[1])]
-    expected.append([249, 249, 249])
-    assert data.images.double().mean((2, 3)).tolist() == expected
-    path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(DamagedData, match=r"c1.a\.png is not a readable image"):
-        load_images("folder", tmp_path)
-
-
-def test_pixels_that_no_scale_fits_are_refused(tmp_path: Path) -> None:
-    write(make(tmp_path) / "c0" / "x.tif", np.full((4, 4), 0.5, dtype=np.float32))
-    with pytest.raises(DamagedData, match=r"x\.tif has pixels that are no whole numbers"):
-        load_images("folder", tmp_path)
-    write(tmp_path / "c0" / "x.tif", np.full((4, 4), -5, dtype=np.int32))
-    with pytest.raises(DamagedData, match=r"x\.tif has pixels below 0"):
-        load_images("folder", tmp_path)
 
 
 def test_size_and_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -157,16 +159,51 @@ def test_the_average_of_several_passes_is_reported_where_cells_draw_noise(tmp_pa
     assert found.loss != one.test().loss
 
 
-@pytest.mark.parametrize("precision", ["bf16"])
-def test_autocast_computes_in_half_precision_and_goes_on(tmp_path: Path, precision: str) -> None:
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.half)])
+def test_autocast_computes_in_half_precision(precision: str, dtype: torch.dtype) -> None:
     config = small({"training": {"precision": precision, "epochs": 1}})
     trainer = Trainer(config, load(config))
     seen: list[torch.dtype] = []
     trainer.network.cells[0].register_forward_hook(lambda *_: seen.append(_[2].dtype))
     next(trainer.steps(0))
-    assert seen == [torch.bfloat16]
-    assert trainer.network.head.weight.dtype == torch.float32
+    assert seen == [dtype]
+    assert {weight.dtype for weight in trainer.network.parameters()} == {torch.float32}
     assert np.isfinite(trainer.test().loss)
+
+
+def test_fp16_leaves_out_steps_that_overflow_and_goes_on_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scale begins too large, and grows after every step that is made, so it never rests."""
+    scaler = partial(torch.amp.GradScaler, init_scale=2.0**18, growth_interval=1)
+    monkeypatch.setattr(torch.amp, "GradScaler", scaler)
+    config = small({"training": {"precision": "fp16", "epochs": 1}})
+    trainer = Trainer(config, load(config))
+    weight, scales, moved = trainer.network.head.weight, [2.0**18], []
+    before = weight.detach().clone()
+    for _ in trainer.steps(0):
+        scales.append(trainer.scaler.get_scale())
+        moved.append(not torch.equal(weight, before))
+        before = weight.detach().clone()
+    assert moved == [new > old for old, new in pairwise(scales)]
+    assert set(moved) == {True, False}
+    assert scales[2] < scales[0]  # where the run below is stopped
+    assert trainer.step == STEPS
+    assert 1.5 < trainer.trained().loss < 7  # of all images, also those of steps left out
+
+    def recorded(name: str, *stops: int) -> Run:
+        """A run that was stopped after so many steps of each turn."""
+        run = begin(tmp_path / name, config)
+        for stop in stops:
+            asked = iter([None] * (stop - 1))
+            with run.lock(), pytest.raises(StopIteration):
+                record_retraining(run, config, check=lambda asked=asked: next(asked))
+        return run
+
+    part, whole = (recorded(*turns).read("checkpoint") for turns in (("part", 2, 2), ("whole", 4)))
+    assert whole.attributes["scaler"] == part.attributes["scaler"]
+    assert {**whole.attributes, "seconds": 0} == {**part.attributes, "seconds": 0}
+    assert all(np.array_equal(array, part.arrays[name]) for name, array in whole.arrays.items())
 
 
 def test_what_diverges_ends_with_one_line(tmp_path: Path) -> None:

@@ -62,7 +62,6 @@ def test_settings_survive_their_text(name: str) -> None:
         ({"training": {"epoch": 3}}, r"unknown setting 'training.epoch'; did you mean"),
         ({"training": {"epochs": 0}}, r"training.epochs is 0, expected 1 or more"),
         ({"training": {"drop_path": 1.0}}, r"drop_path is 1.0, expected less than 1"),
-        ({"training": {"precision": "fp16"}}, r"fp16, which a CPU cannot train in; use bf16"),
         ({"training": {"accumulate": 49}}, r"96 in training.accumulate = 49 parts.*lower"),
         ({"network": {"channels": 7}}, r"network.channels is 7, expected an even number"),
         ({"data": {"augment": "resized"}}, r"resized, which is for imagenet and folder, not"),
