@@ -17,8 +17,8 @@ from zarts.settings.config import Config
 
 __all__ = ["FLUSH_SECONDS", "SAVES", "Report", "RunWriter"]
 
-_FIRST_SECONDS = 1.0  # until the first save, so that there is something to see; then twice as long ...
-FLUSH_SECONDS = 10.0  # ... up to this: a kill costs about this much of a surface, plus the points under way
+_FIRST_SECONDS = 1.0  # to the first save, a first picture; each takes twice as long to come as ...
+FLUSH_SECONDS = 10.0  # ... the last, at most this: a kill costs about as much, and points under way
 SAVES = 20.0  # times as long as a save takes, at least, is the time to the next one
 Report = Callable[[int, str], None]
 _BAD = (Status.FAILED, Status.TIMEOUT, Status.OOM)

@@ -181,7 +181,8 @@ class DiscreteCell(nn.Module):
             else:
                 y = operation(x)
             mask = masks.get((self._index, place))
-            found.append(y if mask is None else y * mask)
+            # under autocast what is kept for the backward pass stays in half precision
+            found.append(y if mask is None else (y * mask).to(y.dtype))
             if place % 2:
                 states.append(found[-2] + found[-1])
         return torch.cat([states[state] for state in self._concat], dim=1)
