@@ -115,6 +115,7 @@ STARTS_WITHOUT_TORCH = (
     "landscape.compute.jobs", "landscape.compute.schema", "landscape.figures",
     "landscape.geometry.grid", "landscape.geometry.levels", "landscape.learn", "landscape.measure",
     "landscape.merge", "landscape.point", "landscape.record", "landscape.record.asked",
+    "landscape.record.schema",
     "landscape.verify", "landscape.verify.__main__", "zarts", "zarts.__main__",
     "zarts.bilevel.alpha", "zarts.bilevel.chance", "zarts.cli", "zarts.data.names", "zarts.facade",
     "zarts.genotype.__main__", "zarts.genotype.cost", "zarts.genotype.drawing", "zarts.guard",

@@ -148,11 +148,11 @@ def make(tmp_path: Folder) -> Make:
         if plane:
             run.write("plane", {"scale": np.array(3.2)}, {"val_accuracy": 0.8})
         for m, loss in losses.items():
-            states = np.full(loss.shape, Status.OK, np.uint8)
+            states = np.where(np.isnan(loss), Status.DIVERGED, Status.OK).astype(np.uint8)
             if status != Status.OK and m == max(losses):
                 states[-1] = status
             values = np.where(states == Status.OK, loss, np.nan)
-            save_surface(run, Surface(m, *axes, values, states, 0 * loss))
+            save_surface(run, Surface(m, *axes, values, states))
         t = np.arange(4.0)
         for shift, method in enumerate(methods):
             xy = np.column_stack([-0.5 + 0.1 * t, 0.5 - (0.1 + 0.1 * shift) * t])
