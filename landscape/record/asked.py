@@ -5,7 +5,7 @@ A run made by hand may have no settings, or some of them; what they do not say i
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -61,7 +61,9 @@ class FigureSettings:
         land, paths, net = (_section(config, name) for name in ("landscape", "paths", "supernet"))
         extent, methods = land.get("range"), paths.get("methods")
         if extent is not None and not (
-            isinstance(extent, int | float) and 0 < extent < math.inf and extent is not True
+            isinstance(extent, int | float)
+            and 0 < extent <= sys.float_info.max
+            and extent is not True
         ):
             raise ValueError(f"landscape.range is {extent!r:.40}, expected a number > 0")
         if methods is not None and not (

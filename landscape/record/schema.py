@@ -8,6 +8,7 @@ Each check yields one line per problem, the gravest first.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeGuard
 
@@ -159,7 +160,7 @@ def path_problems(name: str, record: Record, asked: FigureSettings) -> Problems:
     if steps < 0 or steps != own:
         yield f"has M = {steps}, {method} descends M = {max(own, 0)}"
     ratio = record.attributes.get("length_ratio", 1)
-    if not _is_number(ratio) or not 0 <= ratio < math.inf:
+    if not _is_number(ratio) or ratio < 0:
         yield f"length_ratio is {ratio!r:.40}, expected a number >= 0"
     count = len(arrays["xy"])
     whole = MOST_STEPS + 1 if asked.updates is None else min(asked.updates, MOST_STEPS) + 1
@@ -191,9 +192,13 @@ def _moments(moments: Array, losses: Array) -> Problems:
     for where, mean, loss in (("start", before, losses[0]), ("end", after, losses[-1])):
         if not abs(mean - loss) <= PAIRED * (1 + abs(loss)):
             yield f"moments have the mean {mean:.6g} at the {where}, target_loss {loss:.6g}"
-    if not (count >= 2 and min(variances) >= 0 and covariance**2 <= 1.001 * math.prod(variances)):
+    most = 1.0005 * math.prod(math.sqrt(max(0.0, each)) for each in variances)
+    if not (count >= 2 and min(variances) >= 0 and abs(covariance) <= most):
         yield f"moments {moments.tolist()} are those of no two samples"
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a finite number, which a whole one of many digits is not as a float."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max

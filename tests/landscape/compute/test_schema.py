@@ -148,6 +148,7 @@ def test_surfaces_that_are_none(finished: Finished, change: Change, said: str) -
         ("paths/darts-2", put("budget", 0, -1), {}, "budget has a negative"),
         ("paths/darts-2", put("moments", 2, 9.0), {}, "moments have the mean 9 at the end"),
         ("paths/darts-2", put("moments", 5, 99.0), {}, "moments ["),
+        ("paths/darts-2", put("moments", 5, 1e300), {}, "moments ["),
         ("paths/darts-2", nothing, {"length_ratio": -1.0}, "length_ratio is -1.0, expected"),
         ("paths/darts-2", drop("xy"), {}, "cannot be understood (KeyError"),
         ("snapshot/epoch-0002", put("alpha", 0, np.nan), {}, "alpha is not finite"),
