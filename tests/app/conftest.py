@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path as Folder
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -163,3 +165,16 @@ def make(tmp_path: Folder) -> Make:
         return run
 
     return build
+
+
+@pytest.fixture
+def parts(root: Folder) -> Iterator[None]:
+    """The parts of the app, found as its server finds them."""
+    sys.path.insert(0, str(root / "app"))
+    yield
+    sys.path.remove(str(root / "app"))
+
+
+@pytest.fixture
+def asking(parts: None) -> ModuleType:
+    return importlib.import_module("parts.asking")
