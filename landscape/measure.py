@@ -229,7 +229,7 @@ def shared_points(first: Surface, second: Surface) -> NDArray[np.bool_]:
     Raises:
         ValueError: If the surfaces are on different grids.
     """
-    if not (np.array_equal(first.x, second.x) and np.array_equal(first.y, second.y)):
+    if not first.on_grid_of(second):
         raise ValueError(
             f"the surfaces have different grids: {first.loss.shape} and {second.loss.shape} points "
             "or other coordinates; compare surfaces of one plane and one grid"

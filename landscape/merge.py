@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from landscape.record import BESIDE, Status, Surface, save_surface, surface_from
+from landscape.record.asked import FigureSettings
 from zarts import cli
 from zarts.optimizers import record_name
 from zarts.runs.course import under
@@ -180,7 +181,7 @@ def _surface(shards: Iterable[Run], name: str) -> Surface:
         if whole is None:
             whole = part
             continue
-        if not (np.array_equal(part.x, whole.x) and np.array_equal(part.y, whole.y)):
+        if not part.on_grid_of(whole):
             raise NotTheSame(f"{shard.path}: {name} has other coordinates than another shard")
         has, had = (np.isin(s.status, (Status.OK, Status.DIVERGED)) for s in (part, whole))
         alike = (part.loss == whole.loss) | (np.isnan(part.loss) & np.isnan(whole.loss))
@@ -202,11 +203,9 @@ def _surface(shards: Iterable[Run], name: str) -> Surface:
 
 
 def _missing(config: Config, same: Mapping[str, Record], surfaces: list[Surface]) -> list[str]:
-    from landscape.compute.jobs import surfaces_of
-
     known = {surface.inner_steps: surface for surface in surfaces}
     found = []
-    for steps in surfaces_of(config):
+    for steps in FigureSettings.of(config.to_table()).surface_steps:
         size = config.landscape.rows * config.landscape.cols
         holes = size - known[steps].done if steps in known else size
         if holes:

@@ -6,12 +6,14 @@ import argparse
 import math
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from landscape.measure import compare, endings, on_border
 from landscape.record import Figure1, load
+from landscape.record.asked import FigureSettings
+from landscape.record.counts import count, unfinished
 from zarts import cli
 from zarts.optimizers import method_of
 from zarts.runs.runfile import Run, RunError, differences
@@ -137,20 +139,11 @@ def unlike(records: Sequence[Figure1]) -> str:
 
 
 def _check_finished(record: Figure1) -> None:
-    if _asked(record, "landscape", "steps") == 0:
+    if FigureSettings.of(record.config).steps == 0:
         raise RunError(f"{record.name}: needs two surfaces to compare; compute it with --steps 10")
-    methods = _asked(record, "paths", "methods")
-    walked = {path.method for path in record.paths}
-    open_points = any(surface.done < surface.loss.size for surface in record.surfaces)
-    missing = isinstance(methods, list) and not walked.issuperset(map(str, methods))
-    if len(record.surfaces) < 2 or open_points or missing:
+    lost = count(record.surfaces).failed
+    if len(record.surfaces) < 2 or lost or unfinished(record):
         raise RunError(f"{record.name}: is not finished; run its command again first")
-
-
-def _asked(record: Figure1, section: str, name: str) -> object:
-    """A setting of the run; None if it does not say."""
-    settings = record.config.get(section)
-    return settings.get(name) if isinstance(settings, Mapping) else None
 
 
 def table(rows: Sequence[tuple[str, Row]], *, spread: bool = True) -> str:

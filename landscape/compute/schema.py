@@ -1,13 +1,18 @@
-"""Whether a record is one that this project writes: names, arrays, shapes, types, ranges."""
+"""Whether a record is one that this project writes: names, arrays, shapes, types, ranges.
+
+What lies on a plane is described in ``landscape.record.schema``, where ``load`` asks for it too.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from functools import partial
 from itertools import count
 
 from landscape.compute.jobs import KINDS
-from landscape.compute.jobs.arrays import exactly, finite
+from landscape.record.asked import FigureSettings
+from landscape.record.schema import exactly, finite, plane_problems
 from zarts.runs.course import RESULT, points_in
 from zarts.runs.runfile import Array, Record
 from zarts.runs.stored import digest_of, lanes_stored
@@ -23,11 +28,11 @@ Shape = tuple[int, ...]
 
 def problems(name: str, record: Record, config: Config) -> list[str]:
     """What is wrong with one record of a run of these settings; one line each."""
-    check = _schema(name)
+    check = _schema(name, config)
     if check is None:
         return ["is a record that this version does not know"]
     try:
-        return list(check(name, record, config))
+        return list(check(name, record))
     except (LookupError, TypeError, ValueError) as error:  # e.g. an attribute that is no number
         return [f"cannot be understood ({type(error).__name__}: {error})"]
 
@@ -100,10 +105,9 @@ def _search_missing(held: Set[str], config: Config) -> tuple[list[str], list[str
     return still, gaps + [name for name in names if name not in held]
 
 
-def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:
-    known: dict[str, Callable[[str, Record, Config], Problems]] = {
+def _schema(name: str, config: Config) -> Callable[[str, Record], Problems] | None:
+    searched = {
         r"run": _run,
-        r"plane": _plane,
         r"(stage-[1-9]\d{0,3}/)?snapshot/epoch-\d{4,9}": _snapshot,
         r"(stage-[1-9]\d{0,3}/)?search/epoch-\d{4,9}": _epoch,
         r"(stage-[1-9]\d{0,3}/)?state/epoch-\d{4,9}": _state,
@@ -112,8 +116,12 @@ def _schema(name: str) -> Callable[[str, Record, Config], Problems] | None:
         r"checkpoint": _checkpoint,
         r"derived/condition/epoch-\d{4,9}": _condition,
     }
+    drawn = {r"plane": plane_problems}
     for kind in KINDS:
-        known |= kind.checks
+        drawn |= kind.checks
+    asked = FigureSettings.of(config.to_table())
+    known = {text: partial(check, config=config) for text, check in searched.items()}
+    known |= {text: partial(check, asked=asked) for text, check in drawn.items()}
     return next((check for text, check in known.items() if re.fullmatch(text, name)), None)
 
 
@@ -123,16 +131,6 @@ def _run(name: str, record: Record, config: Config) -> Problems:
     for key in ("config", "provenance"):
         if not isinstance(record.attributes.get(key), Mapping):
             yield f"has no {key}"
-
-
-def _plane(name: str, record: Record, config: Config) -> Problems:
-    del name
-    dim = _stage(record, config).space.dim
-    wanted = {"origin": (dim,), "basis": (dim, 2), "scale": (), "inner_learning_rate": ()}
-    yield from exactly(record.arrays, {key: ("<f8", shape) for key, shape in wanted.items()})
-    yield from finite(record.arrays, wanted)
-    record.whole("epoch")
-    lanes_stored(record)
 
 
 def _start(name: str, record: Record, config: Config) -> Problems:

@@ -82,7 +82,7 @@ def taken(first: Surface, last: Surface) -> Surface:
     Raises:
         ValueError: If they are on different grids.
     """
-    if not (np.array_equal(first.x, last.x) and np.array_equal(first.y, last.y)):
+    if not first.on_grid_of(last):
         raise ValueError("the surfaces have different grids; a difference needs one plane and grid")
     before, after = comparable((first, last))
     status = np.where(after.status == Status.OK, before.status, after.status)

@@ -1,6 +1,7 @@
 """What a finished picture consists of, and how a run keeps it; without torch.
 
-``kinds`` has the surfaces and paths, ``files`` writes and reads them.
+``kinds`` has the surfaces and paths, ``files`` writes and reads them, ``asked`` says which ones the
+settings ask for, and ``schema`` what they must look like.
 """
 
 from landscape.record.files import load, path_from, save_path, save_surface, surface_from

@@ -5,26 +5,16 @@ A run made by hand may have no settings, or some of them; what they do not say i
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from zarts.optimizers import METHODS, record_name
+from zarts.bilevel.alpha import Space
+from zarts.optimizers import record_name
 from zarts.runs.runfile import JSON
+from zarts.supernet.spaces import SPACES
 
-__all__ = [
-    "FigureSettings",
-    "axis_problems",
-    "by_hand",
-    "own_steps",
-    "surface_name",
-    "surface_steps",
-]
-
-SPACING = 1e-9  # of the half-range: how far a coordinate may be from where the settings put it
+__all__ = ["FigureSettings", "by_hand", "surface_name"]
 
 
 def by_hand(config: Mapping[str, JSON]) -> bool:
@@ -32,22 +22,9 @@ def by_hand(config: Mapping[str, JSON]) -> bool:
     return not config or "objective" in config
 
 
-def surface_steps(steps: int, more: Sequence[int] = ()) -> list[int]:
-    """The M of all surfaces: first order, second order, ``more``, and the exact one."""
-    return sorted({0, min(1, steps), *more, steps})
-
-
 def surface_name(steps: int) -> str:
     """The record of the surface with this M."""
     return f"grid/m{steps:02d}"
-
-
-def own_steps(method: str, steps: int) -> int | None:
-    """The M of the loss that a method descends; ``steps`` is that of the exact surface.
-
-    None of a user's own: what it descends is known only where it is imported.
-    """
-    return METHODS[method].own_steps(steps) if method in METHODS else None
 
 
 @dataclass(frozen=True)
@@ -62,6 +39,7 @@ class FigureSettings:
         range: The grid spans −range to range.
         updates: Updates of each path.
         methods: The optimizers that walk.
+        space: What α means; None also of a run made by hand, whose records may say less.
     """
 
     steps: int | None = None
@@ -71,6 +49,7 @@ class FigureSettings:
     updates: int | None = None
     methods: tuple[str, ...] | None = None
     more_steps: tuple[int, ...] = ()
+    space: Space | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, JSON]) -> FigureSettings:
@@ -79,10 +58,12 @@ class FigureSettings:
         Raises:
             ValueError: If one of them is no such setting.
         """
-        land, paths = (_section(config, name) for name in ("landscape", "paths"))
+        land, paths, net = (_section(config, name) for name in ("landscape", "paths", "supernet"))
         extent, methods = land.get("range"), paths.get("methods")
         if extent is not None and not (
-            isinstance(extent, int | float) and 0 < extent < math.inf and extent is not True
+            isinstance(extent, int | float)
+            and 0 < extent <= sys.float_info.max
+            and extent is not True
         ):
             raise ValueError(f"landscape.range is {extent!r:.40}, expected a number > 0")
         if methods is not None and not (
@@ -100,34 +81,37 @@ class FigureSettings:
             range=None if extent is None else float(extent),
             updates=_whole(paths, "paths.updates"),
             methods=None if methods is None else tuple(dict.fromkeys(map(str, methods))),
+            space=SPACES.get(str(net.get("space"))),
         )
+
+    @property
+    def surface_steps(self) -> list[int]:
+        """The M of all surfaces: first order, second order, those in between, and the exact one."""
+        if self.steps is None:
+            return []
+        return sorted({0, min(1, self.steps), *self.more_steps, self.steps})
+
+    @property
+    def real(self) -> str:
+        """Type of numbers; of a run made by hand any kind of floats."""
+        return "<f8" if self.space else "f"
+
+    @property
+    def code(self) -> str:
+        """Type of ``Status``; likewise."""
+        return "|u1" if self.space else "u"
 
     def surfaces(self, held: Collection[str]) -> list[str]:
         """Which of the records that a run holds are its surfaces."""
         if self.steps is None:
             return [name for name in held if name.startswith("grid/")]
-        names = map(surface_name, surface_steps(self.steps, self.more_steps))
-        return [name for name in names if name in held]
+        return [name for name in map(surface_name, self.surface_steps) if name in held]
 
     def paths(self, held: Collection[str]) -> list[str]:
         """Which of the records that a run holds are its paths."""
         if self.methods is None:
             return [name for name in held if name.startswith("paths/")]
         return [name for name in map(record_name, self.methods) if name in held]
-
-
-def axis_problems(name: str, values: NDArray[np.float64], extent: float) -> Iterator[str]:
-    """What is wrong with the coordinates (n,) of an axis that spans −extent to extent."""
-    with np.errstate(over="ignore", invalid="ignore"):  # a hostile range may be any number
-        even = np.linspace(-extent, extent, len(values))
-        off = np.abs(values - even).max()
-        lopsided = np.abs(values + values[::-1]).max()
-    if not (np.diff(values) > 0).all():
-        yield f"{name} is not strictly increasing"
-    elif not lopsided <= SPACING * extent:
-        yield f"{name} is not symmetric about 0"
-    elif not off <= SPACING * extent:
-        yield f"{name} is not evenly spaced over ±{extent:g}"
 
 
 def _section(config: Mapping[str, JSON], name: str) -> Mapping[str, JSON]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from landscape.record import Figure1, Status, Surface
+from landscape.record.asked import FigureSettings
 
 __all__ = ["Count", "count", "missing_paths", "unfinished"]
 
@@ -46,22 +47,17 @@ def count(surfaces: Iterable[Surface]) -> Count:
 
 def missing_paths(record: Figure1) -> list[str]:
     """The methods whose paths the settings ask for and that are not there."""
-    asked = record.config.get("paths")
-    methods = asked.get("methods") if isinstance(asked, Mapping) else None
     there = {path.method for path in record.paths}
-    names = methods if isinstance(methods, list) else []
-    return [str(name) for name in names if name not in there]
+    asked = FigureSettings.of(record.config).methods or ()
+    return [name for name in asked if name not in there]
 
 
 def unfinished(record: Figure1) -> bool:
     """Whether surfaces or paths that the settings ask for are not there, or points not tried."""
-    land = record.config.get("landscape")
-    steps = land.get("steps") if isinstance(land, Mapping) else None
-    asked = {0, min(1, steps), steps} if isinstance(steps, int) else set()
     there = {surface.inner_steps for surface in record.surfaces}
     return (
         not there
-        or not asked <= there
+        or not there.issuperset(FigureSettings.of(record.config).surface_steps)
         or bool(missing_paths(record))
         or count(record.surfaces).pending > 0
     )

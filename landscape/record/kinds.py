@@ -89,6 +89,10 @@ class Surface:
         if not np.isin(self.status, tuple(Status)).all():
             raise ValueError(f"status has a value beyond {max(Status):d}")
 
+    def on_grid_of(self, other: Surface) -> bool:
+        """Whether both have the same points."""
+        return np.array_equal(self.x, other.x) and np.array_equal(self.y, other.y)
+
     @property
     def done(self) -> int:
         """Number of points with a result: a number, or a loss that diverged."""

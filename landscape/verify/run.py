@@ -14,7 +14,7 @@ from landscape.compute import schema
 from landscape.compute.pipeline import problem_of
 from landscape.geometry.problem import PlaneProblem
 from landscape.geometry.walks import walk
-from landscape.record import OptimizerPath, load, path_from, surface_from
+from landscape.record import OptimizerPath, Surface, load, path_from, surface_from
 from landscape.record.asked import by_hand
 from landscape.verify import origin
 from landscape.verify.files import content, loose_files, sealed
@@ -139,8 +139,8 @@ def _of_own_objective(run: Run, asked: VerifyOptions) -> tuple[tuple[Finding, ..
     detail = f"{left} points have no result" if left else "every point is there"
     findings.append(Finding("complete", state, detail))
     basis = run.read("plane").arrays.get("basis")
-    if basis is not None and basis.ndim == 2:
-        off = float(np.abs(basis.T @ basis - np.eye(basis.shape[1])).max())
+    if basis is not None:
+        off = float(np.abs(basis.T @ basis - np.eye(2)).max())
         wrong = [] if off <= ORTHONORMAL else [f"directions are not orthonormal: off by {off:.1e}"]
         findings.append(judged("plane", wrong, f"orthonormal to {off:.0e}"))
     why = "its objective is not stored: only who has it can compute points again"
@@ -178,6 +178,7 @@ class _Files:
 
 def _sort(folder: Path, only: str, config: Config | None) -> _Files:
     files = _Files()
+    first: Surface | None = None
     for name, record in sealed(folder, only):
         if isinstance(record, str):
             files.damaged[name] = record
@@ -185,12 +186,14 @@ def _sort(folder: Path, only: str, config: Config | None) -> _Files:
             files.good.append(name)
         elif wrong := schema.problems(name, record, config):
             files.odd[name] = wrong
+        elif not name.startswith("grid/"):
+            files.good.append(name)
+        elif not (surface := surface_from(record)).on_grid_of(first := first or surface):
+            files.odd[name] = [f"is on another grid than M = {first.inner_steps}"]
         else:
             files.good.append(name)
-            if name.startswith("grid/"):
-                surface = surface_from(record)
-                if left := surface.loss.size - surface.done:
-                    files.pending.append(f"{left} of {surface.loss.size} points of {name}")
+            if left := surface.loss.size - surface.done:
+                files.pending.append(f"{left} of {surface.loss.size} points of {name}")
     if only and only not in files.names():
         files.damaged[only] = f"{only}.h5: lies below a symbolic link, which is not followed"
     return files

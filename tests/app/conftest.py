@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path as Folder
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -148,11 +150,11 @@ def make(tmp_path: Folder) -> Make:
         if plane:
             run.write("plane", {"scale": np.array(3.2)}, {"val_accuracy": 0.8})
         for m, loss in losses.items():
-            states = np.full(loss.shape, Status.OK, np.uint8)
+            states = np.where(np.isnan(loss), Status.DIVERGED, Status.OK).astype(np.uint8)
             if status != Status.OK and m == max(losses):
                 states[-1] = status
             values = np.where(states == Status.OK, loss, np.nan)
-            save_surface(run, Surface(m, *axes, values, states, 0 * loss))
+            save_surface(run, Surface(m, *axes, values, states))
         t = np.arange(4.0)
         for shift, method in enumerate(methods):
             xy = np.column_stack([-0.5 + 0.1 * t, 0.5 - (0.1 + 0.1 * shift) * t])
@@ -163,3 +165,16 @@ def make(tmp_path: Folder) -> Make:
         return run
 
     return build
+
+
+@pytest.fixture
+def parts(root: Folder) -> Iterator[None]:
+    """The parts of the app, found as its server finds them."""
+    sys.path.insert(0, str(root / "app"))
+    yield
+    sys.path.remove(str(root / "app"))
+
+
+@pytest.fixture
+def asking(parts: None) -> ModuleType:
+    return importlib.import_module("parts.asking")

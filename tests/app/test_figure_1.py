@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,18 +14,11 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 import landscape.catalogue
-from landscape.measure import compare
-from landscape.record import Status, Surface, save_surface
-from tests.app.conftest import LOSSES, Make, X, Y
+from landscape.record import Surface, save_surface
+from tests.app.conftest import LOSSES, Make, X, Y, read, said
 from zarts.runs.runfile import Run
 
-
-@pytest.fixture(autouse=True)
-def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of bundled runs: what is shipped does not decide these tests."""
-    folder = tmp_path / "bundled"
-    monkeypatch.setattr(landscape.catalogue, "BUNDLED", folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("no_demo")
 
 
 def show(root: Path, **query: str) -> AppTest:
@@ -36,22 +28,8 @@ def show(root: Path, **query: str) -> AppTest:
     return app.run()
 
 
-def words(app: AppTest) -> str:
-    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.code)
-    return "\n".join(read(element) for kind in kinds for element in kind)
-
-
-def read(element: object) -> str:
-    """What is read on the page: without the escapes of Markdown."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", str(element.value)).replace("\u2060", "")
-
-
 def figure(app: AppTest) -> dict:
     return json.loads(app.get("plotly_chart")[0].proto.spec)
-
-
-def following(app: AppTest) -> list:
-    return [toggle for toggle in app.toggle if toggle.label == "Follow the run"]
 
 
 def contours(app: AppTest) -> list[dict]:
@@ -62,11 +40,11 @@ def test_a_run_is_shown_with_its_numbers(root: Path, make: Make) -> None:
     make()
     app = show(root)
     assert not app.exception
-    said = words(app)
-    assert "times that of M = 0; the minimum lies 1.20 units away" in said
-    assert "changes by: DARTS-1st −0.150, ZARTS-MGS −0.150." in said
-    assert "learning rate 0.001" in said
-    assert "validation accuracy of the supernet 80.0%" in said
+    text = said(app)
+    assert "times that of M = 0; the minimum lies 1.20 units away" in text
+    assert "changes by: DARTS-1st −0.150, ZARTS-MGS −0.150." in text
+    assert "learning rate 0.001" in text
+    assert "validation accuracy of the supernet 80.0%" in text
     assert [metric.label for metric in app.metric][1] == "Shift of the minimum"
     # The stars are at (0.5, -1) and (-0.5, the first of the two rows nearest to 0).
     assert app.metric[1].value == f"{np.hypot(1.0, 2 / 3):.2f}"
@@ -91,14 +69,14 @@ def test_the_oldest_streamlit_that_is_allowed_has_no_grid(
 
 def test_reproduce_has_command_and_citation(root: Path, make: Make) -> None:
     make()
-    said = words(show(root))
-    assert "python -m landscape.compute --seed 7" in said
-    assert "2110.04743" in said
-    assert '"inner_learning_rate": 0.001' in said
-    assert "space plane, weights frozen" in said
-    assert "?run=quick-1&delta=off&base=0&m=10&scale=linear&panels=shared&view=contour" in said
-    assert "figure_1(record, [0, 10]).show()" in said
-    assert "@software{zarts_toolkit" in said
+    text = said(show(root))
+    assert "python -m landscape.compute --seed 7" in text
+    assert "2110.04743" in text
+    assert '"inner_learning_rate": 0.001' in text
+    assert "space plane, weights frozen" in text
+    assert "?run=quick-1&delta=off&base=0&m=10&scale=linear&panels=shared&view=contour" in text
+    assert "figure_1(record, [0, 10]).show()" in text
+    assert "@software{zarts_toolkit" in text
 
 
 def test_the_url_chooses_surface_and_scale(root: Path, make: Make) -> None:
@@ -153,21 +131,19 @@ def test_the_newest_finished_run_opens_and_others_can_be_picked(root: Path, make
     save_surface(begun, Surface(10, X, Y, empty[10], pending, 0 * LOSSES[10]))
     app = show(root)
     assert app.selectbox[0].value == "new"
-    assert "No path has been computed yet" in words(app)
+    assert "No path has been computed yet" in said(app)
     app.selectbox[0].set_value("old").run()
     assert not app.exception
     assert len(app.dataframe) == 2
     assert show(root, run="old").selectbox[0].value == "old"
 
 
-def test_the_bundled_run_is_there_without_any_other(
-    root: Path, make: Make, tmp_path: Path, bundled: Path
-) -> None:
+def test_the_bundled_run_is_there_without_any_other(root: Path, make: Make, tmp_path: Path) -> None:
     make("demo")
-    shutil.move(tmp_path / "runs", bundled)
+    shutil.move(tmp_path / "runs", landscape.catalogue.BUNDLED)
     app = show(root)
     assert app.selectbox[0].options == ["demo"]
-    assert "bundled with the package" in words(app)
+    assert "bundled with the package" in said(app)
     assert len(contours(app)) == 2
 
 
@@ -176,90 +152,7 @@ def test_no_run_says_how_to_make_one(root: Path) -> None:
     assert not app.exception
     assert app.title[0].value == "No runs yet"
     assert "python -m landscape.compute" in app.code[0].value
-    assert "minutes" not in words(app)  # the command measures how long it takes
-
-
-def test_a_run_in_progress_shows_what_is_there(root: Path, make: Make) -> None:
-    run = make(status=Status.PENDING, methods=())
-    with run.lock():
-        app = show(root)
-    assert not app.exception
-    assert not app.warning
-    assert app.progress[0].text == "55 of 60 points computed"
-    assert "Not finished: 55 of 60 points are computed" in words(app)
-    assert "sharpness (" not in words(app)
-    title = figure(app)["layout"]["annotations"][1]["text"]
-    assert "no level finished yet<br>15 of 20 computed" in title
-    assert len(following(app)) == 1
-
-
-def test_a_stopped_run_says_so_and_how_to_go_on(root: Path, make: Make, tmp_path: Path) -> None:
-    make(status=Status.PENDING)
-    app = show(root)
-    said = read(app.warning[0])
-    assert said.startswith("This run has stopped: no process is computing it, and ")
-    assert said.endswith("what is left is 5 points. To go on with it:")
-    folder = tmp_path / "runs" / "quick-1"
-    command = f"python -m landscape.compute --config {folder}/config.toml --out {folder}"
-    assert app.code[0].value == command
-
-
-def test_only_unfinished_runs_are_followed(
-    root: Path, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    fragment = streamlit.fragment
-
-    def noted(*, run_every: float) -> object:
-        asked.append(run_every)
-        return fragment(run_every=run_every)
-
-    monkeypatch.setattr(streamlit, "fragment", noted)
-    make("whole")
-    assert not following(show(root))
-    assert not asked
-    make("begun", status=Status.PENDING, created="2026-03-01T00:00:00+00:00")
-    app = show(root, run="begun")
-    assert not app.exception
-    assert asked == [3]
-    following(app)[0].set_value(False).run()
-    assert asked == [3]  # looked no more
-
-
-def test_an_unfinished_run_is_compared_where_both_surfaces_are(root: Path, make: Make) -> None:
-    # By then M = 0 is whole, and all corners and the middle column of M = 10 are there.
-    run = make(methods=())
-    status = np.full(LOSSES[10].shape, Status.PENDING, np.uint8)
-    status[np.ix_((0, 3), (0, 4))] = Status.OK
-    status[0, 2] = Status.OK
-    loss = np.where(status == Status.OK, LOSSES[10], np.nan)
-    save_surface(run, Surface(10, X, Y, loss, status, 0 * LOSSES[10]))
-    app = show(root)
-    assert not app.exception
-    assert app.metric[3].label == "Lowest loss so far, M = 10"
-    corner = np.ix_((0, 3), (0, 4))
-    pair = [
-        Surface(m, X[[0, 4]], Y[[0, 3]], LOSSES[m][corner], np.ones((2, 2), np.uint8))
-        for m in (0, 10)
-    ]
-    assert app.metric[0].value == f"{compare(*pair, 3.2).ratio:.2f}"
-    assert "finest level that all of them have finished" in words(app)
-    assert app.dataframe[0].value["level"].tolist() == [
-        "finished",
-        "finished",
-        "level 1 of 3, 2×2 points · 5 of 20 computed",
-    ]
-
-
-def test_a_run_that_only_started(root: Path, make: Make) -> None:
-    run = make(losses={}, methods=())
-    with run.lock():
-        app = show(root)
-    assert not app.exception
-    assert "no surface is there yet" in app.info[0].value
-    app = show(root)
-    assert "has stopped" in app.warning[0].value
-    assert app.code[0].value.startswith("python -m landscape.compute --config")
+    assert "minutes" not in said(app)  # the command measures how long it takes
 
 
 def test_a_search_without_a_landscape_says_how_to_make_one(root: Path, make: Make) -> None:
@@ -284,7 +177,7 @@ def test_a_retraining_is_listed_with_what_it_is(root: Path, make: Make) -> None:
     app = show(root, run="cells")
     assert not app.exception
     assert not app.error
-    assert "is a retraining, which has no landscape. 1 of 4 epochs are done" in words(app)
+    assert "is a retraining, which has no landscape. 1 of 4 epochs are done" in said(app)
     assert app.code[0].value.startswith("python -m zarts.retrain --config ")
 
 
@@ -324,7 +217,7 @@ def test_all_nan_and_constant_surfaces(root: Path, make: Make, value: float) -> 
     assert app.metric[3].value == ("–" if np.isnan(value) else "0.7000")
     assert app.metric[0].value == app.metric[1].value == "–"
     assert app.metric[3].label.startswith("Lowest" if np.isnan(value) else "Constant")
-    assert ("constant at M = 0 and M = 10" in words(app)) is not np.isnan(value)
+    assert ("constant at M = 0 and M = 10" in said(app)) is not np.isnan(value)
 
 
 def test_a_single_surface(root: Path, make: Make) -> None:
@@ -362,7 +255,7 @@ def test_exports_without_matplotlib_say_what_to_install(
     assert not app.exception
     labels = [button.label for button in app.get("download_button")]
     assert labels[:-1] == ["HTML", "CSV", "NPZ"]
-    assert "zarts[export]" in words(app)
+    assert "zarts[export]" in said(app)
 
 
 def test_dark_pages_get_dark_figures(root: Path, make: Make) -> None:

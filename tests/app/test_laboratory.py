@@ -14,17 +14,13 @@ from streamlit.testing.v1 import AppTest
 import landscape.catalogue
 from landscape.point import at
 from landscape.record import load
-from tests.app.conftest import LOSSES, Make
-from tests.app.test_figure_1 import contours, figure, read, show, words
+from tests.app.conftest import LOSSES, Make, read, said
+from tests.app.test_figure_1 import contours, figure, show
 from zarts import SPACES, cost, derive
 from zarts.runs.runfile import Run
 
 DEMO = landscape.catalogue.BUNDLED / "quick-ec257f9a"
-
-
-@pytest.fixture(autouse=True)
-def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landscape.catalogue, "BUNDLED", tmp_path / "bundled")
+pytestmark = pytest.mark.usefixtures("no_demo")
 
 
 def told(app: AppTest) -> dict:
@@ -66,13 +62,13 @@ def test_a_point_in_the_link_has_its_card(root: Path, tmp_path: Path) -> None:
     alphas = record.alphas(np.array([[0.25, 0.5]]))
     assert alphas is not None
     genotype = derive(SPACES["s3"], torch.from_numpy(alphas[0]))
-    assert str(genotype) in words(app)
+    assert str(genotype) in said(app)
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Parameters"] == f"{cost(genotype).parameters / 1e6:.2f} M"
     losses = [f"{value.node_loss:.4f}" for value in at(record, 0.25, 0.5).values]
     assert app.dataframe[0].value["loss"].tolist() == losses
     assert [button.disabled for button in app.button] == [False] * 3
-    assert "is a grid point" in words(app)
+    assert "is a grid point" in said(app)
     line = json.loads(app.get("plotly_chart")[1].proto.spec)
     assert [trace["name"] for trace in line["data"]] == ["M = 0", "M = 10"]
 
@@ -81,14 +77,14 @@ def test_fields_and_pins_are_the_way_of_the_keyboard(root: Path, make: Make) -> 
     make()
     app = show(root)
     before = figure(app)
-    assert "Click a surface" in words(app)
+    assert "Click a surface" in said(app)
     assert [button.disabled for button in app.button] == [True] * 3
     app.number_input(key="at-x").set_value(0.25).run()
     assert "at" not in app.query_params
     app.number_input(key="at-y").set_value(-1.0).run()
     assert app.query_params["at"] == "0.25,-1"
     assert "read off" in str(app.dataframe[0].proto)
-    assert "does not store the plane" in words(app)
+    assert "does not store the plane" in said(app)
     app.button[0].click().run()
     app.number_input(key="at-x").set_value(1.0).run()
     app.button[1].click().run()

@@ -26,7 +26,7 @@ def entry(folder: Path, name: str = "run") -> Entry:
 
 def tried(m: int) -> Surface:
     loss = np.where(TRIED == Status.OK, 0.5, np.nan)
-    return Surface(m, np.arange(3.0), np.arange(2.0), loss, TRIED, 0 * loss)
+    return Surface(m, np.arange(3.0), np.arange(2.0), loss, TRIED, np.zeros((2, 3)))
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,8 @@ def test_unfinished_counts_paths_too() -> None:
     assert unfinished(record(surface(117), config=asked))
     assert not unfinished(record(surface(117), config=asked, paths=(walked,)))
     assert unfinished(record(surface(116), config=asked, paths=(walked,)))
+    between = {"landscape": {"steps": 10, "more_steps": [5]}}
+    assert unfinished(record(*(surface(117, m=m) for m in (0, 1, 10)), config=between))
     for count, so_far in ((116, " so far"), (117, "")):
         figure = losses(record(surface(count), paths=(walked,)))
         notes = [note.text for note in figure.layout.annotations]

@@ -108,6 +108,15 @@ def test_every_damaged_file_has_its_line(run: Run) -> None:
     assert "snapshot/epoch-0002" in said.why("values")
 
 
+def test_surfaces_of_one_run_have_one_grid(run: Run) -> None:
+    record = run.read("grid/m01")
+    arrays = {**record.arrays, "x": record.arrays["x"] * (1 + 1e-12)}  # as evenly as it must be
+    run.write("grid/m01", arrays, record.attributes)
+    said = verdict(run.path, points=0)
+    assert said.failed == {"schema"}
+    assert "is on another grid than M = 0" in said.why("schema")
+
+
 @pytest.mark.parametrize("name", ["grid/m01", "paths/zarts-rs", "search/epoch-0002"])
 def test_a_sealed_record_of_nothing_stops_no_other_check(run: Run, name: str) -> None:
     run.write(name, {}, {})

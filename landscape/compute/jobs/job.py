@@ -11,6 +11,7 @@ from zarts.runs.runfile import Record, Run
 if TYPE_CHECKING:
     from landscape.geometry.problem import PlaneProblem
     from landscape.record import Surface
+    from landscape.record.asked import FigureSettings
     from zarts.settings.config import Config
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 Value = Any  # what a job yields; its ``store`` knows what it is
-Check = Callable[[str, Record, "Config"], Iterator[str]]  # what is wrong with a record
+Check = Callable[[str, Record, "FigureSettings"], Iterator[str]]  # what is wrong with a record
 
 # Ranks. What is cheap to look at comes first, then what cannot be shared among workers, while
 # there is still work left that can.

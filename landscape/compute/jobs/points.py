@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from landscape.compute.jobs.arrays import exactly
 from landscape.compute.jobs.job import FIRST, LAST, Check, Job, Store, Value, WorkerState
 from landscape.geometry import grid
-from landscape.record import BESIDE, Status, Surface, surface_from
-from landscape.record.asked import axis_problems, surface_name, surface_steps
+from landscape.record import Status, Surface
+from landscape.record.asked import FigureSettings, surface_name
+from landscape.record.files import read_surface
+from landscape.record.schema import surface_problems
 from zarts.execute import Failure
-from zarts.runs.runfile import Array, Record, Run
+from zarts.runs.runfile import Run
 from zarts.runs.runfile.disk import one_line
 from zarts.settings.config import Config, ConfigError
 
@@ -32,7 +32,7 @@ NOTHING = Found(np.nan)
 
 def surfaces_of(config: Config) -> list[int]:
     """The M of all surfaces: first order, second order, those in between, and the exact one."""
-    return surface_steps(config.landscape.steps, config.landscape.more_steps)
+    return FigureSettings.of(config.to_table()).surface_steps
 
 
 class Losses(NamedTuple):
@@ -138,15 +138,15 @@ class _Surfaces:
     @property
     def checks(self) -> Mapping[str, Check]:
         """Of surfaces."""
-        return {r"grid/m\d{2,9}": _check}
+        return {r"grid/m\d{2,9}": surface_problems}
 
     def known(self, config: Config, run: Run | None) -> dict[int, Surface]:
         """What a run knows of every surface, by M."""
-        land, found = config.landscape, {}
-        for steps in surfaces_of(config):
+        land, asked, found = config.landscape, FigureSettings.of(config.to_table()), {}
+        for steps in asked.surface_steps:
             name = surface_name(steps)
             found[steps] = (
-                run.parse(name, surface_from)
+                read_surface(run, name, asked)
                 if run is not None and name in run
                 else grid.empty_surface(steps, land.rows, land.cols, land.range)
             )
@@ -178,53 +178,3 @@ def chunk_size(config: Config, inner_steps: int) -> int:
     from zarts.problems.parts import lanes_of
 
     return _CHUNK if inner_steps == 0 else lanes_of(config)
-
-
-def _check(name: str, record: Record, config: Config) -> Iterator[str]:
-    land, arrays = config.landscape, record.arrays
-    size = (land.rows, land.cols)
-    wanted: dict[str, tuple[str, tuple[int, ...]]] = {
-        "x": ("<f8", (land.cols,)),
-        "y": ("<f8", (land.rows,)),
-        "loss": ("<f8", size),
-        "status": ("|u1", size),
-        "timing_seconds": ("<f8", size),
-    }
-    later = [f"derived/{key}" for key in BESIDE if f"derived/{key}" in arrays]
-    wanted |= dict.fromkeys(later, ("<f8", size))
-    found = list(exactly(arrays, wanted))
-    yield from found
-    steps = int(name.removeprefix("grid/m"))
-    asked = surfaces_of(config)
-    if record.attributes.get("inner_steps") != steps or steps not in asked:
-        yield (
-            f"has M = {record.attributes.get('inner_steps')} under the name of M = {steps}, "
-            f"the settings ask for M of {asked}"
-        )
-    elif name != surface_name(steps):
-        yield f"is a second surface with M = {steps}, beside {surface_name(steps)}"
-    if found:
-        return
-    for axis in ("x", "y"):
-        yield from axis_problems(axis, arrays[axis], land.range)
-    status, loss = arrays["status"], arrays["loss"]
-    if odd := sorted(set(status.ravel().tolist()) - set(Status)):
-        yield f"status has {odd[:3]}, expected 0 to {max(Status):d}"
-    good = status == Status.OK
-    for wrong, what in (
-        (good & ~np.isfinite(loss), "status OK and a loss that is not finite"),
-        (~good & ~np.isnan(loss), "a loss and a status that is not OK"),
-        *((_outside(key, arrays[key]), f"{key} that cannot be") for key in later),
-    ):
-        if count := int(wrong.sum()):
-            row, col = np.argwhere(wrong)[0]
-            yield f"{count} points, first [{row}, {col}], have {what}"
-    if not (arrays["timing_seconds"] >= 0).all():
-        yield "timing_seconds has a value that is no duration"
-
-
-def _outside(key: str, values: Array) -> NDArray[np.bool_]:
-    """Where an error is below 0 or infinite, or an accuracy not from 0 to 1."""
-    most = 1.0 if key.endswith("accuracy") else np.finfo(float).max
-    outside: NDArray[np.bool_] = (values < 0) | (values > most)
-    return outside

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from landscape.compute.jobs.arrays import exactly, finite
 from landscape.compute.jobs.job import SINGLE, Check, Job, Store, Value, WorkerState
 from landscape.record import save_path
-from landscape.record.asked import own_steps
+from landscape.record.schema import path_problems
 from zarts.execute import Failure
 from zarts.optimizers import record_name
-from zarts.runs.runfile import Array, Record, Run
+from zarts.runs.runfile import Run
 from zarts.runs.runfile.disk import one_line
 from zarts.settings.config import Config, ConfigError
 
@@ -23,8 +19,6 @@ if TYPE_CHECKING:
     from landscape.record import OptimizerPath
 
 __all__ = ["PATHS", "Walk"]
-
-PAIRED = 1e-4  # how far means of losses may be from the losses they are, for rounding
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,7 @@ class _Paths:
     @property
     def checks(self) -> Mapping[str, Check]:
         """Of paths."""
-        return {r"paths/.+": _check}
+        return {r"paths/.+": path_problems}
 
     def records(self, config: Config) -> list[str]:
         """One per method."""
@@ -115,48 +109,3 @@ class _Paths:
 
 
 PATHS = _Paths()
-
-
-def _check(name: str, record: Record, config: Config) -> Iterator[str]:
-    method, arrays, note = record.attributes["method"], record.arrays, record.attributes["note"]
-    if not isinstance(method, str) or record_name(method) != name:
-        yield f"is of {method!r}; expected the method of its name"
-        return
-    if method not in config.paths.methods:
-        yield f"is none of the paths that the settings ask for: {', '.join(config.paths.methods)}"
-    expected = own_steps(method, config.landscape.steps)
-    if expected not in (None, record.attributes["inner_steps"]):
-        yield f"has M = {record.attributes['inner_steps']}, {method} descends M = {expected}"
-    if not 0 <= float(str(record.attributes.get("length_ratio", 1))) < np.inf:
-        yield f"length_ratio is {record.attributes['length_ratio']}, expected a number >= 0"
-    count = len(arrays["xy"])
-    whole = config.paths.updates + 1
-    if not 1 <= count <= whole or (count < whole and not note):
-        yield f"has {count} points and the note {note!r}, expected {whole} points"
-    wanted: dict[str, tuple[str, tuple[int, ...]]] = {
-        "xy": ("<f8", (count, 2)),
-        "loss": ("<f8", (count,)),
-        "target_loss": ("<f8", (count,)),
-        "residual": ("<f8", (count,)),
-        "budget": ("<i8", (3,)),
-        "timing_seconds": ("<f8", ()),
-    }
-    if "moments" in arrays:  # later than the others
-        wanted["moments"] = ("<f8", (6,))
-    yield from exactly(arrays, wanted)
-    yield from finite(arrays, ("xy", "residual", "timing_seconds", "moments"))
-    if "moments" in arrays:
-        yield from _moments(arrays["moments"], arrays["target_loss"])
-    if not (arrays["budget"] >= 0).all():
-        yield "budget has a negative number"
-    if np.isinf(arrays["loss"]).any() or np.isinf(arrays["target_loss"]).any():
-        yield "a loss is infinite; one that is not finite is stored as NaN"
-
-
-def _moments(moments: Array, losses: Array) -> Iterator[str]:
-    count, before, after, *variances, covariance = moments.tolist()
-    for where, mean, loss in (("start", before, losses[0]), ("end", after, losses[-1])):
-        if not abs(mean - loss) <= PAIRED * (1 + abs(loss)):
-            yield f"moments have the mean {mean:.6g} at the {where}, target_loss {loss:.6g}"
-    if not (count >= 2 and min(variances) >= 0 and covariance**2 <= 1.001 * math.prod(variances)):
-        yield f"moments {moments.tolist()} are those of no two samples"

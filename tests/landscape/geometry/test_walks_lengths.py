@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape.geometry.walks import PILOTS, prepare, start_of, view_of
+from landscape.geometry.walks import PILOT_UPDATES, PILOTS, TRIALS, prepare, start_of, view_of
 from landscape.record import LENGTH_TOLERANCE
-from tests.landscape.geometry.test_walks import EXTENT, PLANE, QUADRATIC, SCALE, end, toy
+from tests.landscape.geometry.test_walks import EXTENT, PLANE, QUADRATIC, SCALE, STEPS, end, toy
 from zarts.bilevel.rng import generator
 from zarts.bilevel.search import Optimizer, Step
 from zarts.bilevel.wrappers import Tally
@@ -138,3 +138,25 @@ def test_matched_steps_are_of_one_length(space: str, steps: dict[str, Asked]) ->
     pilots = [pilot.diagnostics["gradient_norm"] for _, pilot in steps["pilot"]]
     assert len(pilots) == PILOTS
     assert rate * sum(pilots) / PILOTS == pytest.approx(length, rel=1e-6)
+
+
+def test_pilot_updates_are_part_of_the_budget() -> None:
+    spent = {method: end(toy(updates=3, step="update"), method) for method in METHOD_NAMES}
+    assert {spent[name].gradients for name in ("darts-1", "darts-2")} == {3 + 1}
+    assert spent["zarts-rs"].evaluations == (3 + PILOT_UPDATES) * 4
+    for method, each in (("zarts-mgs", 4), ("zarts-gld", 5)):
+        trials = (spent[method].evaluations / each - 3) / PILOT_UPDATES
+        assert trials in range(1, TRIALS + 1)
+        assert spent[method].weight_steps == STEPS * spent[method].evaluations
+
+
+def test_paper_settings_are_those_of_the_released_code() -> None:
+    for method in METHOD_NAMES:
+        build_optimizer(method, METHODS[method].paper)
+    path = end(toy(step="paper", updates=2), "darts-1")
+    gradient = QUADRATIC.gradient_at(PLANE.points(torch.tensor([[-0.5, 0.5]]).double())[0], 0)
+    expected = -3e-4 * (gradient @ PLANE.basis) / SCALE
+    np.testing.assert_allclose(path.xy[1] - path.xy[0], expected, rtol=1e-6)
+    counts = {name: end(toy(step="paper", updates=1), name).evaluations for name in METHOD_NAMES}
+    asked = {"zarts-rs": 16, "zarts-mgs": 4, "zarts-gld": 16}
+    assert counts == dict.fromkeys(METHOD_NAMES, 0) | asked

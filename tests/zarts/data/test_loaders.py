@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision import datasets
 
-from zarts.data.dataset import from_tensors, measure
+from zarts.data.dataset import measure
 from zarts.data.loaders import (
     FASHION,
     NAMES,
@@ -178,18 +178,14 @@ def test_fashion_mnist(
     packed: bool, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = colours(6)[:, 0, :28, :28]
-    labels, prefix = (
-        np.array([9, 0, 3, 3, 1, 2], dtype=np.uint8),
-        FASHION[part][0][0][:5].strip("-"),
-    )
+    labels = np.array([9, 0, 3, 3, 1, 2], dtype=np.uint8)
+    prefix = FASHION[part][0][0][:5].strip("-")
     files = [tmp_path / "FashionMNIST" / "raw" / f"{prefix}-{kind}-ubyte" for kind in IDX]
     published = [
         write_idx(path, array) for path, array in zip(files, (images, labels), strict=True)
     ]
     with pytest.raises(DamagedData, match=r"images-idx3-ubyte has another SHA-256 .*delete it"):
-        load_images(
-            "fashion-mnist", tmp_path, part=part
-        )  # not the published ones, small as they are
+        load_images("fashion-mnist", tmp_path, part=part)  # small as they are
     monkeypatch.setitem(FASHION, part, published)
     if packed:
         for path in files:
@@ -259,11 +255,8 @@ def test_imagenet_is_tested_on_its_val_folder_which_has_every_class(tmp_path: Pa
     data = load_images("imagenet", tmp_path, size=16, part="test", stream=True)
     assert (data.mean, len(data.labels)) == ((0.485, 0.456, 0.406), 4)
     (tmp_path / "imagenet" / "train" / "grey").mkdir()
-    with pytest.raises(
-        MissingData, match=r"val lacks the classes grey, expected the 3 of"
-    ) as error:
+    with pytest.raises(MissingData, match=r"^.*val lacks the classes grey, expected the 3 of.*$"):
         load_images("imagenet", tmp_path, size=16, part="test")
-    assert "\n" not in str(error.value)
     (tmp_path / "imagenet" / "val" / "grey").mkdir()
     with pytest.raises(MissingData, match=r"got no images in .*grey"):
         load_images("imagenet", tmp_path, size=16, part="test")
@@ -343,61 +336,6 @@ def test_an_unknown_name_offers_the_nearest(name: str, hint: str | None) -> None
 def test_a_size_only_where_it_means_something(name: str, size: int, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"got size={size}.* for {name}"):
         load_images(name, tmp_path, size=size)
-
-
-def test_measured_statistics_equal_the_direct_ones() -> None:
-    images = torch.from_numpy(colours(2000)[:, :, :6, :5].copy())
-    mean, std = measure(images)
-    pixels = images.double() / 255
-    torch.testing.assert_close(torch.tensor(mean).double(), pixels.mean(dim=(0, 2, 3)))
-    expected = pixels.std(dim=(0, 2, 3), correction=0)
-    torch.testing.assert_close(torch.tensor(std).double(), expected)
-
-
-def test_the_fingerprint_sees_every_part() -> None:
-    images = torch.from_numpy(colours(4))
-    labels = torch.tensor([0, 1, 2, 3])
-    other_image = images.clone()
-    other_image[3, 2, 31, 31] += 1
-    prints = [
-        from_tensors("a", images, labels, 4).fingerprint,
-        from_tensors("b", images, labels, 4).fingerprint,
-        from_tensors("a", images, labels, 5).fingerprint,
-        from_tensors("a", other_image, labels, 4).fingerprint,
-        from_tensors("a", images, labels.flip(0), 4).fingerprint,
-        from_tensors("a", images.reshape(4, 3, 16, 64), labels, 4).fingerprint,
-    ]
-    assert len(set(prints)) == len(prints)
-    transposed = images.transpose(2, 3).contiguous().transpose(2, 3)  # equal, laid out otherwise
-    assert from_tensors("a", transposed, labels, 4).fingerprint == prints[0]
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "classes", "message"),
-    [
-        (torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]), 2, r"expected \(n, c, h, w\) of"),
-        (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.tensor([0, 1]), 2, r"\(n, c, h, w\)"),
-        (torch.zeros(0, 1, 4, 4, dtype=torch.uint8), torch.tensor([0]), 2, "n >= 1"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0]), 2, "one per image"),
-        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([0.0]), 2, "torch.int64"),
-        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([2]), 2, "expected 0 to 1"),
-        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([-1]), 2, "from -1"),
-        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([0]), 2, "all equal"),
-    ],
-)
-def test_refuses_tensors_that_do_not_fit(
-    images: torch.Tensor, labels: torch.Tensor, classes: int, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        from_tensors("made by hand", images, labels, classes)
-
-
-def test_a_data_set_moves_only_if_it_must() -> None:
-    data = load_images("packaged")
-    assert data.to("cpu") is data
-    moved = data.to("meta")
-    assert moved.images.device.type == moved.labels.device.type == "meta"
-    assert moved.fingerprint == data.fingerprint
 
 
 def test_the_packaged_data_needs_no_torchvision() -> None:

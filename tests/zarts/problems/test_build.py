@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,14 +14,12 @@ from tests.tiny import tiny
 from zarts.bilevel.chance import Chance, Strengths
 from zarts.bilevel.inner import Weights
 from zarts.bilevel.rng import generator
-from zarts.data.arrays import register_dataset
-from zarts.data.dataset import from_tensors, measure
+from zarts.data.dataset import from_tensors
 from zarts.data.loaders import MissingData
 from zarts.data.stream import Batch
-from zarts.optimizers import DARTS, GLD, MGS, Implicit, RandomSearch, Unrolled
 from zarts.problems.build import Problem, landscape_objective, make_problem
-from zarts.problems.optimizer import build_optimizer, make_optimizer, sigma_schedule
-from zarts.problems.parts import lanes_for, lanes_of, load_dataset
+from zarts.problems.optimizer import make_optimizer, sigma_schedule
+from zarts.problems.parts import load_dataset
 from zarts.settings.config import METHOD_NAMES, Config, ConfigError, merge
 from zarts.settings.presets import preset
 from zarts.supernet.fast.network import Supernet
@@ -147,30 +143,6 @@ def test_everything_has_the_stated_precision(dtype: str) -> None:
     assert {weight.dtype for weight in surface.weights.values()} == {wanted}
 
 
-def test_downscaled_test_images_are_seen_as_the_training_images() -> None:
-    config = tiny("darts-1", {"data": {"downscale": 4}})
-    train, test = load_dataset(config), load_dataset(config, "test")
-    assert test.images.shape == (2000, 1, 7, 7)
-    assert (test.mean, test.std) == (train.mean, train.std) != measure(test.images)
-    assert load_dataset(config) is train
-    assert load_dataset(config, "test") is test
-
-
-def test_downscaled_images_are_normalised_to_their_own_statistics() -> None:
-    for factor, side in ((1, 28), (2, 14), (4, 7)):
-        dataset = load_dataset(tiny("darts-1", {"data": {"downscale": factor}}))
-        assert dataset.images.shape[2:] == (side, side)
-        pixels = dataset.images.double() / 255
-        # at full size the published statistics of the whole data set
-        error = 5e-3 if factor == 1 else 1e-6
-        assert dataset.mean[0] == pytest.approx(float(pixels.mean()), abs=error)
-        assert dataset.std[0] == pytest.approx(float(pixels.std(correction=0)), abs=error)
-    whole = load_dataset(tiny("darts-1", {"data": {"downscale": 1}})).images[0, 0].double()
-    small = load_dataset(tiny("darts-1", {"data": {"downscale": 2}})).images[0, 0].double()
-    blocks = whole.reshape(14, 2, 14, 2).mean((1, 3))
-    assert float((small - blocks).abs().max()) <= 0.5
-
-
 def test_rates_follow_the_cosine_once_per_epoch() -> None:
     config = tiny("zarts-mgs", {"search": {"epochs": 5, "period": 3, "learning_rate": 0.1}})
     feed = make_problem(config).feed
@@ -183,48 +155,6 @@ def test_rates_follow_the_cosine_once_per_epoch() -> None:
     fixed = tiny("zarts-mgs", {"search": {"inner_learning_rate": 1e-3}})
     assert make_problem(fixed).feed.inner_sgd(3).learning_rate == 1e-3
     assert [len(feed.train_batches(iteration)) for iteration in range(4)] == [3, 1, 3, 1]
-
-
-def test_sigma_follows_the_released_schedule() -> None:
-    config = tiny("zarts-mgs", {"search": {"epochs": 6, "warmup": 2, "period": 2}})
-    schedule = sigma_schedule(config, make_problem(config).feed)
-    (name,) = schedule
-    assert name == "sigma"
-    values = [schedule["sigma"](2 * epoch) for epoch in range(6)]
-    expected = [0.2 * (1 + math.cos(math.pi * max(0, e - 3) / 4)) / 2 for e in range(6)]
-    assert values == pytest.approx(expected)
-    assert values[:4] == [0.2] * 4
-    assert schedule["sigma"](4) == schedule["sigma"](5)  # once per epoch
-    constant = tiny("zarts-mgs", {"search": {"sigma_schedule": "constant"}})
-    assert sigma_schedule(constant, make_problem(constant).feed) == {}
-    assert sigma_schedule(tiny("zarts-gld"), make_problem(tiny("zarts-gld")).feed) == {}
-
-
-def test_every_method_gets_its_optimizer() -> None:
-    kinds = {method: make_optimizer(tiny(method)) for method in METHOD_NAMES}
-    expected = [DARTS, DARTS, Unrolled, Implicit, RandomSearch, MGS, GLD]
-    assert [type(kind) for kind in kinds.values()] == expected
-    assert [getattr(kinds[f"darts-{order}"], "order") for order in (1, 2)] == [1, 2]  # noqa: B009
-    assert kinds["zarts-mgs"] == MGS(samples=4, sigma=0.2, temperature=0.01)
-
-
-@pytest.mark.parametrize(
-    ("method", "settings", "message"),
-    [
-        ("zarts-mgs", {"sigmma": 1.0}, r"zarts-mgs has no hyper-parameter 'sigmma'.*'sigma'"),
-        ("darts-1", {"order": 2}, "'order'"),  # the method fixes it
-        ("zarts-mgs", {"sigma": -1.0}, "sigma is -1.0"),
-        ("zarts-mgs", {"proposal": "cube"}, "cube"),
-        ("zarts-gld", {"radius_max": 1e-9, "radius_min": 1.0}, "radius_min"),
-        ("zarts-rs", {"samples": "many"}, "zarts-rs"),
-        ("zarts-rs", {"samples": 2.5}, "whole"),
-    ],
-)
-def test_impossible_optimizers_are_refused(
-    method: str, settings: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        build_optimizer(method, settings)
 
 
 def test_validation_is_all_of_the_other_half_as_it_is() -> None:
@@ -292,88 +222,6 @@ def test_a_data_set_that_is_not_here_is_not_replaced(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("ZARTS_DATA", raising=False)
     with pytest.raises(MissingData, match="ZARTS_DATA"):
         make_problem(tiny("darts-1", {"data": {"name": "cifar10", "downscale": 1}}))
-
-
-@pytest.mark.parametrize(
-    ("name", "device", "size", "lanes"),
-    [
-        ("quick", "cpu", 9, 4),  # measured: 0.6 of the time
-        ("quick", "cpu", 28, 1),  # measured: nothing saved from 14x14 on
-        ("paper", "cpu", 32, 1),
-        ("quick", "cuda", 9, 8),
-        ("paper", "cuda:1", 32, 2),
-        ("paper", "cuda", 64, 1),
-    ],
-)
-def test_small_images_are_computed_side_by_side(
-    name: str, device: str, size: int, lanes: int
-) -> None:
-    table = preset(name, "zarts-mgs") | {"device": device}
-    assert lanes_for(Config.from_table(table), size, size) == lanes
-    chosen = Config.from_table(merge(table, {"supernet": {"lanes": 16}}))
-    assert lanes_for(chosen, size, size) == 16
-
-
-@pytest.mark.parametrize(
-    ("channels", "stem", "dtype", "lanes", "fit"),
-    [
-        (8, "cifar", "float32", 3, True),
-        (10, "cifar", "float32", 3, False),
-        (10, "cifar", "float32", 4, True),
-        (10, "cifar", "float32", 1, True),
-        (10, "cifar", "float64", 2, True),
-        (2, "imagenet", "float32", 4, False),
-        (2, "imagenet", "float32", 8, True),
-    ],
-)
-def test_lanes_that_would_not_give_equal_values_are_refused(
-    channels: int, stem: str, dtype: str, lanes: int, fit: bool
-) -> None:
-    net = {"channels": channels, "stem": stem, "lanes": lanes}
-    config = Config.from_table(
-        merge(preset("quick", "zarts-mgs"), {"supernet": net, "dtype": dtype})
-    )
-    if fit:
-        assert lanes_for(config, 9, 9) == lanes
-        return
-    with pytest.raises(ConfigError, match=rf"supernet.lanes is {lanes}.*use one of 1, .*8, 16"):
-        lanes_for(config, 9, 9)
-    chosen = replace(config, supernet=replace(config.supernet, lanes=0))
-    assert lanes_for(chosen, 9, 9) in (1, 4)
-
-
-def _refuse(*_: object, **__: object) -> None:
-    raise AssertionError("a data set was loaded")
-
-
-@pytest.mark.parametrize(
-    ("data", "sides"),
-    [
-        ({"name": "packaged", "downscale": 3}, (9, 9)),
-        ({"name": "fashion-mnist", "downscale": 1}, (28, 28)),
-        ({"name": "svhn", "downscale": 2}, (16, 16)),
-        ({"name": "folder", "downscale": 1, "size": "8x12"}, (8, 12)),
-        ({"name": "folder", "downscale": 1}, (32, 32)),
-        ({"name": "imagenet", "downscale": 1}, (224, 224)),
-        ({"name": "mine.npz", "downscale": 1}, (5, 7)),
-        ({"name": "mine", "downscale": 1}, (5, 7)),
-    ],
-)
-def test_asking_for_the_lanes_loads_no_data_set(
-    data: dict[str, Any], sides: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ZARTS_DATA", str(tmp_path))
-    x, y = np.arange(280, dtype=np.uint8).reshape(4, 2, 5, 7), np.arange(4) % 2
-    np.savez_compressed(tmp_path / "mine.npz", x=x, y=y)
-    register_dataset("mine", x, y)
-    monkeypatch.setattr("zarts.problems.parts.load_images", _refuse)
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(
-        "zarts.problems.parts.lanes_for", lambda config, *size: asked.append(size) or 3
-    )
-    config = Config.from_table(merge(preset("quick", "zarts-mgs"), {"data": data}))
-    assert lanes_of(config) == 3
-    assert asked == [sides]
 
 
 def test_validation_drops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

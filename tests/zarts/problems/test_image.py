@@ -1,30 +1,22 @@
-"""Images as a bilevel problem: who sees which batches, and the contract of every objective."""
+"""Images as a bilevel problem: who sees which batches."""
 
 from __future__ import annotations
 
 import gc
 import itertools
-import math
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from zarts.bilevel.alpha import flat_space
 from zarts.bilevel.chance import Strengths
-from zarts.bilevel.difference import through_step
 from zarts.bilevel.inner import SGD
-from zarts.bilevel.objective import Bilevel
 from zarts.bilevel.rng import generator
 from zarts.data.dataset import Dataset, from_tensors
 from zarts.data.stream import Batch, Stream, split
-from zarts.problems.image import ImageFeed, ImageLoss, cosine, with_rate
-from zarts.supernet.fast.network import Supernet
-from zarts.supernet.spaces import SPACES
+from zarts.problems.image import ImageFeed, cosine, with_rate
 
 IMAGES, TRAIN = 40, 20  # D_train is images 0..19, D_val 20..39
 RULE = SGD(0.1, momentum=0.9, weight_decay=3e-4, clip=5.0)
@@ -218,199 +210,3 @@ def test_all_batches_of_an_epoch_draw_with_its_strengths() -> None:
         batches += feed.val_batches(iteration)
         chances = [batch.chance for batch in batches]
         assert chances == [drawn.chance(chance.key) for chance in chances]
-
-
-def test_all_candidates_of_an_iteration_share_their_batches() -> None:
-    used: dict[str, list[int]] = {"train": [], "val": []}
-
-    def spy(purpose: str):
-        def loss(weights: Mapping[str, Tensor], alpha: Tensor, batch: Batch) -> Tensor:
-            used[purpose].append(batch.chance.key)
-            return (weights["w"] * alpha).sum() ** 2
-
-        return loss
-
-    feed = make_feed(val_batches=2)
-    problem = Bilevel(
-        space=flat_space("two", 2),
-        train_loss=spy("train"),
-        val_loss=spy("val"),
-        weights={"w": torch.ones(2, dtype=torch.float64)},
-        feed=feed,
-        inner_steps=3,
-    )
-    for iteration in range(2):
-        used["train"].clear(), used["val"].clear()
-        problem.evaluate(torch.randn(4, 2, generator=generator(0, iteration)))
-        assert used["train"] == 4 * keys(feed.inner_batches(iteration, 3))
-        assert used["val"] == 4 * keys(feed.val_batches(iteration))
-        used["train"].clear()
-        problem = problem.advance(torch.ones(2))
-        assert used["train"] == keys(feed.train_batches(iteration))
-
-
-# --- the objective contract, with a network of two cells -----------------------------------------
-
-
-def supernet_problem(space: str, inner_steps: int = 0, val_batches: int = 2) -> Bilevel[Batch]:
-    data = dataset(classes=3)
-    network = Supernet(SPACES[space], channels=2, cells=2, classes=3, image_channels=1)
-    loss = ImageLoss(network)
-    return Bilevel(
-        space=network.space,
-        train_loss=loss,
-        val_loss=loss,
-        weights=network.init(generator(0, "weights"), torch.float64),
-        feed=make_feed(data=data, val_batches=val_batches),
-        inner_steps=inner_steps,
-    )
-
-
-def points(problem: Bilevel[Batch], count: int = 3) -> Tensor:
-    rng = generator(0, "points")
-    return 0.5 * torch.randn(count, problem.space.dim, generator=rng, dtype=torch.float64)
-
-
-def copies(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: weight.clone() for name, weight in weights.items()}
-
-
-def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(
-        torch.equal(first[name], second[name]) for name in first
-    )
-
-
-SPACES_TRIED = ["s3", "s4"]  # s4 has an operation that draws
-
-
-@pytest.mark.parametrize("steps", [0, 2])
-@pytest.mark.parametrize("space", SPACES_TRIED)
-def test_the_same_alpha_gives_the_same_number(space: str, steps: int) -> None:
-    problem = supernet_problem(space, steps)
-    alphas = points(problem)
-    losses = problem.evaluate(alphas)
-    assert losses.isfinite().all()
-    assert len(set(losses.tolist())) == len(alphas)
-    assert torch.equal(problem.evaluate(alphas), losses)
-    assert torch.equal(problem.evaluate(alphas.flip(0)).flip(0), losses)
-    assert torch.equal(torch.stack([problem(alpha) for alpha in alphas]), losses)
-    assert torch.equal(supernet_problem(space, steps).evaluate(alphas), losses)
-
-
-@pytest.mark.parametrize("space", SPACES_TRIED)
-def test_asking_leaves_the_weights_as_they_are(space: str) -> None:
-    problem = supernet_problem(space, 2)
-    before = copies(problem.weights)
-    alphas = points(problem)
-    problem.evaluate(alphas)
-    problem.grad(alphas[0])
-    assert same(problem.weights, before)
-    assert not any(weight.requires_grad for weight in problem.weights.values())
-    # while the copy that the candidate was judged by has moved
-    tuned = problem.tuned(alphas[0])
-    assert not any(torch.equal(tuned[name], before[name]) for name in before)
-
-
-def test_more_steps_are_another_loss() -> None:
-    problem = supernet_problem("s3")
-    alpha = points(problem)[0]
-    losses = [float(problem.at(steps)(alpha)) for steps in (0, 1, 2, 10)]
-    assert len(set(losses)) == 4
-    assert float(problem.at(2).at(0)(alpha)) == losses[0]
-
-
-def test_advancing_trains_another_set_of_weights() -> None:
-    problem = supernet_problem("s3")
-    before, alpha = copies(problem.weights), points(problem)[0]
-    later = problem.advance(alpha)
-    assert same(problem.weights, before)
-    assert not same(later.weights, before)
-    assert later.iteration == 1
-    assert later.velocity is not None
-    assert float(later(alpha)) != float(problem(alpha))
-
-
-@pytest.mark.parametrize("steps", [0, 1, 2])
-@pytest.mark.parametrize("space", SPACES_TRIED)
-def test_the_gradient_is_the_derivative_of_the_value(space: str, steps: int) -> None:
-    problem = supernet_problem(space, steps)
-    alpha = points(problem)[0]
-    gradient = problem.grad(alpha)
-    rng = generator(0, "directions")
-    width = 1e-6
-    for _ in range(4):
-        direction = torch.randn(len(alpha), generator=rng, dtype=torch.float64)
-        ahead, behind = problem(alpha + width * direction), problem(alpha - width * direction)
-        difference = float(ahead - behind) / (2 * width)
-        assert float(gradient @ direction) == pytest.approx(difference, rel=1e-5, abs=1e-8)
-
-
-@pytest.mark.parametrize("space", ["s3", "s5"])
-def test_the_published_second_order_gradient_of_a_supernet(space: str) -> None:
-    """DARTS' update line by line, with the coming training batch and the momentum of ω."""
-    problem = supernet_problem(space, 1).advance(points(supernet_problem(space))[0])
-    feed = make_feed(data=dataset(3), upcoming=True)
-    problem = replace(problem, feed=feed, inherit_velocity=True, iteration=1)
-    rule, (train,), (val,) = feed.inner_sgd(1), feed.inner_batches(1, 1), feed.val_batches(1)
-    assert torch.equal(train.images, feed.train_batches(1)[0].images)  # that of the ω step to come
-    before, velocity = copies(problem.weights), problem.velocity
-    names = list(before)
-
-    def slopes(loss: ImageLoss, weights: list[Tensor], batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        alpha = points(problem)[0].requires_grad_()
-        omega = [weight.clone().requires_grad_() for weight in weights]
-        value = loss(dict(zip(names, omega, strict=True)), alpha, batch)
-        first, *rest = torch.autograd.grad(value, [alpha, *omega])
-        return first, rest
-
-    omega = list(before.values())
-    _, own = slopes(problem.train_loss, omega, train)
-    ahead = [
-        w - rule.learning_rate * (0.9 * velocity[name] + g + 3e-4 * w)
-        for name, w, g in zip(names, omega, own, strict=True)
-    ]
-    direct, b = slopes(problem.val_loss, ahead, val)
-    radius = 0.01 / torch.cat([part.flatten() for part in b]).norm()
-    up, down = (
-        slopes(problem.train_loss, [w + r * g for w, g in zip(omega, b, strict=True)], train)[0]
-        for r in (radius, -radius)
-    )
-    expected = direct - rule.learning_rate * (up - down) / (2 * radius)
-    found = problem.grad(points(problem)[0], through_step)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-13)
-    assert same(problem.weights, before)
-    exact = problem.grad(points(problem)[0])
-    assert (found - exact).norm() > 1e-6 * exact.norm()
-
-
-# --- whole-set measurements -----------------------------------------------------------------------
-
-
-def test_measure_counts_every_image_once() -> None:
-    problem = supernet_problem("s3")
-    loss = problem.val_loss
-    assert isinstance(loss, ImageLoss)
-    stream = Stream(
-        dataset(classes=3), torch.arange(20, 34), 4, 0, "v",
-        sequential=True, keep_last=True, dtype=torch.float64,
-    )  # fmt: skip
-    feed = replace(make_feed(val_batches=4), val=stream)
-    batches = feed.val_batches(1)
-    assert [len(batch.labels) for batch in batches] == [4, 4, 4, 2]
-    alpha = points(problem)[0]
-    logits = [loss.network(problem.weights, alpha, b.images, b.chance) for b in batches]
-    joined, labels = torch.cat(logits), torch.cat([batch.labels for batch in batches])
-    mean, accuracy = loss.measure(problem.weights, alpha.float(), batches)
-    # α arrives in the precision of the search and is brought to that of ω
-    assert mean == pytest.approx(float(functional.cross_entropy(joined, labels)), rel=1e-5)
-    assert accuracy == pytest.approx(float((joined.argmax(1) == labels).double().mean()))
-    assert math.isclose(accuracy * 14, round(accuracy * 14))
-    # and so does the objective, whichever way it takes its batches: one by one, many α, many ω
-    scored = replace(problem, feed=feed, iteration=1, inner_steps=0)
-    exact = pytest.approx(float(functional.cross_entropy(joined, labels)), rel=1e-12)
-    assert float(scored(alpha)) == exact
-    repeated = {name: weight.expand(1, *weight.shape) for name, weight in problem.weights.items()}
-    losses = [float(loss.each(repeated, alpha[None], batch)) for batch in batches]
-    assert sum(losses) / 4 == exact
-    assert sum(float(loss(problem.weights, alpha, batch)) for batch in batches) / 4 == exact

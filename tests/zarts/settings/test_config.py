@@ -10,19 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zarts.optimizers import METHODS
-from zarts.settings import tables
-from zarts.settings.config import (
-    METHOD_NAMES,
-    Config,
-    ConfigError,
-    merge,
-    parse_assignment,
-    read_toml,
-)
+from zarts.settings.config import METHOD_NAMES, Config, ConfigError, merge, read_toml
 from zarts.settings.stages import PROGRAMS
 
 
@@ -166,21 +158,11 @@ def test_the_changed_table_names_every_setting() -> None:
     assert not [key for key in defaults if defaults[key] == changed[key]]
 
 
-def test_no_table_gives_the_defaults() -> None:
-    assert Config.from_table({}) == Config()
-
-
-@pytest.mark.parametrize("table", [{}, CHANGED])
-def test_toml_round_trip(table: dict[str, Any], tmp_path: Path) -> None:
-    config = Config.from_table(table)
+def test_all_settings_come_back_from_tables_and_toml(tmp_path: Path) -> None:
+    config = Config.from_table(CHANGED)
+    assert config.to_table() == CHANGED
     back = through_toml(config, tmp_path / "config.toml")
-    assert back == config
-    assert back.hash() == config.hash()
-    assert back.to_toml() == config.to_toml()
-
-
-def test_a_table_comes_back_as_it_was() -> None:
-    assert Config.from_table(CHANGED).to_table() == CHANGED
+    assert (back, back.hash(), back.to_toml()) == (config, config.hash(), config.to_toml())
 
 
 PRINTABLE = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
@@ -220,10 +202,12 @@ TABLES = section(
 
 
 @given(table=TABLES)
+@example(table={})
 def test_every_config_comes_back_from_toml(
     table: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     config = Config.from_table(table)
+    assert table or config == Config()
     back = through_toml(config, tmp_path_factory.mktemp("config") / "config.toml")
     assert back == config
     assert back.hash() == config.hash()
@@ -293,132 +277,6 @@ def test_an_unknown_key_is_named_in_full_with_the_nearest(
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "expected"),
-    [
-        ("seed", 1.5, "a whole number"),
-        ("seed", True, "a whole number"),
-        ("seed", "1", "a whole number"),
-        ("search.learning_rate", "fast", "a finite number"),
-        ("search.learning_rate", False, "a finite number"),
-        ("search.learning_rate", float("nan"), "a finite number"),
-        ("search.clip", float("inf"), "a finite number"),
-        ("search.clip", 10**400, "a finite number"),
-        ("data.name", 3, "one line of text"),
-        ("data.name", "two\nlines", "one line of text"),
-        ("data.name", "\x7f", "one line of text"),
-        ("data.name", "\udcff", "one line of text"),
-        ("landscape.scale", [1.0], "a finite number"),
-        ("search.snapshots", 3, "a list"),
-        ("search.snapshots", [1, 2.5], "a whole number"),
-        ("paths.methods", "darts-1", "a list"),
-        ("optimizer", 3, "a table of settings"),
-        ("optimizer.sigma", [1], "a number, text, true or false"),
-        ("optimizer.sigma", float("nan"), "a finite number"),
-        ("optimizer.sigma", {"a": 1}, "a number, text, true or false"),
-        ("search", 3, "a table of settings"),
-    ],
-)
-def test_a_wrong_type_says_got_and_expected(key: str, value: object, expected: str) -> None:
-    message = error(nested(key, value))
-    assert message.startswith(key)
-    assert expected in message
-    got = value[1] if isinstance(value, list) and len(value) > 1 else value
-    assert repr(got) in message
-
-
-def test_a_config_that_is_no_table() -> None:
-    assert error([1]) == "the configuration is [1], expected a table of settings"
-
-
-def test_a_hyper_parameter_needs_a_plain_name() -> None:
-    assert "unknown setting 'optimizer.a b'" in error({"optimizer": {"a b": 1}})
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "allowed"),
-    [
-        ("supernet.space", "s33", "s1, s2, s3, s4, s5, s6"),
-        ("supernet.network", "plane", "fast, plain, merged, sampled"),
-        ("search.inner_velocity", "copi", "zero, copy"),
-        ("dtype", "bfloat16", "float32, float64"),  # which is near to neither
-    ],
-)
-def test_a_wrong_word_names_those_allowed(key: str, value: str, allowed: str) -> None:
-    assert error(nested(key, value)) == f"{key} is {value!r}; expected one of: {allowed}"
-
-
-def test_a_wrong_method_names_the_nearest() -> None:
-    message = error(nested("search.method", "zarts-msg"))
-    assert message == "search.method is 'zarts-msg'; did you mean 'zarts-mgs'?"
-
-
-def test_a_wrong_method_of_a_path_names_the_nearest() -> None:
-    message = error({"paths": {"methods": ["darts-1", "zarts-gdl"]}})
-    assert message == "paths.methods[1] is 'zarts-gdl'; did you mean 'zarts-gld'?"
-
-
-@pytest.mark.parametrize(
-    ("key", "least"),
-    [
-        ("seed", 0),
-        ("data.subset", 0),
-        ("data.batch_size", 2),
-        ("data.cutout", 0),
-        ("data.downscale", 1),
-        ("supernet.channels", 1),
-        ("supernet.cells", 1),
-        ("search.epochs", 1),
-        ("search.warmup", 0),
-        ("search.period", 1),
-        ("search.inner_steps", 0),
-        ("search.inner_batch_size", 2),
-        ("landscape.steps", 0),
-        ("landscape.rows", 2),
-        ("landscape.cols", 2),
-        ("landscape.val_batches", 0),
-        ("landscape.val_batch_size", 2),
-        ("landscape.epoch", 0),
-        ("paths.updates", 0),
-        ("paths.samples", 1),
-    ],
-)
-def test_counts_have_a_least_value(key: str, least: int) -> None:
-    assert dict(leaves(Config.from_table(nested(key, least)).to_table()))[key] == least
-    assert error(nested(key, least - 1)) == f"{key} is {least - 1}, expected {least} or more"
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "search.learning_rate_min",
-        "search.momentum",
-        "search.weight_decay",
-        "search.clip",
-        "search.inner_learning_rate",
-        "search.inner_clip",
-    ],
-)
-def test_some_numbers_may_be_zero_but_not_below(key: str) -> None:
-    Config.from_table(nested(key, 0.0))
-    assert error(nested(key, -1e-9)) == f"{key} is -1e-09, expected 0 or more"
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "data.portion",
-        "search.learning_rate",
-        "landscape.range",
-        "paths.fraction",
-        "paths.temperature",
-    ],
-)
-def test_other_numbers_must_be_above_zero(key: str) -> None:
-    Config.from_table(nested(key, 1e-9))
-    assert error(nested(key, 0)) == f"{key} is 0.0, expected a number > 0"
-
-
-@pytest.mark.parametrize(
     ("table", "fragment"),
     [
         ({"data": {"portion": 1.0}}, "data.portion is 1.0, expected a share below 1"),
@@ -435,13 +293,17 @@ def test_other_numbers_must_be_above_zero(key: str) -> None:
             {"landscape": {"inner_learning_rate": "alpha"}},
             "landscape.inner_learning_rate is 'alpha', expected search or a number > 0",
         ),
-        ({"search": {"epochs": 3, "warmup": 3}}, "α would never move"),
         ({"search": {"snapshots": [0]}}, "search.snapshots is [0], expected epochs from 1 to 50"),
         ({"search": {"epochs": 3, "snapshots": [4]}}, "expected epochs from 1 to 3"),
         ({"landscape": {"epoch": 51}}, "landscape.epoch is 51, expected at most 50"),
         ({"landscape": {"more_steps": [2, 10]}}, "landscape.more_steps is [2, 10], expected incr"),
         ({"landscape": {"more_steps": [1]}}, "above 1 and below landscape.steps, 10"),
         ({"landscape": {"more_steps": [5, 3]}}, "landscape.more_steps is [5, 3]"),
+        (
+            {"search": {"method": "zarts-msg"}},
+            "search.method is 'zarts-msg'; did you mean 'zarts-mgs'",
+        ),
+        ({"paths": {"methods": ["darts-1", "zarts-gdl"]}}, "paths.methods[1] is 'zarts-gdl'; did"),
         ({"paths": {"start": [0.5]}}, "paths.start is [0.5], expected two numbers"),
     ],
 )
@@ -463,120 +325,6 @@ def test_the_origin_must_be_an_epoch_that_is_kept() -> None:
     Config.from_table(merge(early, {"source": "other/epoch-0001/00"}))  # kept by another run
 
 
-# --- key=value and files ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "table"),
-    [
-        ("search.epochs=3", {"search": {"epochs": 3}}),
-        ("seed = 4", {"seed": 4}),
-        ("landscape.scale=1e-3", {"landscape": {"scale": 1e-3}}),
-        ("supernet.space=s6", {"supernet": {"space": "s6"}}),
-        ('supernet.space="s6"', {"supernet": {"space": "s6"}}),
-        ("search.snapshots=[1, 2]", {"search": {"snapshots": [1, 2]}}),
-        ("optimizer.antithetic=false", {"optimizer": {"antithetic": False}}),
-        ("data.name=a=b", {"data": {"name": "a=b"}}),
-        ("data.name=", {"data": {"name": ""}}),
-        ("seed=1\nsource=2", {"seed": "1\nsource=2"}),
-        ("seed=" + "1" * 5000, {"seed": "1" * 5000}),
-    ],
-)
-def test_assignments(text: str, table: dict[str, Any]) -> None:
-    assert parse_assignment(text) == table
-
-
-@pytest.mark.parametrize("text", ["epochs", "=3", "", "search..epochs=3", ".seed=1", "search.=1"])
-def test_what_is_no_assignment(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"expected key=value such as search\.epochs=3"):
-        parse_assignment(text)
-
-
-@pytest.mark.parametrize(
-    ("tables", "message"),
-    [
-        ([{"a": {"b": {"c": 1}}}, {"a": {"b": 2}}], r"^a\.b is 2, expected a table of settings$"),
-        (
-            [{"a": {"b": 2}}, {"a": {"b": {"c": 1}}}],
-            r"^a\.b is 2 and no table, but got a\.b\.c too$",
-        ),
-    ],
-)
-def test_merge_refuses_a_table_against_a_value(tables: list[dict[str, Any]], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        merge(*tables)
-
-
-def test_merge_goes_key_by_key_and_copies() -> None:
-    first = {"search": {"epochs": 1, "warmup": 0}, "seed": 1}
-    merged = merge(first, {"search": {"epochs": 2}}, {"data": {"name": "x"}})
-    assert merged == {"search": {"epochs": 2, "warmup": 0}, "seed": 1, "data": {"name": "x"}}
-    merged["search"]["epochs"] = 9
-    assert first["search"] == {"epochs": 1, "warmup": 0}
-
-
-@pytest.mark.parametrize("content", [None, b"seed = ", b"\xff\xfe", b"seed = 1\nseed = 2"])
-def test_an_unreadable_file_is_named(content: bytes | None, tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"cannot read the config .*mine\.toml"):
-        read_toml(path)
-
-
 def test_the_methods_are_those_of_the_optimizers() -> None:
     assert tuple(METHODS) == METHOD_NAMES
     assert Config().paths.methods == ("darts-1", "darts-2", "zarts-rs", "zarts-mgs", "zarts-gld")
-
-
-DOTS = ".".join(30_000 * "a")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a = " + 60_000 * "[",
-        "# " + (1 << 16) * "x",
-        f"{DOTS} = 1",
-        f"[{DOTS}]",
-        f"a = {{{DOTS} = 1}}",
-        f'x = {{a = """b"""", {DOTS} = 1}}',
-        f"x = 'it' # '\n{DOTS} = 1",
-        f'x = "a\\"" \n{DOTS} = 1',
-        "a = " + 5 * "{b.c.d = " + "1" + 5 * "}",
-    ],
-)
-def test_a_file_that_nobody_writes_is_refused_unread(
-    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "mine.toml"
-    file.write_text(text)
-    loads = tables.tomllib.loads
-    monkeypatch.setattr(tables.tomllib, "loads", lambda text: loads(text) if len(text) < 99 else 0)
-    with pytest.raises(ConfigError, match=r"cannot read the config .*(deeper than 8|65,536 bytes)"):
-        read_toml(file)
-    with pytest.raises(ConfigError, match="nested deeper than 8"):
-        parse_assignment(f"{'.'.join(9 * 'a')}=1")
-
-
-def test_text_in_settings_may_hold_dots_and_brackets(tmp_path: Path) -> None:
-    file = tmp_path / "mine.toml"
-    text = "\n".join(
-        [
-            "# a.b.c.d.e.f.g.h.i [[[[[[[[[",
-            'a = "a.b.c.d.e.f.g.h.i [[[[[[[[["',
-            "b = '[[[[[[[[[\"'",
-            'c = """a.b.c.d.e.f\n.g.h.i.j"[[[[[[[[["""',
-            "d = [[1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]]",
-            "[e.f.g]",
-            "h.i.j = {k = 1}",
-        ]
-    )
-    file.write_text(text)
-    assert read_toml(file)["e"]["f"]["g"]["h"]["i"]["j"]["k"] == 1
-
-
-@pytest.mark.parametrize("file", ["/dev/zero", "/dev", "."])
-def test_what_is_no_file_is_not_read(file: str) -> None:
-    with pytest.raises(ConfigError, match="it is no file"):
-        read_toml(Path(file))
