@@ -18,6 +18,7 @@ __all__ = ["arrays_of", "dress", "figure_search", "numbers_of"]
 # Okabe and Ito's, which the colour-blind can tell apart, and dashes besides.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
 _DASHES = ("solid", "dash", "dot", "dashdot")
+TOOLS, BELOW = 16, 12  # pixels above a legend, for the tools of a page, and around it, for titles
 # What each panel shows: its name in a record, its title, a factor.
 _PANELS = (
     ("val_loss", "validation loss", 1.0),
@@ -187,5 +188,13 @@ def dress(figure: go.Figure, ink: look.Ink, height: int) -> None:
         font={"family": "sans-serif", "size": 13, "color": ink.text},
         height=height,
         margin={"l": 80, "r": 20, "t": 90, "b": 60},
-        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 1 - TOOLS / height,
+            "yref": "container",
+            "yanchor": "top",
+            "borderwidth": BELOW,
+            "bordercolor": "rgba(0, 0, 0, 0)",
+        },
     )
