@@ -87,7 +87,7 @@ def figure_search(traces: Sequence[Trace], *, dark: bool = False) -> go.Figure:
                 **at,
             )
             _mark(figure, trace, dict(known), color, at)
-        if name in ("skip_share", "val_accuracy", "ess", "distinct"):
+        if name in ("skip_share", "ess", "distinct"):
             figure.update_yaxes(rangemode="tozero", **at)
     shared = {"gridcolor": ink.grid, "zeroline": False}
     most = max((len(trace.epochs) for trace in traces), default=1)
@@ -123,6 +123,7 @@ def _mark(
                     "color": look.STAR,
                     "line": {"width": 1.5, "color": color},
                 },
+                cliponaxis=False,  # at zero it would be cut in two
                 legendgroup=escape(trace.name),
                 showlegend=False,
                 hovertemplate=f"<b>{escape(trace.name)}</b> chose epoch %{{x}}<extra></extra>",

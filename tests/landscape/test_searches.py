@@ -66,6 +66,8 @@ def test_curves_have_a_panel_per_number_and_a_star_where_it_ended(demo: Trace) -
     np.testing.assert_allclose(curves[-1].y, [0.1, 0.2, 0.3])
     stars = [trace.x[0] for trace in figure.data if trace.marker.symbol == "star"]
     assert stars == [3, 1] * 5 + [1]
+    # Accuracies near each other can be told apart, counts are seen from zero.
+    assert [figure.layout[f"yaxis{place}"].rangemode for place in (2, 3)] == [None, "tozero"]
     box = figure.layout.legend
     assert box.yref == "container"
     assert 1 - box.y == pytest.approx(TOOLS / figure.layout.height)  # below the tools of a page
