@@ -157,7 +157,7 @@ def table(traces: Sequence[Trace]) -> None:
                 "epochs": len(each.epochs),
                 "result": ended,
                 "loss": last.number("val_loss"),
-                "accuracy": last.number("val_accuracy"),
+                "accuracy": 100 * last.number("val_accuracy"),
                 "skips": round(16 * last.number("skip_share")),
                 "time": human_time(sum(told.seconds for told in each.epochs)),
             }
@@ -167,7 +167,7 @@ def table(traces: Sequence[Trace]) -> None:
         hide_index=True,
         placeholder="–",
         column_config={
-            "accuracy": st.column_config.NumberColumn(format="percent"),
+            "accuracy": st.column_config.NumberColumn("accuracy, %", format="%.2f"),
             "loss": st.column_config.NumberColumn(format="%.4f"),
         },
         alt="The last epoch of each search",

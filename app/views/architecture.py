@@ -166,7 +166,7 @@ if rows:
         hide_index=True,
         placeholder="–",
         column_config={
-            "test accuracy": st.column_config.NumberColumn(format="percent"),
+            "test accuracy": st.column_config.NumberColumn("test accuracy, %", format="%.2f"),
             "parameters": st.column_config.NumberColumn(format="localized"),
             "epochs": st.column_config.NumberColumn(format="%d"),
         },

@@ -45,7 +45,7 @@ def test_every_kind_of_run_is_listed(root: Path, make: Make) -> None:
     }  # fmt: skip
     assert table["kind"]["cells"] == "retraining"
     assert table["kind"]["search"] == "search"
-    assert table["accuracy"]["whole"] == 0.8
+    assert table["accuracy"]["whole"] == 80
     assert table["darts-1"]["whole"] == pytest.approx(0.75)
     assert "has format 9, this version reads up to 1; upgrade zarts" in said(app)
     assert look(root, "runs", kind="landscape", state="stopped").dataframe[0].value[
@@ -63,6 +63,10 @@ def test_the_link_holds_search_order_baseline_and_what_differs(root: Path, make:
     assert table["run"].tolist() == ["one", "other", "two"]
     assert table["differs in"].fillna("").tolist() == ["", "", "inner_learning_rate"]
     assert "accuracy" not in table
+    columns = json.loads(app.dataframe[0].proto.columns)
+    forms = [columns[name]["type_config"]["format"] for name in ("sharpness ratio", "size")]
+    assert forms == ["%+.3f", "%.2f"]
+    assert "Numbers are those of a run minus those of one; the size is a run's own" in said(app)
     assert dict(app.query_params)["base"] == "one"
     assert not app.warning
     assert "No run is like this" in said(look(root, "runs", q="nothing such"))

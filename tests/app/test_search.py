@@ -36,6 +36,7 @@ def test_a_search_in_curves_edges_and_alpha(root: Path, search: Make) -> None:
     titles = [note["text"] for note in figure(app)["layout"]["annotations"]]
     assert titles[-2:] == ["effective sample size of MGS", "distinct candidates per update"]
     assert app.dataframe[0].value["result"].tolist() == ["epoch 2"]
+    assert app.dataframe[0].value["accuracy"].tolist() == pytest.approx([70])
     assert not app.warning
     for view, kind in (("Edges", "heatmap"), ("α", "heatmap")):
         spec = figure(look(root, "search", runs="one", show=view))
