@@ -98,7 +98,7 @@ def figure_search(traces: Sequence[Trace], *, dark: bool = False) -> go.Figure:
     figure.update_yaxes(**shared)
     several = len(traces) > 1
     dress(figure, ink, 80 + 40 * several + 230 * rows)
-    figure.update_layout(showlegend=several, margin={"t": 90 if several else 40})
+    figure.update_layout(showlegend=several, margin={"t": 90 if several else 60})
     return figure
 
 
