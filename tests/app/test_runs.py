@@ -98,11 +98,16 @@ def test_what_cannot_be_compared_says_why(root: Path, make: Make) -> None:
     make("one")
     make("low", losses={0: LOSSES[0]})
     make("high", losses={10: LOSSES[10]})
-    make("search", losses={}, methods=(), plane=False)
+    search = make("search", losses={}, methods=(), plane=False)
+    search.amend({"command": ["python", "-m", "zarts"]})
     assert "No M is in both" in said(look(root, "runs", view="Compare", a="low", b="high"))
     assert "the same run" in said(look(root, "runs", view="Compare", a="low", b="low"))
     words = said(look(root, "runs", view="Compare", a="search", b="one"))
     assert "is a search without a landscape" in words
+    made = {"genotype": "Genotype()", "training": {"epochs": 4}}
+    Run.create(search.path.parent / "cells", made, {"created": "2027-01-01T00:00:00+00:00"})
+    pair = look(root, "runs", view="Compare").query_params  # the newest has nothing to be drawn
+    assert not {"cells", "search"} & {pair["a"], pair["b"]}
     broken = make("broken")
     (broken.path / "run.h5").write_bytes(b"nothing")
     assert "cannot be shown" in said(look(root, "runs", view="Compare", a="broken", b="one"))
