@@ -78,7 +78,8 @@ def origin(entry: Entry) -> str:
         return "cannot be read"
     if entry.bundled:
         return "bundled with the package"
-    return f"made {entry.created[:40] or 'at no known time'}"
+    when = entry.created[:40].replace("T", " ").replace("+00:00", " UTC")
+    return f"made {when or 'at no known time'}"
 
 
 def stamp(entry: Entry) -> Stamp:
