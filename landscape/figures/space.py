@@ -22,7 +22,7 @@ from landscape.record import Figure1
 __all__ = ["CAMERAS", "figure_3d", "scene_marks"]
 
 MOST = 101  # points along an axis on a screen: more cannot be told apart in a scene
-NARROW = 900  # pixels: below this width three scenes are shown by scrolling
+NARROW = {1: 0, 2: 940, 3: 900}  # pixels: below this width so many scenes are shown by scrolling
 ALONG = 61  # points of the line between two marks
 LIFT = {"path": 0.02, "mark": 0.07}  # of the range, above a surface, so that it hides neither
 SIDES = {"along x": 1, "along y": 0}  # the axis that is seen from its side
@@ -94,7 +94,7 @@ def figure_3d(
         subplot_titles=[title.translate(narrow) for title in titles],
     )
     figure.update_annotations(font={"size": 13}, y=1.0)
-    figure.layout.meta = {"steps": [], "narrowest": NARROW if len(plan) > 2 else 0}
+    figure.layout.meta = {"steps": [], "narrowest": NARROW[len(plan)]}
     bars = bars_of(plan, scale)
     for col, (panel, (_, own), domain) in enumerate(
         zip(plan, bars, domains(bars), strict=True), start=1
