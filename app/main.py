@@ -38,13 +38,15 @@ page = st.navigation(
 )
 st.set_page_config(page_title=f"ZARTS · {page.title}", page_icon=ICON)
 # The first screen is for the figure, not for the room above its title. Streamlit's own colours of
-# flags in a command, and in dark its white words on a light blue, cannot be read by all.
+# flags in a command, and in dark its white words on a light blue, cannot be read by all. Where a
+# window is narrow, the tools of a figure would lie on its legend: they wait for pointer or keys.
 dark = st.context.theme.type == "dark"
 words = ".stCode .token.token.parameter.variable"
 if dark:
     words = "[data-tag], [data-tag] *, [data-testid=stBaseButton-primary]"
 st.html(
     "<style>.stMainBlockContainer {padding-top: 3.2rem} "
-    f"{words} {{color: {'#101114' if dark else '#00637f'}}}</style>"
+    f"{words} {{color: {'#101114' if dark else '#00637f'}}} @media (max-width: 760px) "
+    "{.js-plotly-plot:not(:hover, :focus-within) .modebar {opacity: 0}}</style>"
 )
 page.run()

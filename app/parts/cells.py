@@ -120,11 +120,12 @@ def retrained(entries: Sequence[Entry], genotype: Genotype) -> list[dict[str, st
         if _parsed(facts.settings.get("genotype", '""')) != genotype:
             continue
         said = {key: value.strip('"') for key, value in facts.settings.items()}
+        accuracy = facts.numbers.get("test accuracy")
         rows.append(
             {
                 "run": facts.name,
                 "state": facts.state,
-                "test accuracy": facts.numbers.get("test accuracy"),
+                "test accuracy": None if accuracy is None else 100 * float(accuracy),
                 "parameters": facts.numbers.get("parameters"),
                 "epochs": facts.numbers.get("epochs"),
                 "network": f"{said.get('network.cells')}x{said.get('network.channels')}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -33,13 +33,11 @@ def pair(entries: Sequence[Entry]) -> Taken:
     """Two runs: their surfaces under one scale, and the settings in which they differ."""
     by_name = {printable(entry.name): entry for entry in entries}
     names = list(by_name)
-    kept = st.session_state.get("kept-run")
-    if kept in names:
-        names.insert(0, names.pop(names.index(kept)))
+    kept = str(st.session_state.get("kept-run"))
     columns = st.columns(2)
-    picked = []
-    for place, (key, column) in enumerate(zip("ab", columns, strict=True)):
-        first = asked(key, names, lambda place=place: names[min(place, len(names) - 1)])  # type: ignore[misc]
+    picked: list[str] = []
+    for key, column in zip("ab", columns, strict=True):
+        first = asked(key, names, lambda: _like(by_name, picked, kept))
         with column:
             picked.append(
                 st.selectbox(f"Run {key.upper()}", names, names.index(first), key=f"run-{key}")
@@ -60,16 +58,34 @@ def pair(entries: Sequence[Entry]) -> Taken:
     if None not in records:
         files, drawing = _surfaces(two, [record for record in records if record])
         texts += drawing
+    elif not any(entry.retraining for entry in two):
+        st.page_link("views/search.py", label="Their searches", icon=":material/timeline:",
+                     query_params={"runs": ",".join(picked)})  # fmt: skip
     _settings(two)
     return files | folders(two), texts
+
+
+def _like(by_name: Mapping[str, Entry], picked: Sequence[str], kept: str) -> str:
+    """What to begin with: the run looked at or the newest landscape, then another of its kind."""
+
+    def kind(name: str) -> tuple[bool, bool]:
+        run = by_name[name].listed.run
+        return by_name[name].retraining, run is not None and "plane" in run
+
+    if not picked:
+        drawn = (name for name in by_name if kind(name)[1])
+        return kept if kept in by_name else next(drawn, next(iter(by_name)))
+    others = [name for name in by_name if name != picked[0]] or list(picked)
+    return next((name for name in others if kind(name) == kind(picked[0])), others[0])
 
 
 def _figure(entry: Entry) -> Figure1 | None:
     """What the run holds; None, with the reason on the page, if that is no landscape."""
     try:
         if "plane" not in entry.listed.run:  # type: ignore[operator]
-            what = "retraining" if entry.retraining else "search"
-            st.info(f"{markdown(entry.name)} is a {what} without a landscape; settings are below.")
+            what = "is a search without a" if entry.search_only else "has no"
+            what = "is a retraining without a" if entry.retraining else what
+            st.info(f"{markdown(entry.name)} {what} landscape; settings are below.")
             return None
         record = entry.figure()
     except (RunError, LookupError, ValueError) as error:

@@ -78,7 +78,8 @@ def origin(entry: Entry) -> str:
         return "cannot be read"
     if entry.bundled:
         return "bundled with the package"
-    return f"made {entry.created[:40] or 'at no known time'}"
+    when = entry.created[:40].replace("T", " ").replace("+00:00", " UTC")
+    return f"made {when or 'at no known time'}"
 
 
 def stamp(entry: Entry) -> Stamp:
@@ -164,6 +165,9 @@ def searched(entry: Entry, seen: Stamp) -> NoReturn:
     if entry.search_only and not entry.written:
         st.info("This run is a search and has no landscape. To compute one of its ω:")
         code(entry.computing(), "bash")
+    if done:
+        st.page_link("views/search.py", label="Its curves", icon=":material/timeline:",
+                     query_params={"runs": entry.name})  # fmt: skip
     follow(entry, seen)
     st.stop()
 
@@ -178,6 +182,8 @@ def retrained(entry: Entry, seen: Stamp) -> NoReturn:
         "rest of it:"
     )
     code(entry.resuming(), "bash")
+    st.page_link("views/architecture.py", label="Its cells and test accuracy",
+                 icon=":material/account_tree:", query_params={"cells": entry.name})  # fmt: skip
     follow(entry, seen)
     st.stop()
 

@@ -19,6 +19,7 @@ from landscape.figures import (
 )
 from landscape.figures.files import packed
 from landscape.figures.searches import arrays_of, numbers_of
+from landscape.index import rows as rows_of
 from parts.link import asked, code, one_of, settle
 from parts.table import index
 from parts.take import File, Said, made, pictures
@@ -124,7 +125,8 @@ def said(traces: Sequence[Trace]) -> str:
             f"{len(traces)} searches; the highest validation accuracy after the last epoch is "
             f"{accuracy:.1%}, of {best.name}."
         )
-    text = f"After {len(one.epochs)} epochs the validation accuracy is "
+    done = "1 epoch" if len(one.epochs) == 1 else f"{len(one.epochs)} epochs"
+    text = f"After {done} the validation accuracy is "
     text += f"{last.number('val_accuracy'):.1%}, and {round(16 * last.number('skip_share'))} of 16 "
     text += "edges are skip connections."
     changed = [
@@ -134,17 +136,17 @@ def said(traces: Sequence[Trace]) -> str:
     ]
     text += f" The cells last changed in epoch {changed[-1]}." if changed else ""
     if one.begins:
-        text += f" It has {len(one.begins) + 1} stages."
+        text += f" It has {len(one.begins) + 1} stages, from 0 to {last.point.stage}."
     if one.stopped_early and one.chosen is not None:
         text += f" It stopped early, and returned to epoch {one.chosen.epoch}"
         text += f" of stage {one.chosen.stage}." if one.begins else ": λ_max had risen."
     return text
 
 
-def table(traces: Sequence[Trace]) -> None:
-    """The last epoch of each search, in numbers."""
+def table(traces: Sequence[Trace], chosen: Sequence[Entry]) -> None:
+    """The last epoch of each search, in numbers, and what makes some of them incomparable."""
     rows = []
-    for each in traces:
+    for each, told in zip(traces, rows_of(index().facts(chosen)), strict=True):
         last = each.epochs[-1]
         ended = "not finished" if each.chosen is None else f"epoch {each.chosen.epoch}"
         if each.chosen is not None and each.begins:
@@ -153,13 +155,14 @@ def table(traces: Sequence[Trace]) -> None:
             {
                 "run": printable(each.name),
                 "method": each.method or None,
+                **{name: printable(told[name] or "–") for name in ("space", "data", "seed")},
                 "program": each.program,
                 "epochs": len(each.epochs),
                 "result": ended,
                 "loss": last.number("val_loss"),
-                "accuracy": last.number("val_accuracy"),
+                "accuracy": 100 * last.number("val_accuracy"),
                 "skips": round(16 * last.number("skip_share")),
-                "time": human_time(sum(told.seconds for told in each.epochs)),
+                "time": human_time(sum(epoch.seconds for epoch in each.epochs)),
             }
         )
     st.dataframe(
@@ -167,7 +170,7 @@ def table(traces: Sequence[Trace]) -> None:
         hide_index=True,
         placeholder="–",
         column_config={
-            "accuracy": st.column_config.NumberColumn(format="percent"),
+            "accuracy": st.column_config.NumberColumn("accuracy, %", format="%.2f"),
             "loss": st.column_config.NumberColumn(format="%.4f"),
         },
         alt="The last epoch of each search",

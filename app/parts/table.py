@@ -77,7 +77,7 @@ def table(entries: Sequence[Entry]) -> Taken:
     event = st.dataframe(
         [{title: _cell(title, line[title]) for title in titles} for line in lines],
         hide_index=True,
-        column_config=_config(titles),
+        column_config=_config(titles, "+" * ("differs in" in lines[0])),
         column_order=titles,
         selection_mode="multi-row",
         on_select="rerun",
@@ -95,6 +95,9 @@ def table(entries: Sequence[Entry]) -> Taken:
         f"{len(shown)} of {len(found)} runs · {human_bytes(total)} · listed in {took:.1f} s. "
         "Tick one to open it, two to compare them, several to see mean and spread."
     )
+    if "differs in" in lines[0]:
+        base = markdown(st.query_params["base"])
+        st.caption(f"Numbers are those of a run minus those of {base}; the size is a run's own.")
     _unreadable(shown)
     _read_on(entries, found)
     ticked = [names[row] for row in event.selection.rows if row < len(names)]
@@ -174,26 +177,28 @@ def _arranged(shown: Sequence[Facts]) -> tuple[list[Row], list[str]]:
 def _cell(title: str, value: str | float | None) -> str | float | None:
     if isinstance(value, str):
         return printable(value)
-    return value / 2**20 if title == "size" and value is not None else value
+    factor = {"size": 2**-20, "accuracy": 100, "test accuracy": 100}.get(title)
+    return value * factor if factor and value is not None else value
 
 
-def _config(titles: Sequence[str]) -> dict[str, Any]:
-    """How columns are shown: numbers with as many digits as say something."""
+def _config(titles: Sequence[str], sign: str) -> dict[str, Any]:
+    """How columns are shown: numbers with as many digits as say something; ``+``: with a sign."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     shown: dict[str, Any] = {"run": text(pinned=True, width="medium")}
-    forms = {"seconds": "%.1f", "epochs": "%d", "parameters": "localized", "skips": "%.1f"}
+    forms = {"seconds": f"%{sign}.1f", "epochs": f"%{sign}d", "skips": f"%{sign}.1f"}
+    forms |= {"parameters": f"%{sign}d" if sign else "localized", SHARE: f"%{sign}d"}
     for title in titles:
         if title in METHODS:
             label = f"L end, {method_of(title).style.label}"
-            shown[title] = number(label, format="%.4f", help="At the end of its path")
+            shown[title] = number(label, format=f"%{sign}.4f", help="At the end of its path")
         elif title in ("accuracy", "test accuracy"):
-            shown[title] = number(format="percent", help=HELP[title])
+            shown[title] = number(f"{title}, %", format=f"%{sign}.2f", help=HELP[title])
         elif title == "size":
             shown[title] = number("size, MiB", format="%.2f", help=HELP[title])
         elif title in forms:
             shown[title] = number(format=forms[title], help=HELP.get(title))
         elif title in HELP or title.startswith("L_"):
-            shown[title] = number(format="%.3f", help=HELP.get(title))
+            shown[title] = number(format=f"%{sign}.3f", help=HELP.get(title))
         elif title == "differs in":
             shown[title] = text(width="large", help="Settings that are not as in the baseline")
     return shown

@@ -63,19 +63,21 @@ def costs(sources: Sequence[Source], size: NetworkSize) -> None:
     """Parameters, MACs and what papers print as FLOPs: of one in large, of two side by side."""
     found = [cost(source.genotype, **asdict(size)) for source in sources]
     numbers = [
-        ("Parameters", [each.parameters for each in found], "Without the auxiliary head"),
-        ("MACs", [each.macs for each in found], "Multiply-accumulates for one image"),
-        ("thop_legacy", [each.thop_legacy for each in found], "What papers print as FLOPs"),
+        ("Parameters", [each.parameters for each in found], "without the auxiliary head"),
+        ("MACs", [each.macs for each in found], "multiply-accumulates for one image"),
+        ("thop_legacy", [each.thop_legacy for each in found], "what papers print as FLOPs"),
     ]
     skips = [round(16 * source.genotype.skip_share) for source in sources]
     if len(sources) == 1:
         *columns, last = st.columns(4)
         for column, (name, (value,), text) in zip(columns, numbers, strict=True):
-            column.metric(name, f"{value / 1e6:,.3f} M", help=text, border=True)
+            column.metric(
+                name, f"{value / 1e6:,.3f} M", help=text[0].upper() + text[1:], border=True
+            )
         last.metric("Skip connections", f"{skips[0]} of 16", help="Of both cells", border=True)
         return
     rows = [
-        {"number": f"{name}: {text.lower()}", "A": f"{a:,}", "B": f"{b:,}", "B − A": f"{b - a:+,}"}
+        {"number": f"{name}: {text}", "A": f"{a:,}", "B": f"{b:,}", "B − A": f"{b - a:+,}"}
         for name, (a, b), text in numbers
     ]
     a, b = skips
@@ -141,7 +143,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
             said = "Both have the same 16 edges"
         st.markdown(f"**{said}.**")
     else:
-        st.caption(markdown(f"From {sources[0].origin}"))
+        st.caption(markdown(f"Origin of the cells: {sources[0].origin}"))
     st.space("stretch")
     take(files(sources, drawings), texts(sources[0], str(st.query_params.get("network"))))
 if len(drawings) == 1:
@@ -166,7 +168,7 @@ if rows:
         hide_index=True,
         placeholder="–",
         column_config={
-            "test accuracy": st.column_config.NumberColumn(format="percent"),
+            "test accuracy": st.column_config.NumberColumn("test accuracy, %", format="%.2f"),
             "parameters": st.column_config.NumberColumn(format="localized"),
             "epochs": st.column_config.NumberColumn(format="%d"),
         },

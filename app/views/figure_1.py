@@ -39,6 +39,7 @@ HONESTY = """
   read off the surface, between grid points.
 - **Budgets differ.** The table and the right-hand curves show what each optimizer spent.
 """
+AT_END = "At the end of the path; –: it ends outside of the grid, where no surface can be read"
 Color = Literal["blue", "green", "gray"]
 
 
@@ -83,6 +84,7 @@ def reading(record: Figure1, panels: Sequence[int]) -> None:
     st.dataframe(
         words.surface_rows(record),
         hide_index=True,
+        placeholder="–",
         column_config={
             "minimum": number("min loss", format=plain),
             "x": number(format="%.2f"),
@@ -109,14 +111,15 @@ def reading(record: Figure1, panels: Sequence[int]) -> None:
     st.dataframe(
         words.path_rows(record),
         hide_index=True,
+        placeholder="–",
         column_config={
             "optimizes": st.column_config.TextColumn(help="M of the loss that it optimizes"),
-            **{name: number(format=plain, help="At the end of the path") for name in losses_of},
+            **{name: number(format=plain, help=AT_END) for name in losses_of},
             "change": number(
-                format="%.3f", help=f"Of the loss after {target} inner steps, end minus start"
+                format=plain, help=f"Of the loss after {target} inner steps, end minus start"
             ),
             "standard error": number(
-                "± standard error", format="%.3f", help="Of the change, over the same images"
+                "± standard error", format=plain, help="Of the change, over the same images"
             ),
             "distance to minimum": number(
                 format="%.2f", help=f"Of the M = {target} surface, axis units"

@@ -34,14 +34,17 @@ NOTES = {
     "Edges": "A gap: the edge is not in the cells of that epoch. Dotted: a stage begins.",
     "α": "Weights are the softmax of α over an edge. A gap: the edge does not offer the operation.",
 }
+TOLD = (
+    "What the cells of several epochs are worth after retraining, of two searches that belong to "
+    "Fig. 2 of the paper, not of those that are chosen above."
+)
 entries = everything()
 st.title("Search")
 traces, chosen = pick(entries)
 if not traces:
     take({}, [])
     st.stop()
-told, views = said(traces), list(FIGURES)
-st.markdown(f"**{markdown(told)}**")
+told, views, above = said(traces), list(FIGURES), st.empty()
 with st.container(horizontal=True, vertical_alignment="center"):
     view = one_of("show", "View", views, hidden=True)
     settle("show", view, "view")
@@ -54,6 +57,7 @@ config = {
 }
 one, preset, what = traces[0], "", list[Any](traces)
 if view == "Fig. 2":
+    told = TOLD
     preset, what = of_figure_2()
 elif view != "Curves":
     names = [trace.name for trace in traces]
@@ -63,6 +67,7 @@ elif view != "Curves":
         settle("edges", name, "run")
         one = traces[names.index(name)]
     what = [one]
+above.markdown(f"**{markdown(told)}**")
 draw = partial(FIGURES[view], one if view in NOTES else what)
 try:
     figure = draw(dark=dark) if what else None
@@ -78,9 +83,10 @@ if figure:
 if view in NOTES:
     st.caption(NOTES[view])
 elif view == "Curves":
-    table(traces)
+    table(traces, chosen)
 with taking:
-    files_of = files(draw, f"{view} of {one.name}", told, what, step) if figure else {}
+    title = view if view == "Fig. 2" else f"{view} of {one.name}"
+    files_of = files(draw, title, told, what, step) if figure else {}
     take(files_of | folders(chosen), texts(view, one, chosen, preset))
 with st.expander("What this can and cannot tell", icon=":material/info:"):
     st.markdown(HONESTY)

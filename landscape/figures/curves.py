@@ -50,6 +50,7 @@ def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
                 mode="lines+markers",
                 line={"color": style.color, "width": 2.5, "dash": style.dash},
                 marker={"symbol": style.symbol, "size": 8},
+                cliponaxis=False,  # at no steps of ω they would be cut in two
                 name=escape(style.label),
                 legendgroup=escape(path.method),
                 showlegend=col == 1,

@@ -18,6 +18,7 @@ __all__ = ["arrays_of", "dress", "figure_search", "numbers_of"]
 # Okabe and Ito's, which the colour-blind can tell apart, and dashes besides.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
 _DASHES = ("solid", "dash", "dot", "dashdot")
+TOOLS, BELOW = 16, 12  # pixels above a legend, for the tools of a page, and around it, for titles
 # What each panel shows: its name in a record, its title, a factor.
 _PANELS = (
     ("val_loss", "validation loss", 1.0),
@@ -86,7 +87,7 @@ def figure_search(traces: Sequence[Trace], *, dark: bool = False) -> go.Figure:
                 **at,
             )
             _mark(figure, trace, dict(known), color, at)
-        if name in ("skip_share", "val_accuracy", "ess", "distinct"):
+        if name in ("skip_share", "ess", "distinct"):
             figure.update_yaxes(rangemode="tozero", **at)
     shared = {"gridcolor": ink.grid, "zeroline": False}
     most = max((len(trace.epochs) for trace in traces), default=1)
@@ -97,7 +98,7 @@ def figure_search(traces: Sequence[Trace], *, dark: bool = False) -> go.Figure:
     figure.update_yaxes(**shared)
     several = len(traces) > 1
     dress(figure, ink, 80 + 40 * several + 230 * rows)
-    figure.update_layout(showlegend=several, margin={"t": 90 if several else 40})
+    figure.update_layout(showlegend=several, margin={"t": 90 if several else 60})
     return figure
 
 
@@ -122,6 +123,7 @@ def _mark(
                     "color": look.STAR,
                     "line": {"width": 1.5, "color": color},
                 },
+                cliponaxis=False,  # at zero it would be cut in two
                 legendgroup=escape(trace.name),
                 showlegend=False,
                 hovertemplate=f"<b>{escape(trace.name)}</b> chose epoch %{{x}}<extra></extra>",
@@ -187,5 +189,13 @@ def dress(figure: go.Figure, ink: look.Ink, height: int) -> None:
         font={"family": "sans-serif", "size": 13, "color": ink.text},
         height=height,
         margin={"l": 80, "r": 20, "t": 90, "b": 60},
-        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 1 - TOOLS / height,
+            "yref": "container",
+            "yanchor": "top",
+            "borderwidth": BELOW,
+            "bordercolor": "rgba(0, 0, 0, 0)",
+        },
     )

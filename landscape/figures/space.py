@@ -22,12 +22,16 @@ from landscape.record import Figure1
 __all__ = ["CAMERAS", "figure_3d", "scene_marks"]
 
 MOST = 101  # points along an axis on a screen: more cannot be told apart in a scene
-NARROW = 900  # pixels: below this width three scenes are shown by scrolling
+NARROW = {1: 0, 2: 940, 3: 900}  # pixels: below this width so many scenes are shown by scrolling
 ALONG = 61  # points of the line between two marks
 LIFT = {"path": 0.02, "mark": 0.07}  # of the range, above a surface, so that it hides neither
 SIDES = {"along x": 1, "along y": 0}  # the axis that is seen from its side
 CAMERAS: dict[str, dict[str, Any]] = {
-    "iso": {"eye": {"x": -1.23, "y": -1.45, "z": 0.97}, "center": {"x": 0, "y": 0, "z": -0.12}},
+    # A little aside: labels stand left of the surface, and would be cut where its scene ends.
+    "iso": {
+        "eye": {"x": -1.29, "y": -1.4, "z": 0.97},
+        "center": {"x": -0.06, "y": 0.05, "z": -0.12},
+    },
     "top": {"eye": {"x": 0, "y": 0, "z": 2}, "up": {"x": 0, "y": 1, "z": 0}},
     "along x": {"eye": {"x": 2.2, "y": 0, "z": 0.12}},
     "along y": {"eye": {"x": 0, "y": -2.2, "z": 0.12}},
@@ -90,7 +94,7 @@ def figure_3d(
         subplot_titles=[title.translate(narrow) for title in titles],
     )
     figure.update_annotations(font={"size": 13}, y=1.0)
-    figure.layout.meta = {"steps": [], "narrowest": NARROW if len(plan) > 2 else 0}
+    figure.layout.meta = {"steps": [], "narrowest": NARROW[len(plan)]}
     bars = bars_of(plan, scale)
     for col, (panel, (_, own), domain) in enumerate(
         zip(plan, bars, domains(bars), strict=True), start=1
@@ -104,11 +108,15 @@ def figure_3d(
         _dress_scene(scene, panel, axes, ink, camera, narrow=difference)
         scene.domain.x = domain
     _add_paths(figure, record, plan)
+    starts = np.unique(np.array([path.xy[0] for path in record.paths]), axis=0)
     for col, panel in enumerate(plan, start=1):
         if best := panel.levels.quantity.starred(panel.surface):
             place = np.array([[best.x, best.y]])
             star = _points(panel, place, symbol=["diamond"], color=look.STAR)
             figure.add_trace(star, row=1, col=col)
+        if len(starts):
+            begun = _points(panel, starts, symbol=["circle"], color="#ffffff")
+            figure.add_trace(begun.update(name="start", showlegend=col == 1), row=1, col=col)
     if marks is not None:
         _add_marks(figure, plan, marks)
     figure.update_layout(

@@ -215,7 +215,7 @@ def gain(end: Ending) -> tuple[float, float]:
 def _signed(gained: tuple[float, float]) -> str:
     change, error = gained
     known = f" ± {error:.3f}" if math.isfinite(error) else ""
-    return f"{change:+.3f}{known}".replace("-", "−")
+    return f"{change:+z.3f}{known}".replace("-", "−")
 
 
 def surface_rows(record: Figure1) -> list[Row]:

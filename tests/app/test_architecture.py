@@ -66,7 +66,7 @@ def test_retrainings_of_these_cells_are_found_however_they_are_written(
     app = look(root, "architecture", cells="one@1")
     (rows,) = (table.value for table in app.dataframe)
     assert rows["run"].tolist() == ["same"]
-    assert rows["test accuracy"].tolist() == [0.75]
+    assert rows["test accuracy"].tolist() == [75]
     assert drawings(look(root, "architecture", cells="same")) == [
         each.replace("one, epoch 1", "same") for each in drawings(app)
     ]

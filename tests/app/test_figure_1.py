@@ -179,6 +179,8 @@ def test_a_retraining_is_listed_with_what_it_is(root: Path, make: Make) -> None:
     assert not app.error
     assert "is a retraining, which has no landscape. 1 of 4 epochs are done" in said(app)
     assert app.code[0].value.startswith("python -m zarts.retrain --config ")
+    (way,) = app.get("page_link")
+    assert (way.proto.page, way.proto.query_string) == ("architecture", "cells=cells")
 
 
 @pytest.mark.parametrize("where", ["run.h5", "plane.h5", "grid/m10.h5", "paths/darts-1.h5"])

@@ -45,7 +45,7 @@ def test_every_kind_of_run_is_listed(root: Path, make: Make) -> None:
     }  # fmt: skip
     assert table["kind"]["cells"] == "retraining"
     assert table["kind"]["search"] == "search"
-    assert table["accuracy"]["whole"] == 0.8
+    assert table["accuracy"]["whole"] == 80
     assert table["darts-1"]["whole"] == pytest.approx(0.75)
     assert "has format 9, this version reads up to 1; upgrade zarts" in said(app)
     assert look(root, "runs", kind="landscape", state="stopped").dataframe[0].value[
@@ -63,6 +63,10 @@ def test_the_link_holds_search_order_baseline_and_what_differs(root: Path, make:
     assert table["run"].tolist() == ["one", "other", "two"]
     assert table["differs in"].fillna("").tolist() == ["", "", "inner_learning_rate"]
     assert "accuracy" not in table
+    columns = json.loads(app.dataframe[0].proto.columns)
+    forms = [columns[name]["type_config"]["format"] for name in ("sharpness ratio", "size")]
+    assert forms == ["%+.3f", "%.2f"]
+    assert "Numbers are those of a run minus those of one; the size is a run's own" in said(app)
     assert dict(app.query_params)["base"] == "one"
     assert not app.warning
     assert "No run is like this" in said(look(root, "runs", q="nothing such"))
@@ -94,11 +98,16 @@ def test_what_cannot_be_compared_says_why(root: Path, make: Make) -> None:
     make("one")
     make("low", losses={0: LOSSES[0]})
     make("high", losses={10: LOSSES[10]})
-    make("search", losses={}, methods=(), plane=False)
+    search = make("search", losses={}, methods=(), plane=False)
+    search.amend({"command": ["python", "-m", "zarts"]})
     assert "No M is in both" in said(look(root, "runs", view="Compare", a="low", b="high"))
     assert "the same run" in said(look(root, "runs", view="Compare", a="low", b="low"))
     words = said(look(root, "runs", view="Compare", a="search", b="one"))
     assert "is a search without a landscape" in words
+    made = {"genotype": "Genotype()", "training": {"epochs": 4}}
+    Run.create(search.path.parent / "cells", made, {"created": "2027-01-01T00:00:00+00:00"})
+    pair = look(root, "runs", view="Compare").query_params  # the newest has nothing to be drawn
+    assert not {"cells", "search"} & {pair["a"], pair["b"]}
     broken = make("broken")
     (broken.path / "run.h5").write_bytes(b"nothing")
     assert "cannot be shown" in said(look(root, "runs", view="Compare", a="broken", b="one"))

@@ -36,11 +36,15 @@ def test_a_search_in_curves_edges_and_alpha(root: Path, search: Make) -> None:
     titles = [note["text"] for note in figure(app)["layout"]["annotations"]]
     assert titles[-2:] == ["effective sample size of MGS", "distinct candidates per update"]
     assert app.dataframe[0].value["result"].tolist() == ["epoch 2"]
+    assert app.dataframe[0].value["accuracy"].tolist() == pytest.approx([70])
     assert not app.warning
     for view, kind in (("Edges", "heatmap"), ("α", "heatmap")):
         spec = figure(look(root, "search", runs="one", show=view))
         assert [each["type"] for each in spec["data"]][:2] == [kind] * 2
-    assert "0 of 16 retrainings of Fig. 2 are here" in said(look(root, "search", show="Fig. 2"))
+    words = said(look(root, "search", show="Fig. 2"))
+    assert "0 of 16 retrainings of Fig. 2 are here" in words
+    assert "not of those that are chosen above" in words
+    assert "the validation accuracy is" not in words
 
 
 def test_several_and_what_is_not_there(root: Path, search: Make) -> None:
@@ -51,12 +55,14 @@ def test_several_and_what_is_not_there(root: Path, search: Make) -> None:
     assert "No search is here for: gone" in read(app.warning[0])
     assert {each.get("name") for each in figure(app)["data"]} >= {"one", "two"}
     assert app.query_params["runs"] == "one,two"
+    assert app.dataframe[0].value["space"].tolist() == ["s3", "s3"]
 
 
 def test_stopped_damaged_and_running(root: Path, search: Make, make: Make) -> None:
     stopped = search("stopped", epochs=1)
     app = look(root, "search", runs="stopped")
     assert "has stopped after 1 of 2 epochs" in read(app.warning[0])
+    assert "After 1 epoch the validation accuracy" in said(app)
     assert app.code[0].value.startswith("python -m zarts --config")
     with stopped.lock():
         app = look(root, "search", runs="stopped")

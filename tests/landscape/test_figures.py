@@ -275,6 +275,7 @@ def test_losses_follow_the_records() -> None:
         assert np.array_equal(by_step.x, np.arange(STEPS + 1))
         assert by_cost.x[-1] == one.weight_steps
         assert np.array_equal(by_cost.y, one.target_loss)
+        assert by_cost.cliponaxis is False  # DARTS spends nothing: it is at the edge
     assert figure.layout.shapes[0].y0 == pytest.approx(0.45)
 
 

@@ -47,6 +47,12 @@ def test_heights_are_losses_and_both_scenes_are_seen_from_one_place(camera: str)
     assert np.allclose(last.z, LAST.loss)
     assert figure.layout.scene.camera == figure.layout.scene2.camera
     assert figure.layout.scene.zaxis.range == figure.layout.scene2.zaxis.range
+    assert figure.layout.meta["narrowest"] > 900  # in less room the sides of both would be cut
+    starts = [trace for trace in figure.data if trace.name == "start"]
+    assert [(trace.scene, trace.showlegend) for trace in starts] == [
+        ("scene", True),
+        ("scene2", False),
+    ]
     path = next(trace for trace in figure.data if trace.legendgroup == "darts-1")
     low, high = figure.layout.scene.zaxis.range
     assert np.allclose(path.z, [0.5, 0.75], atol=0.02 * (high - low))

@@ -11,6 +11,7 @@ import pytest
 
 from landscape.catalogue import BUNDLED
 from landscape.figures import figure_alpha, figure_search, figure_timeline
+from landscape.figures.searches import TOOLS
 from zarts.runs.epochs import Told, Trace, trace
 from zarts.runs.runfile import ForeignFile, Run
 from zarts.settings.stages import Point
@@ -65,6 +66,11 @@ def test_curves_have_a_panel_per_number_and_a_star_where_it_ended(demo: Trace) -
     np.testing.assert_allclose(curves[-1].y, [0.1, 0.2, 0.3])
     stars = [trace.x[0] for trace in figure.data if trace.marker.symbol == "star"]
     assert stars == [3, 1] * 5 + [1]
+    # Accuracies near each other can be told apart, counts are seen from zero.
+    assert [figure.layout[f"yaxis{place}"].rangemode for place in (2, 3)] == [None, "tozero"]
+    box = figure.layout.legend
+    assert box.yref == "container"
+    assert 1 - box.y == pytest.approx(TOOLS / figure.layout.height)  # below the tools of a page
 
 
 def test_the_timeline_has_the_operation_of_each_edge(demo: Trace) -> None:

@@ -67,6 +67,8 @@ def test_the_change_of_a_path_has_the_error_of_its_paired_difference(
     assert words.takeaway(one).endswith("changes by: ZARTS-RS −0.031 ± 0.006.")
     (row,) = words.path_rows(one)
     assert (row["change"], row["standard error"]) == (-0.0312, 0.0061)
+    monkeypatch.setattr(OptimizerPath, "change", property(lambda path: (-0.0002, 0.0061)))
+    assert words.takeaway(one).endswith("ZARTS-RS +0.000 ± 0.006.")  # no minus of nothing
 
 
 def test_takeaway_follows_the_numbers_either_way() -> None:
