@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from landscape import summary
 from landscape.catalogue import Entry
 from landscape.record.counts import unfinished
+from zarts.optimizers import METHODS
 from zarts.runs.course import RESULT, points_in, search_finished
 from zarts.runs.runfile import RunError, flat
 from zarts.settings.config import Config, ConfigError, filled
@@ -256,6 +257,8 @@ def against(table: Sequence[Row], baseline: str) -> list[Row]:
         value, from_ = row[title], base[title]
         if title == "size" or not isinstance(value, float | int):
             return value
+        if (title in METHODS or title.startswith("L_")) and row["M"] != base["M"]:
+            return None  # losses after other numbers of steps
         return value - from_ if isinstance(from_, float | int) else None
 
     told = ("run", "state", "kind", "created", "problem")

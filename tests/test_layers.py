@@ -71,8 +71,8 @@ MAY_IMPORT = ZARTS | {
     "landscape.convergence": {"landscape.figures", "zarts.settings"} | COMMANDS,
     "landscape.catalogue": {"landscape.record", "zarts.runs"},
     "landscape.index": {
-        "landscape.catalogue", "landscape.record", "landscape.summary", "zarts.runs",
-        "zarts.settings", "zarts.text",
+        "landscape.catalogue", "landscape.record", "landscape.summary", "zarts.optimizers",
+        "zarts.runs", "zarts.settings", "zarts.text",
     },
     "landscape.compute": ENGINE | COMMANDS | {"landscape.geometry", "landscape.figures"},
     "landscape.merge": ENGINE | COMMANDS | {"landscape.compute"},

@@ -48,7 +48,8 @@ def everything(*, needed: bool = True) -> list[Entry]:
 
 def pick() -> Entry:
     """The run asked for in the sidebar or the link."""
-    entries = {printable(entry.name): entry for entry in everything()}
+    every = sorted(everything(), key=undrawable)  # in both halves the newest first
+    entries = {printable(entry.name): entry for entry in every}
     names = list(entries)
 
     def newest() -> str:
@@ -62,6 +63,11 @@ def pick() -> Entry:
         st.caption(markdown(origin(entries[name])))
     settle("run", name, "run")
     return entries[name]
+
+
+def undrawable(entry: Entry) -> bool:
+    """Whether it is a search or a retraining, which have no landscape."""
+    return entry.listed.run is not None and (entry.search_only or entry.retraining)
 
 
 def forget_surface() -> None:
@@ -168,7 +174,8 @@ def searched(entry: Entry, seen: Stamp) -> NoReturn:
     if done:
         st.page_link("views/search.py", label="Its curves", icon=":material/timeline:",
                      query_params={"runs": entry.name})  # fmt: skip
-    follow(entry, seen)
+    if entry.written or not entry.search_only or done < asked_for:
+        follow(entry, seen)
     st.stop()
 
 
@@ -184,7 +191,8 @@ def retrained(entry: Entry, seen: Stamp) -> NoReturn:
     code(entry.resuming(), "bash")
     st.page_link("views/architecture.py", label="Its cells and test accuracy",
                  icon=":material/account_tree:", query_params={"cells": entry.name})  # fmt: skip
-    follow(entry, seen)
+    if entry.written or done < asked_for:
+        follow(entry, seen)
     st.stop()
 
 

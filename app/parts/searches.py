@@ -123,11 +123,11 @@ def said(traces: Sequence[Trace]) -> str:
         accuracy = best.epochs[-1].number("val_accuracy")
         return (
             f"{len(traces)} searches; the highest validation accuracy after the last epoch is "
-            f"{accuracy:.1%}, of {best.name}."
+            f"{accuracy:.2%}, of {best.name}."
         )
     done = "1 epoch" if len(one.epochs) == 1 else f"{len(one.epochs)} epochs"
     text = f"After {done} the validation accuracy is "
-    text += f"{last.number('val_accuracy'):.1%}, and {round(16 * last.number('skip_share'))} of 16 "
+    text += f"{last.number('val_accuracy'):.2%}, and {round(16 * last.number('skip_share'))} of 16 "
     text += "edges are skip connections."
     changed = [
         place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -25,6 +25,7 @@ __all__ = ["chosen", "table"]
 MOST = 12  # ticked runs that are offered as ZIP
 AT_ONCE = 0.2  # seconds of reading before a page is shown; the rest follows
 NONE, NEWEST = "none", "newest first"
+BEST_HIGH = ("accuracy", "test accuracy", "rank correlation")
 ALWAYS = (
     "run", "state", "kind", "created", "space", "data", "M", "grid", "seed", "method",
 )  # fmt: skip
@@ -128,9 +129,20 @@ def _texts(those: Sequence[Entry]) -> list[Said]:
     return [first, Said("The table in Python", python, "python")]
 
 
-def _choice(label: str, key: str, options: list[str]) -> str:
+def _direction(order: str) -> str:
+    """An order in words."""
+    if order in (NEWEST, "run"):
+        return order
+    return f"{order}, {'highest' if order in BEST_HIGH else 'lowest'} first"
+
+
+def _choice(
+    label: str, key: str, options: list[str], said: Callable[[str], str] = str, width: int = 170
+) -> str:
     first = asked(key, options, lambda: options[0])
-    value = st.selectbox(label, options, options.index(first), key=key, width=170)
+    value = st.selectbox(
+        label, options, options.index(first), key=key, width=width, format_func=said
+    )
     settle(key, value, label.lower())
     return value
 
@@ -155,7 +167,7 @@ def _arranged(shown: Sequence[Facts]) -> tuple[list[Row], list[str]]:
     names = [each.name for each in shown]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         base = _choice("Differences to", "base", [NONE, *names])
-        order = _choice("Order", "order", [NEWEST, "run", *numbers])
+        order = _choice("Order", "order", [NEWEST, "run", *numbers], _direction, 250)
         fewer = st.toggle(
             "Only what differs",
             asked("only", ["on", "off"], lambda: "off") == "on",
@@ -165,7 +177,13 @@ def _arranged(shown: Sequence[Facts]) -> tuple[list[Row], list[str]]:
         settle("only", "on" if fewer else "off", "choice of columns")
     lines = everything
     if order != NEWEST:
-        lines = sorted(lines, key=lambda row: (row[order] is None, row[order] or 0, row["run"]))
+        sign = -1 if order in BEST_HIGH else 1
+
+        def place(row: Row) -> tuple[bool, float, str]:
+            value = row[order] if order != "run" else 0
+            return value is None, sign * float(value or 0), str(row["run"])
+
+        lines = sorted(lines, key=place)
     if base != NONE:
         lines = against(lines, base)
     if fewer:
@@ -249,8 +267,10 @@ def _acted(names: list[str], shown: Sequence[Facts]) -> None:
         else:
             two = {"view": "Compare", "a": names[0], "b": names[1]}
             st.page_link("views/runs.py", label="Compare the first two", query_params=two)
-            several = {"view": "Seeds", "these": ",".join(names)}
-            st.page_link("views/runs.py", label="Mean and spread", query_params=several)
+            drawn = [name for name in names if kinds[name] == "landscape"]
+            if len(drawn) > 1:
+                several = {"view": "Seeds", "these": ",".join(drawn)}
+                st.page_link("views/runs.py", label="Mean and spread", query_params=several)
             searches = [name for name in names if kinds[name] in ("landscape", "search")]
             if searches:
                 curves = {"runs": ",".join(searches)}

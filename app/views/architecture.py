@@ -19,8 +19,8 @@ from zarts.text import markdown, printable
 HONESTY = """
 - **What is drawn** is the discrete cell that is left of α: of every node the two strongest inputs,
   of each input the strongest operation. How close the decision was is on the page Search.
-- **Parameters and MACs** are counted from the layout and are exact; *thop_legacy* is what papers
-  of the DARTS family print as FLOPs, which also counts BatchNorm and ReLU and no pooling.
+- **Parameters and MACs** are counted from the layout and are exact; *FLOPs as printed* are those
+  of papers of the DARTS family, which also count BatchNorm and ReLU and no pooling.
 - **Test accuracies** are those of this machine's retrainings, with the settings of each. They are
   not to be compared with those of papers unless the settings are the paper's.
 """
@@ -65,7 +65,7 @@ def costs(sources: Sequence[Source], size: NetworkSize) -> None:
     numbers = [
         ("Parameters", [each.parameters for each in found], "without the auxiliary head"),
         ("MACs", [each.macs for each in found], "multiply-accumulates for one image"),
-        ("thop_legacy", [each.thop_legacy for each in found], "what papers print as FLOPs"),
+        ("FLOPs as printed", [each.thop_legacy for each in found], "in papers (thop_legacy)"),
     ]
     skips = [round(16 * source.genotype.skip_share) for source in sources]
     if len(sources) == 1:

@@ -225,10 +225,12 @@ def drawn(folder: str, seen: Stamp, view: View, *, dark: bool, _record: Figure1)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def curves(folder: str, seen: Stamp, *, dark: bool, _record: Figure1) -> go.Figure:
+def curves(
+    folder: str, seen: Stamp, path: str | None, *, dark: bool, _record: Figure1
+) -> go.Figure:
     """The losses along the paths, likewise."""
     del folder, seen
-    return losses(_record, dark=dark)
+    return losses(_record, dark=dark, path=path)
 
 
 entry = pick()
@@ -265,7 +267,7 @@ reading(record, view.panels)
 if record.paths:
     st.subheader("Loss along the paths")
     st.plotly_chart(
-        curves(str(entry.listed.path), seen, dark=dark, _record=record),
+        curves(str(entry.listed.path), seen, path, dark=dark, _record=record),
         theme=None,
         key="losses",
         config=settings,

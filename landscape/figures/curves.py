@@ -15,8 +15,10 @@ from landscape.record import Figure1
 
 __all__ = ["losses"]
 
+FAINT = 0.15  # as the player shows the other paths
 
-def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
+
+def losses(record: Figure1, *, dark: bool = False, path: str | None = None) -> go.Figure:
     """The target loss along each path: by optimizer step, and by the SGD steps of ω it cost.
 
     Updates of one optimizer cost the same, so its budget is spread evenly over its steps.
@@ -31,6 +33,11 @@ def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
         >>> [trace.name for trace in losses(record).data]
         ['mine', 'mine']
 
+    Args:
+        record: What a run holds.
+        dark: For a dark page.
+        path: The method whose curves stand out; None: all are alike.
+
     Raises:
         ValueError: If the record has no surface.
     """
@@ -41,18 +48,19 @@ def losses(record: Figure1, *, dark: bool = False) -> go.Figure:
         rows=1, cols=2, shared_yaxes="all", horizontal_spacing=0.05, subplot_titles=titles
     )
     for end in endings(record):
-        path, style = end.path, look.style(end.path.method)
+        walk, style = end.path, look.style(end.path.method)
         steps = np.arange(end.step + 1)
-        for col, x in ((1, steps), (2, steps * path.weight_steps / max(len(path.xy) - 1, 1))):
+        for col, x in ((1, steps), (2, steps * walk.weight_steps / max(len(walk.xy) - 1, 1))):
             trace = go.Scatter(
                 x=x,
-                y=path.target_loss[: end.step + 1],
+                y=walk.target_loss[: end.step + 1],
                 mode="lines+markers",
                 line={"color": style.color, "width": 2.5, "dash": style.dash},
                 marker={"symbol": style.symbol, "size": 8},
                 cliponaxis=False,  # at no steps of ω they would be cut in two
                 name=escape(style.label),
-                legendgroup=escape(path.method),
+                opacity=FAINT if path and walk.method != path else 1,
+                legendgroup=escape(walk.method),
                 showlegend=col == 1,
                 hovertemplate=f"<b>{escape(style.label)}</b> %{{x:.0f}}: %{{y:.4f}}<extra></extra>",
             )

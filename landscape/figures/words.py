@@ -200,7 +200,7 @@ def ranking(ends: Sequence[Ending]) -> str:
     words = [f"{style(end.path.method).label} {_signed(gain(end))}" for end in ends]
     if len(words) < 3:
         return ", ".join(words)
-    return f"{words[0]}, {words[1]}; highest: {words[-1]}"
+    return f"lowest: {words[0]}, {words[1]}; highest: {words[-1]}"
 
 
 def gain(end: Ending) -> tuple[float, float]:

@@ -69,6 +69,15 @@ def test_the_link_holds_search_order_baseline_and_what_differs(root: Path, make:
     assert "Numbers are those of a run minus those of one; the size is a run's own" in said(app)
     assert dict(app.query_params)["base"] == "one"
     assert not app.warning
+    make("upside down", losses={m: 3 * loss if m else -loss for m, loss in LOSSES.items()})
+    for order, way in (("rank correlation", "highest"), ("sharpness ratio", "lowest")):
+        app = look(root, "runs", order=order)
+        assert f"{order}, {way} first" in app.selectbox(key="order").options
+        values = app.dataframe[0].value[order].dropna()
+        assert (
+            values.is_monotonic_decreasing if way == "highest" else values.is_monotonic_increasing
+        )
+        assert values.nunique() > 1
     assert "No run is like this" in said(look(root, "runs", q="nothing such"))
     wrong = look(root, "runs", base="gone", view="Pie")
     assert [read(each) for each in wrong.warning] == [

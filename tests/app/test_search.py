@@ -31,7 +31,7 @@ def test_a_search_in_curves_edges_and_alpha(root: Path, search: Make) -> None:
     search("one", epochs=2)
     app = look(root, "search", runs="one")
     words = said(app)
-    assert "After 2 epochs the validation accuracy is 70.0%, and 2 of 16 edges are skip" in words
+    assert "After 2 epochs the validation accuracy is 70.00%, and 2 of 16 edges are skip" in words
     assert "The cells last changed in epoch 2" in words
     titles = [note["text"] for note in figure(app)["layout"]["annotations"]]
     assert titles[-2:] == ["effective sample size of MGS", "distinct candidates per update"]
@@ -51,7 +51,7 @@ def test_several_and_what_is_not_there(root: Path, search: Make) -> None:
     search("one")
     search("two", "darts-1", val_accuracy=0.95)
     app = look(root, "search", runs="one,two,gone")
-    assert "2 searches; the highest validation accuracy after the last epoch is 95.0%" in said(app)
+    assert "2 searches; the highest validation accuracy after the last epoch is 95.00%" in said(app)
     assert "No search is here for: gone" in read(app.warning[0])
     assert {each.get("name") for each in figure(app)["data"]} >= {"one", "two"}
     assert app.query_params["runs"] == "one,two"

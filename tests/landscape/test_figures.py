@@ -277,6 +277,9 @@ def test_losses_follow_the_records() -> None:
         assert np.array_equal(by_cost.y, one.target_loss)
         assert by_cost.cliponaxis is False  # DARTS spends nothing: it is at the edge
     assert figure.layout.shapes[0].y0 == pytest.approx(0.45)
+    some = record().paths[0].method
+    for trace in losses(record(), path=some).data:
+        assert (trace.opacity == 1) == (trace.legendgroup == some)
 
 
 def test_an_unknown_kind_of_picture_names_those_there_are() -> None:

@@ -31,6 +31,8 @@ def test_only_what_differs_and_differences_to_a_baseline() -> None:
     assert (first["differs in"], second["differs in"]) == (None, "x.y")
     assert (first["accuracy"], second["accuracy"], second["size"]) == (0.0, None, 20.0)
     assert against(TABLE, "b")[0]["accuracy"] is None  # nothing to subtract
+    ends: list[Row] = [{"run": f"{m}", "M": f"{m}", "darts-1": 1.0} for m in (3, 5)]
+    assert [row["darts-1"] for row in against(ends, "3")] == [0.0, None]  # L of another M
     with pytest.raises(LookupError, match="baseline 'c'"):
         against(TABLE, "c")
 

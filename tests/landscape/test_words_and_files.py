@@ -55,7 +55,7 @@ def test_takeaway_says_what_was_measured() -> None:
     assert "lowest at the same grid point" in said
     assert said.endswith(
         "From start to end of a path the loss after 10 inner steps changes by: "
-        "ZARTS-RS −0.500, ZARTS-GLD −0.300; highest: DARTS-1st −0.100."
+        "lowest: ZARTS-RS −0.500, ZARTS-GLD −0.300; highest: DARTS-1st −0.100."
     )
 
 
