@@ -72,7 +72,8 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
     if args.print_config:
         print(config.to_toml(whole=True), end="")
         return 0
-    folder = cli.run_folder(args.out, f"{config.search.method}-{args.preset}", config)
+    method = config.search.method.replace(":", "-")  # MODULE:CLASS, and a run's name has no colon
+    folder = cli.run_folder(args.out, f"{method}-{args.preset}", config)
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
     from zarts.problems.cost import plan_search
     from zarts.runs.course import search_finished

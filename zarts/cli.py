@@ -294,7 +294,8 @@ def run_folder(out: Path | None, prefix: str, config: Settings) -> Path:
     folder = out or runs_root() / f"{prefix}-{config.hash()[:8]}"
     if not valid_name(folder.name):
         raise ConfigError(
-            f"run name {folder.name!r} may hold letters, digits, '.', '_' and '-', at most 80"
+            f"run name {folder.name!r} may hold letters (a to z), digits, '.', '_' and '-', at "
+            "most 80; choose another one with --out FOLDER"
         )
     return folder
 
