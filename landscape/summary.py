@@ -14,7 +14,7 @@ from landscape.measure import compare, endings, on_border
 from landscape.record import Figure1, load
 from zarts import cli
 from zarts.optimizers import method_of
-from zarts.runs.runfile import Run, RunError, differences
+from zarts.runs.runfile import Run, RunError, differences, run_path
 from zarts.text import printable
 
 __all__ = ["SHARE", "budgets", "main", "row", "table", "unlike"]
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Prints one row per finished run of Fig. 1, then mean and standard deviation.",
         epilog=EPILOG,
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or names")
     parser.add_argument(
         "--paths",
         action="store_true",
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(folders: list[Path], *, paths: bool) -> int:
+    folders = [run_path(folder) for folder in folders]
     places = [folder.resolve() for folder in folders]
     if twice := [
         folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1
