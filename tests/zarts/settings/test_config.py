@@ -350,6 +350,8 @@ def test_a_wrong_word_names_those_allowed(key: str, value: str, allowed: str) ->
 def test_a_wrong_method_names_the_nearest() -> None:
     message = error(nested("search.method", "zarts-msg"))
     assert message == "search.method is 'zarts-msg'; did you mean 'zarts-mgs'?"
+    message = error(nested("search.method", "darts"))  # equally near: all of them
+    assert message.endswith("did you mean 'darts-1' or 'darts-2' or 'darts-m'?")
 
 
 def test_a_wrong_method_of_a_path_names_the_nearest() -> None:
