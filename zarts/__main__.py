@@ -125,6 +125,7 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
 
 def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
     from zarts.problems.parts import data_lines
+    from zarts.runs.course import search_finished
     from zarts.settings.stages import epochs
 
     search, net, stages = config.search, config.supernet, config.program.stages
@@ -139,7 +140,7 @@ def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
         f"{plan.evaluations:,} evaluations at M = {search.inner_steps}",
         f"cost       about {cli.human_time(plan.seconds)}, "
         f"{cli.human_bytes(plan.memory)} per training step",
-        f"run        {folder}",
+        cli.run_line(folder, lambda run: search_finished(run, config)),
     ]
 
 
