@@ -281,7 +281,7 @@ def _device(name: str) -> str:
 
 def say(args: argparse.Namespace, lines: list[str]) -> None:
     """Prints the first lines of a command to stderr; stdout is for the result."""
-    if not args.quiet:
+    if lines and not args.quiet:
         tell(*lines, error=True)
 
 

@@ -280,6 +280,7 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: Read) ->
 def test_headlines_go_to_stderr_unless_quiet(capsys: Read) -> None:
     cli.say(arguments(), ["one", "two"])
     cli.say(arguments("--quiet"), ["three"])
+    cli.say(arguments(), [])  # no empty line
     assert capsys.readouterr() == ("", "one\ntwo\n")
 
 
