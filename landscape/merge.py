@@ -20,7 +20,7 @@ from zarts import cli
 from zarts.optimizers import record_name
 from zarts.runs.course import under
 from zarts.runs.provenance import environments, note_environment, provenance
-from zarts.runs.runfile import ForeignFile, Record, Run, RunError, differences
+from zarts.runs.runfile import ForeignFile, Record, Run, RunError, differences, run_path
 from zarts.settings.config import Config, ConfigError
 
 if TYPE_CHECKING:
@@ -225,7 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Puts the shards of python -m landscape.compute --shard K/N together.",
         epilog=cli.EPILOG,
     )
-    parser.add_argument("shards", nargs="+", type=Path, metavar="SHARD", help="folder of a shard")
+    parser.add_argument(
+        "shards", nargs="+", type=Path, metavar="SHARD", help="folder of a shard, or its name"
+    )
     parser.add_argument("--out", type=Path, help="folder of the whole (default: beside the shards)")
     parser.add_argument("--partial", action="store_true", help="merge what there is")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -236,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _merge(args: argparse.Namespace, command: list[str]) -> int:
-    shards = [Run.open(_existing(folder)) for folder in args.shards]
+    shards = [Run.open(run_path(folder)) for folder in args.shards]
     target = args.out or shards[0].path.with_name(shards[0].name.partition("-shard-")[0])
     if target.exists() and any(target.samefile(shard.path) for shard in shards):
         raise ConfigError(f"{target} is one of the shards; name the whole with --out")
@@ -248,10 +250,6 @@ def _merge(args: argparse.Namespace, command: list[str]) -> int:
     result = {"schema": 1, "run": str(run.path), "content_hash": run.content_hash()}
     cli.tell(json.dumps(result) if args.json else run.path)
     return 0
-
-
-def _existing(folder: Path) -> Path:
-    return folder if folder.exists() else cli.runs_root() / folder
 
 
 if __name__ == "__main__":

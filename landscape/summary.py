@@ -16,14 +16,20 @@ from landscape.record.asked import FigureSettings
 from landscape.record.counts import count, unfinished
 from zarts import cli
 from zarts.optimizers import method_of
-from zarts.runs.runfile import Run, RunError, differences
+from zarts.runs.runfile import Run, RunError, differences, run_path
 from zarts.text import printable
 
 __all__ = ["SHARE", "budgets", "main", "row", "table", "unlike"]
 
 Row = dict[str, float]
 
-EPILOG = "exit codes: 0 done, 1 failed, 2 usage, or a run that is unreadable or not finished."
+EPILOG = (
+    "columns: accuracy of the supernet on D_val; sharpness (mean norm of the gradient) of the "
+    "surface after M steps over that of the first-order one; how far its lowest point is from the "
+    "other's, in axis units, and whether it lies at the border; Spearman's correlation of the two; "
+    "L_M where the paths start, and where each ends. "
+    "exit codes: 0 done, 1 failed, 2 usage, or a run that is unreadable or not finished."
+)
 SHARE = "argmin on border"  # yes or no of a run, a share of several
 
 
@@ -34,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Prints one row per finished run of Fig. 1, then mean and standard deviation.",
         epilog=EPILOG,
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or names")
     parser.add_argument(
         "--paths",
         action="store_true",
@@ -46,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(folders: list[Path], *, paths: bool) -> int:
+    folders = [run_path(folder) for folder in folders]
     places = [folder.resolve() for folder in folders]
     if twice := [
         folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1
@@ -55,9 +62,13 @@ def _print(folders: list[Path], *, paths: bool) -> int:
     if paths:
         cli.tell(*budgets(records).split("\n"))
         return 0
-    names = [printable(record.config.get("seed", record.name)) for record in records]
     differing = unlike(records)
-    rows = table(list(zip(names, map(row, records), strict=True)), spread=not differing)
+    names = [
+        printable(record.name if differing else record.config.get("seed", record.name))
+        for record in records
+    ]
+    named = list(zip(names, map(row, records), strict=True))
+    rows = table(named, spread=not differing, first="run" if differing else "seed")
     cli.tell(*rows.split("\n"))
     if differing:
         cli.tell(f"no mean: the runs differ in {differing}, not in their seeds only", error=True)
@@ -146,16 +157,17 @@ def _check_finished(record: Figure1) -> None:
         raise RunError(f"{record.name}: is not finished; run its command again first")
 
 
-def table(rows: Sequence[tuple[str, Row]], *, spread: bool = True) -> str:
+def table(rows: Sequence[tuple[str, Row]], *, spread: bool = True, first: str = "seed") -> str:
     """A Markdown table: one row per run, then mean ± standard deviation of each column.
 
-    Without ``spread`` only the rows, as of runs that are no sample of one thing.
+    Without ``spread`` only the rows, as of runs that are no sample of one thing. ``first`` is the
+    title of what the rows are called by.
 
     A run without a column, e.g. without that optimizer, has a dash there. Means are over the finite
     numbers; where these are fewer than the runs, n says how many.
     """
     titles = list(dict.fromkeys(title for _, each in rows for title in each))
-    lines = [["seed", *titles]]
+    lines = [[first, *titles]]
     lines += [[name, *(_cell(title, each.get(title)) for title in titles)] for name, each in rows]
     if len(rows) > 1 and spread:
         spreads = (_spread(title, [each.get(title) for _, each in rows]) for title in titles)

@@ -72,7 +72,8 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
     if args.print_config:
         print(config.to_toml(whole=True), end="")
         return 0
-    folder = cli.run_folder(args.out, f"{config.search.method}-{args.preset}", config)
+    method = config.search.method.replace(":", "-")  # MODULE:CLASS, and a run's name has no colon
+    folder = cli.run_folder(args.out, f"{method}-{args.preset}", config)
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
     from zarts.problems.cost import plan_search
     from zarts.runs.course import search_finished
@@ -124,6 +125,7 @@ def _search(args: argparse.Namespace, command: list[str]) -> int:
 
 def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
     from zarts.problems.parts import data_lines
+    from zarts.runs.course import search_finished
     from zarts.settings.stages import epochs
 
     search, net, stages = config.search, config.supernet, config.program.stages
@@ -138,7 +140,7 @@ def _headlines(config: Config, plan: SearchPlan, folder: Path) -> list[str]:
         f"{plan.evaluations:,} evaluations at M = {search.inner_steps}",
         f"cost       about {cli.human_time(plan.seconds)}, "
         f"{cli.human_bytes(plan.memory)} per training step",
-        f"run        {folder}",
+        cli.run_line(folder, lambda run: search_finished(run, config)),
     ]
 
 

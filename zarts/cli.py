@@ -19,7 +19,7 @@ from types import FrameType
 
 from zarts.execute import ClusterError
 from zarts.guard import open_standard_streams, out_of_memory
-from zarts.runs.runfile import RunError, runs_root, valid_name
+from zarts.runs.runfile import ConfigMismatch, Run, RunError, differences, runs_root, valid_name
 from zarts.settings.config import (
     Config,
     ConfigError,
@@ -49,6 +49,7 @@ __all__ = [
     "interruptible",
     "resolve",
     "run_folder",
+    "run_line",
     "runs_root",
     "say",
     "tell",
@@ -280,7 +281,7 @@ def _device(name: str) -> str:
 
 def say(args: argparse.Namespace, lines: list[str]) -> None:
     """Prints the first lines of a command to stderr; stdout is for the result."""
-    if not args.quiet:
+    if lines and not args.quiet:
         tell(*lines, error=True)
 
 
@@ -294,9 +295,21 @@ def run_folder(out: Path | None, prefix: str, config: Settings) -> Path:
     folder = out or runs_root() / f"{prefix}-{config.hash()[:8]}"
     if not valid_name(folder.name):
         raise ConfigError(
-            f"run name {folder.name!r} may hold letters, digits, '.', '_' and '-', at most 80"
+            f"run name {folder.name!r} may hold letters (a to z), digits, '.', '_' and '-', at "
+            "most 80; choose another one with --out FOLDER"
         )
+    there = Run.open(folder).config if out and (folder / "run.h5").exists() else None
+    if there and (found := differences(there, config.to_table())):
+        raise ConfigMismatch(folder, found)  # said before anything is loaded and measured
     return folder
+
+
+def run_line(folder: Path, finished: Callable[[Run], bool] = lambda run: False) -> str:
+    """The line of a plan that says where the run is, and whether it is there already."""
+    state = ""
+    if (folder / "run.h5").exists():
+        state = " (finished before)" if finished(Run.open(folder)) else " (continues)"
+    return f"run        {folder}{state}"
 
 
 def guarded(main: Callable[[], int], *, verbose: bool) -> int:

@@ -194,7 +194,7 @@ def _headlines(config: Config, plan: LandscapePlan, folder: Path, shard: Shard |
         f"cost       {f'share {shard[0]} of {shard[1]}: ' if shard else ''}"
         f"{plan.evaluations:,} evaluations, about {cli.human_time(plan.seconds)}, "
         f"{cli.human_bytes(plan.memory)} per training step, {cli.human_bytes(plan.size)} on disk",
-        f"run        {folder}{' (continues)' if (folder / 'run.h5').exists() else ''}",
+        cli.run_line(folder),
     ]
 
 

@@ -173,7 +173,8 @@ def _of_run(args: argparse.Namespace) -> Request:
     """The ω of another search."""
     if not valid_name(args.run):
         raise ConfigError(
-            f"got --run {args.run!r}, expected the name of a run in {cli.runs_root()}"
+            f"got --run {args.run!r}, expected the name of a run in {cli.runs_root()}; for one "
+            "elsewhere set ZARTS_RUNS to the folder that it is in"
         )
     source = Run.open(cli.runs_root() / args.run)
     refuse_retraining(source)
@@ -183,10 +184,17 @@ def _of_run(args: argparse.Namespace) -> Request:
         if key in ("seed", "dtype", "data", "supernet", "search", "optimizer")
     }
     config = cli.resolve(args, "darts-1", _flags(args), base=searched)
+    had = Config.from_table(searched)
+    for key in ("method", "epochs"):
+        if (asked := getattr(config.search, key)) != getattr(had.search, key):
+            raise ConfigError(
+                f"search.{key} is {asked}, but --run takes the ω of a search that is made, with "
+                f"{getattr(had.search, key)}; leave it out (landscape.epoch chooses an epoch of it)"
+            )
     from landscape.compute.pipeline import origin_of
     from zarts.runs.origin import check_network
 
-    check_network(config, Config.from_table(searched), source.name)
+    check_network(config, had, source.name)
     epoch, name = origin_of(config, source)
     table = merge(config.to_table(), {"source": name, "landscape": {"epoch": epoch}})
     return Request(Config.from_table(table), source)

@@ -33,7 +33,7 @@ from zarts.runs.recorder import iterations_done, record_search
 from zarts.runs.runfile import JSON, ForeignFile, Run, Unwritable
 from zarts.runs.snapshot import Snapshot, read_snapshot, write_snapshot
 from zarts.runs.stored import check_code, code_of
-from zarts.settings.config import Config, ConfigError
+from zarts.settings.config import Config, ConfigError, Table
 from zarts.settings.stages import Point, epochs
 
 __all__ = ["compute", "compute_run", "finished", "open_run", "origin_of", "problem_of"]
@@ -42,7 +42,7 @@ Begin = Callable[[str, int, int], Report]
 
 
 def compute_run(
-    config: Config, folder: Path | str, *, workers: int = 1, points: Tensor | None = None
+    config: Config | Table, folder: Path | str, *, workers: int = 1, points: Tensor | None = None
 ) -> Figure1:
     """Fig. 1 of a config in a folder: computed, continued or just read, whatever is left to do.
 
@@ -60,7 +60,7 @@ def compute_run(
         5
 
     Args:
-        config: The settings.
+        config: The settings, or their table, as ``preset`` gives it.
         folder: Where the run is, or will be.
         workers: Processes for surfaces and paths; the values do not depend on it.
         points: As for ``compute``.
@@ -70,6 +70,7 @@ def compute_run(
         RunError: If the folder holds a run of other settings.
         Unwritable: If it cannot be written, and something is left to do.
     """
+    config = config if isinstance(config, Config) else Config.from_table(config)
     run = open_run(config, Path(folder), ["landscape.compute_run"])
     with ExitStack() as stack:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from landscape.record.schema import path_problems, plane_problems, surface_probl
 from zarts.bilevel.alpha import Space
 from zarts.optimizers import method_of, record_name
 from zarts.runs.kinds import refuse_retraining
-from zarts.runs.runfile import JSON, Array, ForeignFile, Record, Run
+from zarts.runs.runfile import JSON, Array, ForeignFile, Record, Run, RunError, run_path
 from zarts.settings.stages import Stage
 
 __all__ = ["load", "path_from", "read_surface", "save_path", "save_surface", "surface_from"]
@@ -136,17 +137,19 @@ def _checked(
     return make(record)
 
 
-def load(run: Run) -> Figure1:
+def load(run: Run | Path | str) -> Figure1:
     """Reads whatever of Fig. 1 a run holds so far; safe while another process computes it.
 
     Surfaces and paths are those that the settings ask for; records of other names are left out. Of
     a run whose settings do not say, as of one made by hand, they are all that there are.
 
+    Args:
+        run: The run, its folder, or its name in the folder of all runs.
+
     Example:
         >>> import landscape
         >>> from pathlib import Path
-        >>> from zarts import Run
-        >>> run = Run.open(Path(landscape.__file__).parent / "demo" / "quick-ec257f9a")
+        >>> run = Path(landscape.__file__).parent / "demo" / "quick-ec257f9a"
         >>> [surface.inner_steps for surface in landscape.load(run).surfaces]
         [0, 1, 10]
 
@@ -155,7 +158,13 @@ def load(run: Run) -> Figure1:
         ForeignFile: If a record has not the form, or the settings not the sense, that drawing
             needs; names the file and the cause.
     """
+    run = run if isinstance(run, Run) else Run.open(run_path(run))
     refuse_retraining(run)
+    if "plane" not in run and any(name.startswith("search/") for name in run.names()):
+        raise RunError(
+            f"{run.path}: holds a search and no landscape yet; one around its α: "
+            f"python -m landscape.compute --run {run.name}"
+        )
     try:
         asked = FigureSettings.of(run.config)
     except ValueError as error:

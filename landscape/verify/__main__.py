@@ -14,7 +14,7 @@ from pathlib import Path
 
 from landscape.verify.report import Finding, Report, Result, table
 from zarts import cli
-from zarts.runs.runfile import RunError, list_runs, read_record
+from zarts.runs.runfile import RunError, list_runs, read_record, run_path
 
 __all__ = ["main"]
 
@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="FILE|FOLDER",
-        help="a run, a folder of runs, or one record (.h5) of a run",
+        help="a run (folder, or name in the runs folder), a folder of runs, or one record (.h5) of "
+        "a run",
     )
     parser.add_argument(
         "-k",
@@ -90,7 +91,7 @@ def _hash(text: str) -> str:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    targets = [target for path in args.paths for target in _targets(path)]
+    targets = [target for path in args.paths for target in _targets(run_path(path))]
     if args.expect and (len(targets) != 1 or isinstance(targets[0], Report) or targets[0][1]):
         raise RunError(f"got --expect and {len(targets)} runs or records, expected one run")
     reports = []

@@ -69,7 +69,7 @@ def test_the_link_holds_search_order_baseline_and_what_differs(root: Path, make:
     assert "Numbers are those of a run minus those of one; the size is a run's own" in said(app)
     assert dict(app.query_params)["base"] == "one"
     assert not app.warning
-    make("upside down", losses={m: 3 * loss if m else -loss for m, loss in LOSSES.items()})
+    make("upside-down", losses={m: 3 * loss if m else -loss for m, loss in LOSSES.items()})
     for order, way in (("rank correlation", "highest"), ("sharpness ratio", "lowest")):
         app = look(root, "runs", order=order)
         assert f"{order}, {way} first" in app.selectbox(key="order").options

@@ -68,8 +68,13 @@ def test_the_omega_of_a_search_is_used_and_kept(
         (["--run", "/etc"], "'/etc'"),
         (["--run", ""], "--run"),
         (["--run", "mgs", "--set", "landscape.epoch=7"], "landscape.epoch is 7"),
-        (["--run", "mgs", "--set", "cells=2"], "cells"),
+        (
+            ["--run", "mgs", "--set", "cells=2"],
+            "error: supernet.cells is 2, but the ω of mgs is of",
+        ),
         (["--run", "mgs", "--set", "space=s1"], "s1"),
+        (["--run", "mgs", "--epochs", "1"], "search.epochs is 1, but --run takes the ω of a sea"),
+        (["--run", "mgs", "--set", "search.method=darts-1"], "search.method is darts-1, but"),
         (["--run", "mgs", "--set", "supernet.stem=imagenet"], "imagenet"),
     ],
 )

@@ -132,6 +132,19 @@ def test_a_run_without_a_plane_is_no_landscape(tmp_path: File) -> None:
     empty = Run.create(tmp_path / "empty", {}, {})
     with pytest.raises(RunError, match=r"empty.*'plane'"):
         load(empty)
+    empty.write("search/epoch-0001", {}, {})
+    with pytest.raises(RunError, match=r"a search and no landscape yet.*compute --run empty$"):
+        load(empty)
+
+
+def test_a_run_is_named_as_people_name_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_surface(run, surface())
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("ZARTS_RUNS", str(run.path.parent))
+    for name in (run.path, str(run.path), run.name):
+        assert load(name).name == load(run).name
+    with pytest.raises(RunError, match=f"{run.path.parent}/nothing: holds no run"):
+        load("nothing")
 
 
 @pytest.mark.parametrize("swapped", ["loss", "status"])

@@ -312,6 +312,11 @@ def test_what_is_no_run_is_a_usage_error(run: Run, tmp_path: Path, name: str, wo
     assert words in answer.error
 
 
+def test_a_run_is_named_as_elsewhere(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZARTS_RUNS", str(run.path.parent))
+    assert say("-q", "-k", "0", run.name).code == 0
+
+
 def test_expect_is_for_one_run(run: Run) -> None:
     assert say("--expect", "0" * 64, run.path, run.path).code == 2
     assert say("--expect", "0" * 64, run.path / "plane.h5").code == 2

@@ -98,7 +98,7 @@ def test_what_a_branch_begins_with_is_checked(runs: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--from", "src@2"], "run 'src' has no ω of epoch 2; it keeps [1, 3]"),
+        (["--from", "src@2"], "run 'src' has no ω of epoch 2; it keeps [1, 3], the last and"),
         (["--from", "src"], "expected RUN@EPOCH"),
         (["--from", "../src@1"], "expected RUN@EPOCH"),
         (["--from", "nosuch@1"], "nosuch: holds no run"),

@@ -54,6 +54,8 @@ def test_a_search_ends_with_its_folder_on_stdout(method: str, tmp_path: Path) ->
     again = call(main, *WORDS, "--method", method, "--set", "search.period=2", "--json", "-q")
     record = json.loads(again.out)
     assert record["run"] == str(folder)
+    planned = call(main, *WORDS, "--method", method, "--set", "search.period=2", "--dry-run")
+    assert f"{folder} (finished before)\n" in planned.err
     assert record["content_hash"] == content(folder)
     assert 0 <= record["val_accuracy"] <= 1
     assert again.err == ""
@@ -186,6 +188,7 @@ def test_another_config_in_the_same_folder_is_refused(
     assert "search.momentum: stored 0.9, asked 0.5" in answer.error
     assert "seed: stored 0, asked 3" in answer.error
     assert "epochs" not in answer.error
+    assert "data set" not in answer.err  # said before anything is measured
     assert content(folder) == before
 
 

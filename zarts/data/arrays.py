@@ -249,7 +249,8 @@ def _tensors(
     if x.dtype != np.uint8:
         raise ValueError(
             f"{name}: got x{tail} of {x.dtype}, expected uint8: brightness from 0 to 255; of "
-            "numbers from 0 to 1 it is (255 * x).round().astype('uint8')"
+            "numbers from 0 to 1 it is (255 * x).round().astype('uint8'), of whole numbers that "
+            "are from 0 to 255 x.astype('uint8'), of 16 bits (x // 257).astype('uint8')"
         )
     images = x[:, None] if x.ndim == 3 else x
     if images.ndim != 4 or not 1 <= images.shape[1] <= MOST_CHANNELS or not images.size:
@@ -260,8 +261,9 @@ def _tensors(
             f"{MOST_CHANNELS} channels c, or (n, h, w){cure}"
         )
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
+        cure = "" if y.shape != (len(x),) else "; numpy.unique(y, return_inverse=True)[1] has them"
         raise ValueError(
             f"{name}: got y{tail} of shape {y.shape} and {y.dtype}, expected ({len(x)},) of whole "
-            f"numbers, the class of each image of x{tail}"
+            f"numbers, the class of each image of x{tail}{cure}"
         )
     return torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(y.astype(np.int64))

@@ -40,6 +40,7 @@ CURE = "put one sub-folder of images per class there"
 # those of torchvision's ImageFolder; the second kind has at most eight bits a pixel
 DEEP = (".png", ".ppm", ".pgm", ".tif", ".tiff")
 FLAT = (".jpg", ".jpeg", ".bmp", ".webp")
+_PARTS = {"train", "training", "val", "valid", "validation", "test"}
 _THREADS = min(8, os.cpu_count() or 1)  # decoding frees the interpreter's lock
 _CHUNK = 256  # images that are decoded before they are counted
 
@@ -191,6 +192,12 @@ def read_folder(
 
 def _classes(name: str, folder: Path) -> list[str]:
     found = [entry.name for entry in folder.iterdir() if entry.is_dir() and _counts(entry.name)]
+    if found and _PARTS.issuperset(found):  # one folder too high: they would be the classes
+        raise MissingData(
+            f"{name}: got {', '.join(sorted(found))} in {folder}, which are parts of a data set "
+            f"and no classes; set ZARTS_DATA to the one to train on, such as {folder / 'train'}; "
+            "the folder 'test' beside it is for retrained networks"
+        )
     if len(found) > 1:
         return sorted(found)
     there = f"one class, {found[0]!r}," if found else "no sub-folders named after classes"

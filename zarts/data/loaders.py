@@ -132,7 +132,12 @@ def load_images(
     train = root / "imagenet" / "train" if name == "imagenet" else root
     test = train.resolve().parent / ("val" if name == "imagenet" else "test")
     folder = train if part == "train" else test
-    _require(name, [train, folder], CURE)
+    _require(name, [train], CURE)
+    if not folder.exists():
+        raise MissingData(
+            f"{name}: got no {folder}, expected the images to test on there; {CURE}, with the "
+            "names of the classes to train on, or retrain with data.test=rest and data.count=N"
+        )
     return read_folder(
         name,
         folder,
@@ -162,6 +167,8 @@ def side_lengths(name: str, size: int | tuple[int, int] | None = None) -> tuple[
         known = (*NAMES, *registered())
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
+        if Path(name).expanduser().is_dir():
+            hint = "for a folder of images set ZARTS_DATA to it and data.name to folder; "
         raise ValueError(
             f"unknown data set {name!r}; {hint}choose one of {', '.join(known)}, or FILE.npz, or "
             "give arrays this name with zarts.register_dataset"

@@ -279,6 +279,14 @@ def _stream(
     sequential: bool = False,
     keep_last: bool = False,
 ) -> Stream:
+    if size > len(indices):
+        own = {"inner": "search.inner_batch_size", "landscape-val": "landscape.val_batch_size",
+               "landscape-inner": "search.inner_batch_size"}  # fmt: skip
+        half = "D_val" if "val" in purpose else "D_train"
+        raise ConfigError(
+            f"{own.get(purpose, 'data.batch_size')} is {size}, expected at most {len(indices)}, "
+            f"the images of {half}; lower it or use more images (data.subset, data.share)"
+        )
     try:
         return Stream(
             dataset,

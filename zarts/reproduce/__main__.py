@@ -89,9 +89,12 @@ def _reproduce(args: argparse.Namespace, command: list[str]) -> int:
     if not study.arms(args.preset):
         return _figure_1(args)
     arms = [replace(arm, device=args.device) for arm in study.arms(args.preset)]
+    entries = "; ".join(arm.name for arm in arms)
     arms = [arm for arm in arms if args.only is None or args.only.lower() in arm.name.lower()]
     if not arms:
-        raise ConfigError(f"no entry of {args.study} has {args.only!r} in its row or column")
+        raise ConfigError(
+            f"no entry of {args.study} has {args.only!r} in its row or column; they are {entries}"
+        )
     problems: dict[str, Problem] = {}
     if not args.collect:
         # torch is imported from here on, so that --help and mistakes in the flags answer at once
@@ -103,7 +106,8 @@ def _reproduce(args: argparse.Namespace, command: list[str]) -> int:
             reach(args.cluster)
         with cli.interruptible() as stop:
             cost = cost_of(arms)
-            cli.say(args, _headlines(args, study, cost))
+            named = "; ".join(arm.name for arm in arms)
+            cli.say(args, [*_headlines(args, study, cost), f"entries    {named}"])
             if args.dry_run:
                 cli.tell(json.dumps({"schema": 1, **asdict(cost)}) if args.json else _plan(cost))
                 return 0

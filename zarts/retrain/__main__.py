@@ -195,8 +195,9 @@ def _first(
 
 def _told(result: Result) -> str:
     return (
-        f"test       {result.test_accuracy:.2%} after the last epoch; best {result.best_epoch}: "
-        f"{result.best_test_accuracy:.2%}, chosen by the test images themselves"
+        f"test       {result.test_accuracy:.2%} after the last epoch; best "
+        f"{result.best_test_accuracy:.2%} (epoch {result.best_epoch}), chosen by the test images "
+        "themselves"
     )
 
 
@@ -218,7 +219,7 @@ def _headlines(config: RetrainConfig, plan: RetrainPlan, source: Source, team: _
         f"learning rate {train.learning_rate:g} ({train.schedule})",
         f"cost       about {cli.human_time(plan.seconds / team.ranks.count)} ({how}), "
         f"{cli.human_bytes(plan.memory)} per step",
-        f"run        {team.folder}",
+        cli.run_line(team.folder, lambda run: finished(run, config)),
     ]
 
 

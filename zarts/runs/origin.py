@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import fields
 
 from zarts.runs.course import points_in
 from zarts.runs.runfile import ForeignFile, Run
@@ -31,8 +32,8 @@ def snapshot_name(run: Run, point: Point, advice: str) -> str:
     if name not in run:
         kept = [other.epoch for other in points_in(run.names(), "snapshot")]
         raise ConfigError(
-            f"run {run.name!r} has no ω of epoch {point.epoch}; it keeps {kept or 'none yet'}; "
-            f"{advice}"
+            f"run {run.name!r} has no ω of epoch {point.epoch}; it keeps {kept or 'none yet'}, the "
+            f"last and those of its search.snapshots; {advice}"
         )
     digest = digest_of(run.read(name).arrays)[:16]
     return f"{run.name}/{name.replace('snapshot/', '')}/{digest}"
@@ -45,7 +46,8 @@ def check_network(config: Config, searched: Config, name: str) -> None:
         ConfigError: If it would be in another network, or on other halves of the data.
     """
     names = ("name", "portion", "downscale", "split", "share", "size", "channels")
-    for key in ("supernet", *(f"data.{name}" for name in names)):
+    network = [f"supernet.{field.name}" for field in fields(config.supernet)]
+    for key in (*network, *(f"data.{name}" for name in names)):
         asked, had = (operator.attrgetter(key)(each) for each in (config, searched))
         if asked != had:
             raise ConfigError(f"{key} is {asked}, but the ω of {name} is of {had}; leave it out")

@@ -68,10 +68,12 @@ def keys_of(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the most similar known name, or all of them."""
+    """The end of an error message: the most similar known names, or all of them."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"expected one of: {', '.join(known)}"
+    close = {each: difflib.SequenceMatcher(None, each, name).ratio() for each in known}
+    near = [each for each, ratio in close.items() if ratio == max([0.5, *close.values()])]
+    meant = " or ".join(map(repr, near))
+    return f"did you mean {meant}?" if near else f"expected one of: {', '.join(known)}"
 
 
 def parse_assignment(text: str) -> Table:

@@ -163,6 +163,11 @@ def overlay(variant: str, base: str, method: str) -> Table:
     """
     if not variant:
         return {}
+    if variant in ALIASES:
+        raise ConfigError(
+            f"{variant!r} names a method with a variant; take the variant {ALIASES[variant][1]!r}, "
+            f"or for a search the method {variant!r}"
+        )
     if variant not in VARIANTS:
         raise ConfigError(f"unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
     return VARIANTS[variant].preset(base, method_of(method).gradients)

@@ -34,7 +34,7 @@ def config(**search: int) -> Config:
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_all_channels_run(channels: int, tmp_path: Path) -> None:
     register_dataset("mine", *images(channels))
-    record = compute_run(config(), tmp_path / "run")
+    record = compute_run(config().to_table(), tmp_path / "run")  # as preset() gives it
     assert all(surface.done == 6 for surface in record.surfaces)
     assert record.provenance["data"]["classes"] == {"0": [15, 15], "1": [15, 15], "2": [15, 15]}  # type: ignore[index,call-overload]
     arrays = Run.open(tmp_path / "run").read("snapshot/epoch-0001").arrays

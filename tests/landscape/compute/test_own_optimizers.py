@@ -152,6 +152,8 @@ def test_a_search_with_it_is_recorded_and_its_failure_told(mine: Path) -> None:
     done = call(main, "--method", "own_file:Evolution", *flags, "--out", "good")
     assert done.code == 0, done.err
     assert "own_file:Evolution" in Run.open(Path("good")).provenance["code"]  # type: ignore[operator]
+    planned = call(main, "--method", "own_file:Evolution", *flags, "--dry-run")  # without --out
+    assert Path(planned.out).name.startswith("own_file-Evolution-quick-"), planned.err
     failed = call(main, "--method", "own_file:Raises", *flags, "--out", "bad")
     assert failed.code == 1
     assert "Raises.step failed (TypeError: no such luck)" in failed.err

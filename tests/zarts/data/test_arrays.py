@@ -134,6 +134,8 @@ def test_a_process_without_the_file_takes_what_it_is_sent(
         (X, Y[:11], r"got y of shape \(11,\) and int64, expected \(12,\)"),
         (X, Y[:, None], r"got y of shape \(12, 1\)"),
         (X, np.where(Y, Y, np.nan), "got y of shape .* and float64, .* whole numbers"),
+        (X, Y.astype(str), r"<U21, .* whole numbers.*numpy\.unique"),
+        (X.astype(np.uint16), Y, r"got x of uint16, .*16 bits \(x // 257\)"),
         (X, Y * 2, r"got the classes 0, 2, 4 in y, .*numpy\.unique"),
         (X, Y - 1, r"got the classes -1, 0, 1 in y"),
         (X, Y * 0, "got the classes 0 in y, .*two or more"),

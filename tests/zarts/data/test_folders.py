@@ -60,6 +60,14 @@ def test_the_folder_at_fault_is_named(tmp_path: Path) -> None:
         load_images("folder", tmp_path)
     with pytest.raises(MissingData, match=r"got one class, 'c0', .*expected two or more"):
         load_images("folder", make(tmp_path / "one", (3,)))
+    make(tmp_path / "own" / "train")
+    with pytest.raises(MissingData, match=r"no .*own.test, expected the images to test on there"):
+        load_images("folder", tmp_path / "own" / "train", part="test")
+    make(tmp_path / "own" / "val")
+    with pytest.raises(MissingData, match=r"got train, val in .*own, .*ZARTS_DATA .*own.train;"):
+        load_images("folder", tmp_path / "own")
+    with pytest.raises(ValueError, match="for a folder of images set ZARTS_DATA to it"):
+        load_images(str(tmp_path / "own"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", "half"])

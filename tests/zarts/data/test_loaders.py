@@ -233,7 +233,7 @@ def test_the_test_images_of_a_folder_are_beside_it_and_seen_as_those_of_training
     tmp_path: Path,
 ) -> None:
     write_pictures(tmp_path / "train")
-    with pytest.raises(MissingData, match=rf"folder: got no {tmp_path / 'test'}, expected it"):
+    with pytest.raises(MissingData, match=rf"folder: got no {tmp_path / 'test'}, expected"):
         load_images("folder", tmp_path / "train", part="test")
     for name, white in (("train/blue/deep", 1000), ("test/blue/0", 1000), ("test/red/0", 60_000)):
         path = tmp_path / f"{name}.png"

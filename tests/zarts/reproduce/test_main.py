@@ -54,6 +54,7 @@ def test_a_study_is_planned_done_and_collected(tiny_study: Path) -> None:
     done = call(main, *flags)
     assert done.code == 0, done.err
     assert "condition numbers: 2 to do" in done.err
+    assert "entries    packaged, DARTS-1st; packaged, random cells\n" in done.err  # for --only
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.out.splitlines()[3:]]
     assert [row[1:3] for row in rows[2:4]] == [["DARTS-1st", "2 of 2"], ["random cells", "1 of 1"]]
     assert "2.54 ± 0.07" in done.out  # quoted, and said to be of other data
@@ -89,7 +90,7 @@ def test_a_study_is_planned_done_and_collected(tiny_study: Path) -> None:
     [
         (["table9"], "unknown study 'table9'; "),
         (["table3", "--preset", "huge"], "unknown preset 'huge'; "),
-        (["table3", "--only", "s9"], "no entry of table3 has 's9' in its row or column"),
+        (["table3", "--only", "s9"], "has 's9' in its row or column; they are packaged, DARTS-1st"),
         (["table3", "--workers", "0"], "got --workers 0, expected 1 or more"),
         (["fig1", "--collect"], "python -m landscape.summary RUN"),
     ],

@@ -303,6 +303,10 @@ def test_an_unknown_key_is_named_in_full_with_the_nearest(
             {"search": {"method": "zarts-msg"}},
             "search.method is 'zarts-msg'; did you mean 'zarts-mgs'",
         ),
+        (
+            {"search": {"method": "darts"}},  # equally near: all of them
+            "search.method is 'darts'; did you mean 'darts-1' or 'darts-2' or 'darts-m'?",
+        ),
         ({"paths": {"methods": ["darts-1", "zarts-gdl"]}}, "paths.methods[1] is 'zarts-gdl'; did"),
         ({"paths": {"start": [0.5]}}, "paths.start is [0.5], expected two numbers"),
     ],

@@ -49,6 +49,8 @@ def test_the_temperature_falls_on_a_line(epochs: int, expected: dict[int, float]
 
 
 def test_the_papers_names() -> None:
+    with pytest.raises(ConfigError, match=r"'gzas' names .*variant 'sampled', or .* method"):
+        complete("paper", "zarts-mgs", variant="gzas")
     gdas, gzas = complete("paper", "gdas"), complete("paper", "gzas")
     assert (gdas.search.method, gzas.search.method) == ("darts-1", "zarts-mgs")
     assert (gdas.supernet.cells, gdas.data.batch_size, gdas.search.epochs) == (6, 256, 250)

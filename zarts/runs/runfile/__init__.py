@@ -13,7 +13,7 @@ from zarts.runs.runfile.disk import (
     RunLocked,
     Unwritable,
 )
-from zarts.runs.runfile.folder import Run, differences, flat, runs_root, valid_name
+from zarts.runs.runfile.folder import Run, differences, flat, run_path, runs_root, valid_name
 from zarts.runs.runfile.listing import ListedRun, list_runs
 from zarts.runs.runfile.locking import being_written
 from zarts.runs.runfile.record import FORMAT, JSON, Array, Record, read_record, write_record
@@ -36,6 +36,7 @@ __all__ = [
     "flat",
     "list_runs",
     "read_record",
+    "run_path",
     "runs_root",
     "valid_name",
     "write_record",

@@ -36,7 +36,9 @@ from zarts.runs.runfile.record import (
     write_record,
 )
 
-__all__ = ["NAME_RULE", "RUN_FILE", "Run", "differences", "flat", "runs_root", "valid_name"]
+__all__ = [
+    "NAME_RULE", "RUN_FILE", "Run", "differences", "flat", "run_path", "runs_root", "valid_name"
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -296,6 +298,12 @@ def valid_name(name: str) -> bool:
 def runs_root() -> Path:
     """The folder of all runs: $ZARTS_RUNS, else ``runs`` in the current folder."""
     return Path(os.environ.get("ZARTS_RUNS") or "runs")
+
+
+def run_path(named: Path | str) -> Path:
+    """The folder of a run as people name it: a path, or a name in the folder of all runs."""
+    path = Path(named)
+    return runs_root() / path if valid_name(str(path)) and not os.path.lexists(path) else path
 
 
 def _record_name(name: str) -> bool:
