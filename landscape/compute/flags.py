@@ -225,7 +225,7 @@ def _flags(args: argparse.Namespace) -> Table:
         *more, land["steps"] = sorted({int(each) for each in args.steps.split(",")})
         land["more_steps"] = [each for each in more if each > 1]  # the others are always there
     if args.grid is not None:
-        match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", args.grid)
+        match = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", args.grid)
         if not match:
             raise ConfigError(f"got --grid {args.grid!r}, expected ROWSxCOLS such as 9x9")
         land["rows"], land["cols"] = int(match[1]), int(match[2])

@@ -206,6 +206,13 @@ class Figure1:
     basis: Floats | None = None
     space: Space | None = None
 
+    def __repr__(self) -> str:
+        """One line, as notebooks print it: pages of arrays tell nobody anything."""
+        steps = ", ".join(f"M = {each.inner_steps}" for each in self.surfaces) or "no surface"
+        size = "{}×{}".format(*self.surfaces[-1].loss.shape) if self.surfaces else ""
+        paths = ", ".join(path.method for path in self.paths) or "none"
+        return f"<Figure1 {self.name}: {steps} {size}; paths: {paths}>"
+
     def alphas(self, xy: Floats) -> Floats | None:
         """The α (n, d) at points (n, 2) of the plane, in axis units; None if that is not stored.
 

@@ -87,6 +87,9 @@ def test_surfaces_are_sorted_by_steps_and_paths_as_legends_are(run: Run) -> None
     for method in sorted(METHOD_NAMES, reverse=True):
         save_path(run, path(method))
     record = load(run)
+    assert len(repr(record)) < 200  # a line in a notebook
+    assert record.name in repr(record)
+    assert len(repr(run)) < len(str(run.path)) + 40
     assert [each.inner_steps for each in record.surfaces] == [0, 2, 10, 100]
     assert tuple(each.method for each in record.paths) == METHOD_NAMES
 

@@ -143,9 +143,11 @@ def _imported(own: OwnName) -> Callable[..., Any]:
     try:
         kind = getattr(import_module(own.module), own.kind)
     except Exception as error:
+        module = own.module.removesuffix(".py")
+        name = f", and name it {module}:{own.kind}" * (module != own.module)
         raise ValueError(
             f"{own.module}:{own.kind} cannot be imported ({type(error).__name__}: {error}); "
-            f"put class {own.kind} into {own.module.replace('.', '/')}.py in the current folder"
+            f"put class {own.kind} into {module.replace('.', '/')}.py in the current folder{name}"
         ) from error
     there = {*dir(kind), *getattr(kind, "__dataclass_fields__", ())}
     lacks = [part for part in ("step", "evaluations", "gradients") if part not in there]

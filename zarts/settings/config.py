@@ -259,8 +259,8 @@ def _check_choices(config: Config) -> None:
             )
     if not re.fullmatch(r"random|gradient|pca:[0-9a-f]{16}", land.axes):
         raise ConfigError(
-            f"landscape.axes is {land.axes!r}, expected random, gradient or pca:DIGEST, which "
-            "--axes pca:FILE sets"
+            f"landscape.axes is {land.axes!r}, expected random or gradient; principal directions "
+            "are set by --axes pca:FILE"
         )
     origin = config.search.origin
     if origin and not re.fullmatch(r"[A-Za-z0-9._-]+/epoch-\d{4,}/[0-9a-f]{16}", origin):

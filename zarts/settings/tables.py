@@ -241,7 +241,8 @@ def _convert(hint: Any, value: object, key: str) -> object:  # noqa: ANN401 - th
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{key} is {value!r}, expected a list such as [1, 2]")
+            such = '["darts-1"]' if arguments[0] is str else "[1, 2]"
+            raise ConfigError(f"{key} is {value!r}, expected a list such as {such}")
         return tuple(_convert(arguments[0], item, f"{key}[{n}]") for n, item in enumerate(value))
     if origin is types.UnionType:
         return _scalar(str if isinstance(value, str) else float, value, key)

@@ -133,6 +133,7 @@ def test_a_class_can_say_how_its_step_scales(mine: Path) -> None:
         ("own_file:Raises", "TypeError: no such luck"),
         ("own_file:Wide", "gave an α of shape (4,), torch.float64; expected (2,)"),
         ("own_file:Nobody", "own_file:Nobody cannot be imported"),
+        ("own_file.py:Own", "into own_file.py in the current folder, and name it own_file:Own"),
         ("no_file:Evolution", "put class Evolution into no_file.py in the current folder"),
         ("own_file:Step", "is no optimizer: expected a frozen dataclass with step"),
         ("own_file:Evolution(size=3)", "unexpected keyword argument 'size'"),

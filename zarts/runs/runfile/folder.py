@@ -9,7 +9,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -72,8 +72,8 @@ class Run:
     """
 
     path: Path
-    config: dict[str, JSON]
-    provenance: dict[str, JSON]
+    config: dict[str, JSON] = field(repr=False)
+    provenance: dict[str, JSON] = field(repr=False)
 
     @property
     def name(self) -> str:
