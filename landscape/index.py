@@ -66,6 +66,13 @@ class Facts:
     size: int = 0
     problem: str = ""
 
+    def says(self, words: Sequence[str]) -> bool:
+        """Whether all these words are in its name, kind, state, date or ``setting=value``."""
+        said = [self.name, self.kind, self.state, self.created]
+        said += [f"{key}={value}" for key, value in self.settings.items()]
+        where = " ".join(said).lower().replace('"', "")
+        return all(word.lower() in where for word in words)
+
 
 class Index:
     """Facts of runs, kept by the size and the times of their files."""

@@ -74,6 +74,8 @@ MAY_IMPORT = ZARTS | {
         "landscape.catalogue", "landscape.record", "landscape.summary", "zarts.optimizers",
         "zarts.runs", "zarts.settings", "zarts.text",
     },
+    "landscape.runs": {"landscape.catalogue", "landscape.index", "zarts.runs", "zarts.text"}
+    | COMMANDS,
     "landscape.compute": ENGINE | COMMANDS | {"landscape.geometry", "landscape.figures"},
     "landscape.merge": ENGINE | COMMANDS | {"landscape.compute"},
     "landscape.summary": {
@@ -115,7 +117,8 @@ STARTS_WITHOUT_TORCH = (
     "landscape.compute.jobs", "landscape.compute.schema", "landscape.figures",
     "landscape.geometry.grid", "landscape.geometry.levels", "landscape.learn", "landscape.measure",
     "landscape.merge", "landscape.point", "landscape.record", "landscape.record.asked",
-    "landscape.record.schema", "landscape.verify", "landscape.verify.__main__", "zarts",
+    "landscape.record.schema", "landscape.runs", "landscape.verify", "landscape.verify.__main__",
+    "zarts",
     "zarts.__main__", "zarts.bilevel.alpha", "zarts.bilevel.chance", "zarts.cli",
     "zarts.data.names", "zarts.facade",
     "zarts.genotype.__main__", "zarts.genotype.cost", "zarts.genotype.drawing", "zarts.guard",

@@ -148,12 +148,8 @@ def _choice(
 
 
 def _fits(facts: Facts, text: str, kind: str, state: str) -> bool:
-    if kind not in ("all", facts.kind) or state not in ("all", facts.state):
-        return False
-    said = [facts.name, facts.kind, facts.state, facts.created]
-    said += [f"{key}={value}" for key, value in facts.settings.items()]
-    where = " ".join(said).lower().replace('"', "")
-    return all(word in where for word in text.lower().split())
+    of_kind = kind in ("all", facts.kind) and state in ("all", facts.state)
+    return of_kind and facts.says(text.split())
 
 
 def _arranged(shown: Sequence[Facts]) -> tuple[list[Row], list[str]]:

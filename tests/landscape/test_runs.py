@@ -1,0 +1,53 @@
+"""The table of all runs in a terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from landscape.runs import main, table
+from tests.tiny import call, create, tiny
+from zarts.runs.recorder import record_search
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
+    for name in ("a", "b"):
+        config = tiny("darts-1", {"seed": int(name == "b")}, {"search": {"epochs": 1}})
+        record_search(create(tmp_path / name, config), config)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "run.h5").write_bytes(b"nothing")
+    return tmp_path
+
+
+def test_runs_are_listed_with_their_numbers(runs: Path) -> None:
+    every = call(main)
+    assert every.code == 0
+    for name in ("a", "b", "broken", "quick-ec257f9a"):
+        assert f"| {name} |" in every.out
+    assert every.err.startswith("broken: ")
+    found = call(main, "--kind", "search", "seed=1")
+    title, _, line = found.out.splitlines()
+    assert title.startswith("| run | state | kind | space | data | seed | method | accuracy |")
+    assert line.startswith("| b | finished | search |")
+    assert "dtype" not in title
+    first, _, *lines = call(main, "--kind", "search", "--differing").out.splitlines()
+    assert len(lines) == 2
+    assert first.startswith("| run | ")
+    assert "seed" in first
+    assert "space" not in first
+    told = json.loads(call(main, "seed=1", "epochs=1", "--json").out)
+    assert [(each["run"], each["search.epochs"]) for each in told] == [("b", "1")]
+
+
+def test_no_such_run_is_one_line(runs: Path) -> None:
+    found = call(main, "nowhere", "--kind", "retraining")
+    assert found.code == 2
+    assert "no run of the kind retraining with 'nowhere' in" in found.err
+
+
+def test_text_of_runs_makes_no_columns() -> None:
+    assert table([{"run": "a|b", "problem": None}]).splitlines()[2] == "| a\\|b |"
