@@ -113,7 +113,7 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
             key=f"more {preset}",
             placeholder="search.epochs=5",
             max_chars=2000,
-            help="KEY=VALUE, one a line; `--print-config` shows them all.",
+            help="KEY=VALUE, one a line; `--print-config` shows them all and says what each is.",
         ).strip()
         slot("more")
         settle("more", found["more"], "other settings")

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 def _retrain(args: argparse.Namespace, command: list[str]) -> int:
     source = _source(args)
     if args.print_config:
-        print(_config(args, source, 1).to_toml(), end="")
+        print(_config(args, source, 1).to_toml(whole=True), end="")
         return 0
     # torch is imported from here on, so that --help and mistakes in the flags answer at once
     from zarts.retrain.ranks import joined, launched

@@ -40,8 +40,9 @@ class Images:
 
     Attributes:
         name: As in the search: ``packaged``, ``cifar10``, ..., FILE.npz or a registered name.
-        size: As in the search, for ``imagenet`` and ``folder``.
-        channels: As in the search, for ``imagenet`` and ``folder``.
+        size: Of images of ``imagenet`` and ``folder``, as in the search: a side in pixels, or
+            HEIGHTxWIDTH; 0: 224 for ``imagenet``, 32 for ``folder``.
+        channels: Of images of ``imagenet`` and ``folder``: 3, or 1 for grey; 0: 3.
         downscale: Average so many pixels on each axis to one; the crop's padding shrinks too.
         first: The first image of the training part that is used, counted from 0, and ...
         count: ... how many from there on; 0: all. So a search can be kept apart from a retraining.
@@ -77,7 +78,7 @@ class Training:
 
     Attributes:
         epochs: Passes over the training images.
-        learning_rate: Its largest.
+        learning_rate: Of SGD, at its largest.
         schedule: ``cosine`` to 0, or ``linear`` to 0, of which the last five epochs are a slower
             piece (P-DARTS and PC-DARTS on ImageNet).
         warmup: First epochs e in which the rate is (e + 1) / warmup of the schedule's.
@@ -143,8 +144,9 @@ class RetrainConfig(Settings):
             equal cells share one retraining.
         seed: Of initialisation, data order and all draws.
         device: ``cpu`` or ``cuda`` (``cuda:1`` ...).
-        tf32: As in a search.
-        deterministic: As in a search.
+        tf32: What a GPU may round to ten bits, as in a search: ``off``: nothing; ``convolutions``;
+            ``on``: matrix products too.
+        deterministic: ``on``: only algorithms that give equal bits each time; ``off``: any.
         network: The network.
         data: Its images.
         training: How it is trained on them.

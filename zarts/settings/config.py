@@ -29,6 +29,7 @@ from zarts.settings.tables import (
     ConfigError,
     Table,
     build,
+    commented,
     keys_of,
     merge,
     nearest,
@@ -73,10 +74,20 @@ class Settings:
         return table if whole else without_later_defaults(self, table)
 
     def to_toml(self, *, whole: bool = False) -> str:
-        """The settings as TOML text that ``read_toml`` reads back to the same tables."""
+        """The settings as TOML text that ``read_toml`` reads back to the same tables.
+
+        Args:
+            whole: Name every setting, and say in a comment what it is (``--print-config``).
+        """
         import tomli_w  # here, as nothing that computes needs it
 
-        return tomli_w.dumps(self.to_table(whole=whole))
+        text = tomli_w.dumps(self.to_table(whole=whole))
+        return commented(text, self._kinds()) if whole else text
+
+    def _kinds(self) -> dict[str, object]:
+        """The class whose docstring explains each table, by name; under "" that of them all."""
+        specs = dataclasses.fields(self)  # type: ignore[arg-type]
+        return {"": type(self), **{spec.name: type(getattr(self, spec.name)) for spec in specs}}
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON form."""
@@ -140,6 +151,9 @@ class Config(Settings):
         _check_choices(config)
         _check_epochs(config)
         return config
+
+    def _kinds(self) -> dict[str, object]:
+        return super()._kinds() | {"optimizer": method_of(self.search.method).optimizer}
 
     @property
     def program(self) -> Program:

@@ -190,7 +190,8 @@ class SearchConfig:
     """How α and ω are trained (ZARTS Alg. 1, DARTS Alg. 1).
 
     Attributes:
-        method: What moves α: one of ``METHOD_NAMES``.
+        method: What moves α: ``darts-1``, ``darts-2``, ``darts-m``, ``implicit``, ``zarts-rs``,
+            ``zarts-mgs``, ``zarts-gld``, or MODULE:CLASS of one's own.
         epochs: Passes over D_train.
         warmup: First epochs that train ω only (ZARTS: 10).
         period: ω steps per α update (ZARTS: 10, DARTS: 1).

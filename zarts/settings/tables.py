@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import math
 import re
+import textwrap
 import tomllib
 import types
 import typing
@@ -16,7 +18,9 @@ from typing import Any, Literal, TypeVar
 __all__ = [
     "ConfigError",
     "Table",
+    "attributes",
     "build",
+    "commented",
     "from_toml",
     "keys_of",
     "merge",
@@ -130,6 +134,32 @@ def from_toml(text: str) -> Table:
     if nested_text(text) or _nested(table := tomllib.loads(text)):
         raise ConfigError(f"it is nested deeper than {MOST_NESTED}")
     return table
+
+
+def attributes(kind: object) -> dict[str, str]:
+    """What the docstring of a dataclass says of each of its fields, by name, in one line each."""
+    body = (inspect.getdoc(kind) or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^    (\w+): (.+(?:\n     .+)*)", body, re.MULTILINE)
+    return {name: " ".join(entry.split()).replace("``", "`") for name, entry in entries}
+
+
+def commented(text: str, kinds: Mapping[str, object]) -> str:
+    """The text of settings with comments: above each setting and table, what docstrings say of it.
+
+    Args:
+        text: TOML in which each key and each table begins a line, as ``tomli_w`` writes it.
+        kinds: The class of each table by its name; of the settings before the first table, by "".
+    """
+    lines = []
+    outer = entries = attributes(kinds[""])
+    for line in text.split("\n"):
+        if found := re.match(r"\[(\w+)\]|(\w+) = ", line):
+            table, name = found.groups()
+            about = outer.get(table, "") if table else entries.get(name, "")
+            lines += [f"# {part}" for part in textwrap.wrap(about, 98, break_on_hyphens=False)]
+            entries = attributes(kinds[table]) if table else entries
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def nested_text(text: str) -> bool:

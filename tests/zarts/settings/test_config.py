@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,8 +16,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zarts.optimizers import METHODS
-from zarts.settings.config import METHOD_NAMES, Config, ConfigError, merge, read_toml
+from zarts.retrain.settings import RetrainConfig
+from zarts.settings.config import (
+    METHOD_NAMES,
+    Config,
+    ConfigError,
+    SearchConfig,
+    merge,
+    read_toml,
+)
 from zarts.settings.stages import PROGRAMS
+from zarts.settings.tables import attributes, from_toml
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +176,34 @@ def test_all_settings_come_back_from_tables_and_toml(tmp_path: Path) -> None:
     assert (back, back.hash(), back.to_toml()) == (config, config.hash(), config.to_toml())
 
 
+@pytest.mark.parametrize("method", [*METHOD_NAMES, "retrain"])
+def test_every_printed_setting_has_a_comment(method: str) -> None:
+    config: Config | RetrainConfig = RetrainConfig()
+    if method != "retrain":
+        search = {"method": method, "snapshots": [1, 2]}  # a list takes several lines
+        rule = METHODS[method].optimizer
+        assert isinstance(rule, type)
+        values = {spec.name: spec.default for spec in dataclasses.fields(rule)}
+        config = Config.from_table({"search": search, "optimizer": values})
+    text = config.to_toml(whole=True)
+    lines = text.splitlines()
+    assert max(map(len, (line for line in lines if line.startswith("#")))) <= 100
+    bare = [
+        line
+        for before, line in zip(["", *lines], lines, strict=False)
+        if re.match(r"[\[\w]", line) and not re.match(r"# \S", before)
+    ]
+    assert not bare, "give these an entry under Attributes: in the docstring of their class"
+    assert from_toml(text) == config.to_table(whole=True)
+    assert "# " not in config.to_toml()  # what is stored with runs
+
+
+def test_settings_without_an_entry_stay_bare() -> None:
+    own = {"search": {"method": "mine:Rule"}, "optimizer": {"sigma": 0.5}}
+    text = Config.from_table(own).to_toml(whole=True)
+    assert "[optimizer]\nsigma = 0.5\n\n# Plane and grid.\n[landscape]\n# M of" in text
+
+
 PRINTABLE = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
 WORDS = st.text(PRINTABLE, max_size=8)
 POSITIVE = st.floats(min_value=1e-12, max_value=1e12)
@@ -211,6 +250,7 @@ def test_every_config_comes_back_from_toml(
     back = through_toml(config, tmp_path_factory.mktemp("config") / "config.toml")
     assert back == config
     assert back.hash() == config.hash()
+    assert Config.from_table(from_toml(config.to_toml(whole=True))) == config
 
 
 # --- hash ---------------------------------------------------------------------------------------
@@ -331,4 +371,6 @@ def test_the_origin_must_be_an_epoch_that_is_kept() -> None:
 
 def test_the_methods_are_those_of_the_optimizers() -> None:
     assert tuple(METHODS) == METHOD_NAMES
+    told = re.findall(r"`([\w-]+)`", attributes(SearchConfig)["method"])
+    assert tuple(told) == METHOD_NAMES
     assert Config().paths.methods == ("darts-1", "darts-2", "zarts-rs", "zarts-mgs", "zarts-gld")
