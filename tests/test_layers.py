@@ -69,6 +69,8 @@ MAY_IMPORT = ZARTS | {
         "zarts.optimizers", "zarts.runs", "zarts.supernet",
     },
     "landscape.convergence": {"landscape.figures", "zarts.settings"} | COMMANDS,
+    "landscape.figure": {"landscape.figures", "landscape.record", "zarts.runs", "zarts.settings"}
+    | COMMANDS,
     "landscape.catalogue": {"landscape.record", "zarts.runs"},
     "landscape.index": {
         "landscape.catalogue", "landscape.record", "landscape.summary", "zarts.optimizers",
@@ -114,7 +116,7 @@ OWNERS = {  # library -> the only places that may import it
 }
 STARTS_WITHOUT_TORCH = (
     "landscape", "landscape.catalogue", "landscape.compute", "landscape.compute.__main__",
-    "landscape.compute.jobs", "landscape.compute.schema", "landscape.figures",
+    "landscape.compute.jobs", "landscape.compute.schema", "landscape.figure", "landscape.figures",
     "landscape.geometry.grid", "landscape.geometry.levels", "landscape.learn", "landscape.measure",
     "landscape.merge", "landscape.point", "landscape.record", "landscape.record.asked",
     "landscape.record.schema", "landscape.runs", "landscape.verify", "landscape.verify.__main__",
