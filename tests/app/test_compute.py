@@ -26,8 +26,8 @@ from zarts.runs.runfile import Run, RunError
 pytestmark = pytest.mark.usefixtures("no_demo")
 # What stands for the command: it says something, makes its run's folder, and waits to be stopped.
 FAKE = """
-import sys, time
-from pathlib import Path
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 print("search: 3/8 (38%), 1.5/s, about 3 s left epoch 1: fine", flush=True)
 if "3x3" in sys.argv:
     sys.exit("error: no room for 3x3")
@@ -86,9 +86,7 @@ def test_a_job_lives_is_cancelled_and_goes_on(
 def test_one_that_does_not_listen_is_killed(
     jobs: ModuleType, asking: ModuleType, tmp_path: Path
 ) -> None:
-    script = tmp_path / "fake.py"
-    deaf = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-    script.write_text(deaf + FAKE)
+    (tmp_path / "fake.py").write_text(FAKE.replace("signal.default_int_handler", "signal.SIG_IGN"))
     job = begin(jobs, asking, tmp_path / "runs")
     wait_for(lambda: job.progress() is not None)
     for often in (1, 2):

@@ -102,7 +102,7 @@ def test_what_looks_like_weights_is_said(alpha: Path, tmp_path: Path) -> None:
         (["--alpha", "none.npy"], "none.npy: cannot be read"),
         (
             ["--axes", "gradients"],
-            "landscape.axes is 'gradients', expected random, gradient or",
+            "landscape.axes is 'gradients', expected random or gradient",
         ),
         (["--axes", "pca:none.npy"], "none.npy: cannot be read"),
         (["--from", "nosuch@1"], "nosuch: holds no run"),
