@@ -116,7 +116,9 @@ def figure_3d(
             figure.add_trace(star, row=1, col=col)
         if len(starts):
             begun = _points(panel, starts, symbol=["circle"], color="#ffffff")
-            figure.add_trace(begun.update(name="start", showlegend=col == 1), row=1, col=col)
+            figure.add_trace(
+                begun.update(name="start", showlegend=col == 1, marker_size=4), row=1, col=col
+            )
     if marks is not None:
         _add_marks(figure, plan, marks)
     figure.update_layout(

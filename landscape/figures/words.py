@@ -162,8 +162,8 @@ def takeaway(record: Figure1, inner_steps: Sequence[int] | None = None) -> str:
     )
     if ends:
         target = record.surfaces[-1].inner_steps
-        said.append(f"From start to end of a path the loss after {target} inner steps changes by:")
-        said.append(f"{ranking(ends)}.")
+        what = f"Loss after {target} inner steps, end of a path minus its start"
+        said.append(f"{what}: {ranking(ends)}.")
     return " ".join(said) or "Nothing to compare yet."
 
 
@@ -200,7 +200,7 @@ def ranking(ends: Sequence[Ending]) -> str:
     words = [f"{style(end.path.method).label} {_signed(gain(end))}" for end in ends]
     if len(words) < 3:
         return ", ".join(words)
-    return f"lowest: {words[0]}, {words[1]}; highest: {words[-1]}"
+    return f"lowest {words[0]}, {words[1]}; highest {words[-1]}"
 
 
 def gain(end: Ending) -> tuple[float, float]:

@@ -42,7 +42,7 @@ def test_a_run_is_shown_with_its_numbers(root: Path, make: Make) -> None:
     assert not app.exception
     text = said(app)
     assert "times that of M = 0; the minimum lies 1.20 units away" in text
-    assert "changes by: DARTS-1st −0.150, ZARTS-MGS −0.150." in text
+    assert "minus its start: DARTS-1st −0.150, ZARTS-MGS −0.150." in text
     assert "learning rate 0.001" in text
     assert "validation accuracy of the supernet 80.0%" in text
     assert [metric.label for metric in app.metric][1] == "Shift of the minimum"

@@ -54,8 +54,8 @@ def test_takeaway_says_what_was_measured() -> None:
     assert "the sharpness (mean slope) of the M = 10 surface is 0.25 times that of M = 0" in said
     assert "lowest at the same grid point" in said
     assert said.endswith(
-        "From start to end of a path the loss after 10 inner steps changes by: "
-        "lowest: ZARTS-RS −0.500, ZARTS-GLD −0.300; highest: DARTS-1st −0.100."
+        "Loss after 10 inner steps, end of a path minus its start: "
+        "lowest ZARTS-RS −0.500, ZARTS-GLD −0.300; highest DARTS-1st −0.100."
     )
 
 
@@ -64,7 +64,7 @@ def test_the_change_of_a_path_has_the_error_of_its_paired_difference(
 ) -> None:
     monkeypatch.setattr(OptimizerPath, "change", property(lambda path: (-0.0312, 0.0061)))
     one = record(paths=(path("zarts-rs", 0.5),))
-    assert words.takeaway(one).endswith("changes by: ZARTS-RS −0.031 ± 0.006.")
+    assert words.takeaway(one).endswith("minus its start: ZARTS-RS −0.031 ± 0.006.")
     (row,) = words.path_rows(one)
     assert (row["change"], row["standard error"]) == (-0.0312, 0.0061)
     monkeypatch.setattr(OptimizerPath, "change", property(lambda path: (-0.0002, 0.0061)))
