@@ -16,7 +16,7 @@ from landscape.catalogue import catalogue
 from landscape.index import KINDS, Index, Row, differing, rows
 from zarts import cli
 from zarts.runs.runfile import RunError, runs_root
-from zarts.text import human_bytes, human_time, printable
+from zarts.text import human_bytes, human_time, markdown_table, printable
 
 __all__ = ["main", "table"]
 
@@ -91,16 +91,15 @@ def table(lines: Sequence[Row], *, settings: bool = False) -> str:
     else:
         first = takewhile(lambda title: title != _LAST, lines[0])
         titles = [title for title in first if any(row[title] is not None for row in lines)]
-    cells = [titles, ["---"] * len(titles)]
-    cells += [[_cell(title, row[title]) for title in titles] for row in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    cells = [[_cell(title, row[title]) for title in titles] for row in lines]
+    return markdown_table([titles, *cells])
 
 
 def _cell(title: str, value: str | float | None) -> str:
     if value is None:
         return "–"
     if isinstance(value, str):
-        return printable(value).replace("|", "\\|")
+        return printable(value)
     return _FORMS.get(title, "{:.4g}".format)(value)
 
 

@@ -17,7 +17,7 @@ from landscape.record.counts import count, unfinished
 from zarts import cli
 from zarts.optimizers import method_of
 from zarts.runs.runfile import Run, RunError, differences, run_path
-from zarts.text import printable
+from zarts.text import markdown_table, printable
 
 __all__ = ["SHARE", "budgets", "main", "row", "table", "unlike"]
 
@@ -119,7 +119,7 @@ def budgets(records: Sequence[Figure1]) -> str:
         _check_finished(record)
     methods = dict.fromkeys(path.method for record in records for path in record.paths)
     spent = ("evaluations", "gradients", "SGD steps of ω", "seconds")
-    lines = [["optimizer", "change", *spent], ["---"] * 6]
+    lines = [["optimizer", "change", *spent]]
     for method in methods:
         paths = [path for record in records for path in record.paths if path.method == method]
         changes = [float(path.target_loss[-1] - path.target_loss[0]) for path in paths]
@@ -136,7 +136,7 @@ def budgets(records: Sequence[Figure1]) -> str:
                 *(f"{statistics.mean(column):.4g}" for column in columns),
             ]
         )
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown_table(lines)
 
 
 def unlike(records: Sequence[Figure1]) -> str:
@@ -172,8 +172,7 @@ def table(rows: Sequence[tuple[str, Row]], *, spread: bool = True, first: str = 
     if len(rows) > 1 and spread:
         spreads = (_spread(title, [each.get(title) for _, each in rows]) for title in titles)
         lines.append(["mean ± std", *spreads])
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown_table(lines)
 
 
 def _cell(title: str, value: float | None) -> str:

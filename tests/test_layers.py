@@ -69,7 +69,7 @@ MAY_IMPORT = ZARTS | {
         "zarts.optimizers", "zarts.runs", "zarts.supernet",
     },
     "landscape.convergence": {"landscape.figures", "zarts.settings"} | COMMANDS,
-    "landscape.figure": {"landscape.figures", "landscape.record", "zarts.runs", "zarts.settings"}
+    "landscape.draw": {"landscape.figures", "landscape.record", "zarts.runs", "zarts.settings"}
     | COMMANDS,
     "landscape.catalogue": {"landscape.record", "zarts.runs"},
     "landscape.index": {
@@ -116,7 +116,7 @@ OWNERS = {  # library -> the only places that may import it
 }
 STARTS_WITHOUT_TORCH = (
     "landscape", "landscape.catalogue", "landscape.compute", "landscape.compute.__main__",
-    "landscape.compute.jobs", "landscape.compute.schema", "landscape.figure", "landscape.figures",
+    "landscape.compute.jobs", "landscape.compute.schema", "landscape.draw", "landscape.figures",
     "landscape.geometry.grid", "landscape.geometry.levels", "landscape.learn", "landscape.measure",
     "landscape.merge", "landscape.point", "landscape.record", "landscape.record.asked",
     "landscape.record.schema", "landscape.runs", "landscape.verify", "landscape.verify.__main__",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-__all__ = ["human_bytes", "human_time", "markdown", "printable"]
+__all__ = ["human_bytes", "human_time", "markdown", "markdown_table", "printable"]
 
 _MARK = re.compile(r"[!-/:-@\[-`{-~]")  # all punctuation of ASCII, which a backslash makes plain
 _LINK = re.compile(r"[:@]|www", re.IGNORECASE)
@@ -29,6 +30,13 @@ def markdown(text: object) -> str:
     directives for colours, and, by a joiner in their middle, emoji, icons and bare links.
     """
     return _LINK.sub(rf"\g<0>{_JOINER}", _MARK.sub(r"\\\g<0>", printable(text).strip()))
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as a table of Markdown, the first as its head."""
+    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    lines.insert(1, " | ".join(["---"] * len(rows[0])))
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def human_time(seconds: float) -> str:

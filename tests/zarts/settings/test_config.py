@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import subprocess
@@ -16,7 +15,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zarts.optimizers import METHODS
-from zarts.retrain.settings import RetrainConfig
 from zarts.settings.config import (
     METHOD_NAMES,
     Config,
@@ -174,34 +172,6 @@ def test_all_settings_come_back_from_tables_and_toml(tmp_path: Path) -> None:
     assert config.to_table() == CHANGED
     back = through_toml(config, tmp_path / "config.toml")
     assert (back, back.hash(), back.to_toml()) == (config, config.hash(), config.to_toml())
-
-
-@pytest.mark.parametrize("method", [*METHOD_NAMES, "retrain"])
-def test_every_printed_setting_has_a_comment(method: str) -> None:
-    config: Config | RetrainConfig = RetrainConfig()
-    if method != "retrain":
-        search = {"method": method, "snapshots": [1, 2]}  # a list takes several lines
-        rule = METHODS[method].optimizer
-        assert isinstance(rule, type)
-        values = {spec.name: spec.default for spec in dataclasses.fields(rule)}
-        config = Config.from_table({"search": search, "optimizer": values})
-    text = config.to_toml(whole=True)
-    lines = text.splitlines()
-    assert max(map(len, (line for line in lines if line.startswith("#")))) <= 100
-    bare = [
-        line
-        for before, line in zip(["", *lines], lines, strict=False)
-        if re.match(r"[\[\w]", line) and not re.match(r"# \S", before)
-    ]
-    assert not bare, "give these an entry under Attributes: in the docstring of their class"
-    assert from_toml(text) == config.to_table(whole=True)
-    assert "# " not in config.to_toml()  # what is stored with runs
-
-
-def test_settings_without_an_entry_stay_bare() -> None:
-    own = {"search": {"method": "mine:Rule"}, "optimizer": {"sigma": 0.5}}
-    text = Config.from_table(own).to_toml(whole=True)
-    assert "[optimizer]\nsigma = 0.5\n\n# Plane and grid.\n[landscape]\n# M of" in text
 
 
 PRINTABLE = st.characters(exclude_categories=("C", "Z"), include_characters=" ")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from zarts.optimizers import METHODS
+from zarts.retrain.settings import RetrainConfig
 from zarts.settings import tables
-from zarts.settings.config import ConfigError, merge, parse_assignment, read_toml
+from zarts.settings.config import Config, ConfigError, merge, parse_assignment, read_toml
+from zarts.settings.tables import from_toml
 
 
 @pytest.mark.parametrize(
@@ -120,3 +125,31 @@ def test_text_in_settings_may_hold_dots_and_brackets(tmp_path: Path) -> None:
 def test_what_is_no_file_is_not_read(file: str) -> None:
     with pytest.raises(ConfigError, match="it is no file"):
         read_toml(Path(file))
+
+
+@pytest.mark.parametrize("method", [*METHODS, "retrain"])
+def test_every_printed_setting_has_a_comment(method: str) -> None:
+    config: Config | RetrainConfig = RetrainConfig()
+    if method != "retrain":
+        search = {"method": method, "snapshots": [1, 2]}  # a list takes several lines
+        rule = METHODS[method].optimizer
+        assert isinstance(rule, type)
+        values = {spec.name: spec.default for spec in dataclasses.fields(rule)}
+        config = Config.from_table({"search": search, "optimizer": values})
+    text = config.to_toml(whole=True)
+    lines = text.splitlines()
+    assert max(map(len, (line for line in lines if line.startswith("#")))) <= 100
+    bare = [
+        line
+        for before, line in zip(["", *lines], lines, strict=False)
+        if re.match(r"[\[\w]", line) and not re.match(r"# \S", before)
+    ]
+    assert not bare, "give these an entry under Attributes: in the docstring of their class"
+    assert from_toml(text) == config.to_table(whole=True)
+    assert "# " not in config.to_toml()  # what is stored with runs
+
+
+def test_settings_without_an_entry_stay_bare() -> None:
+    own = {"search": {"method": "mine:Rule"}, "optimizer": {"sigma": 0.5}}
+    text = Config.from_table(own).to_toml(whole=True)
+    assert "[optimizer]\nsigma = 0.5\n\n# Plane and grid.\n[landscape]\n# M of" in text

@@ -53,11 +53,9 @@ class ConfigMismatch(RunError):
 
     def __init__(self, path: Path, differences: list[str]) -> None:
         self.differences = differences
-        longer = any(text.startswith("search.epochs:") for text in differences)
-        more = f"; python -m zarts --from {path.name}@EPOCH adds epochs to a search" * longer
         super().__init__(
             f"{path}: holds a run with another configuration ({'; '.join(differences)}); repeat "
-            f"the command with the settings it was made with, or choose another name{more}"
+            f"the command with the settings it was made with, or choose another name"
         )
 
 

@@ -1,4 +1,4 @@
-"""``python -m landscape.figure RUN --out FILE``: Fig. 1 of a run as files, for print or a page."""
+"""``python -m landscape.draw RUN --out FILE``: Fig. 1 of a run as files, for print or a page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m landscape.figure",
+        prog="python -m landscape.draw",
         description="Draws Fig. 1 of a run into files, and prints their paths.",
         epilog="exit codes: 0 done, 1 failed, 2 usage, a run that is unreadable or lacks what is "
         "asked for, a missing library, or a place that takes no files.",

@@ -1,4 +1,4 @@
-"""``python -m landscape.figure``: files of the kind that their names say, or one line."""
+"""``python -m landscape.draw``: files of the kind that their names say, or one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscape import figure
+from landscape import draw
 from landscape.figures import figure_3d, static
 from landscape.record import load, save_path, save_surface
 from tests.landscape.test_figures import record
@@ -38,7 +38,7 @@ def test_a_file_is_what_its_ending_says_and_replaces_what_was_there(run: Run) ->
     Path("a.svg").write_text("old")
     names = [f"a.{ending}" for ending in BEGINS]
     outs = [word for name in names for word in ("--out", name)]
-    answer = call(figure.main, "mine", "--steps", "10", *outs)
+    answer = call(draw.main, "mine", "--steps", "10", *outs)
     assert (answer.code, answer.out.split(), answer.err) == (0, names, "")
     for ending, begin in BEGINS.items():
         assert Path(f"a.{ending}").read_bytes().startswith(begin)
@@ -47,9 +47,9 @@ def test_a_file_is_what_its_ending_says_and_replaces_what_was_there(run: Run) ->
 
 def test_flags_are_the_arguments_of_the_figure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(figure, "static", lambda *a, **b: seen.append((a, b)) or b"drawn")
+    monkeypatch.setattr(draw, "static", lambda *a, **b: seen.append((a, b)) or b"drawn")
     flags = "--steps 1,0 --log --levels 7 --zmax 3 --scale own --quantity loss --difference"
-    assert call(figure.main, "mine", "--out", "A.PNG", *flags.split()).code == 0
+    assert call(draw.main, "mine", "--out", "A.PNG", *flags.split()).code == 0
     options = {"log": True, "levels": 7, "zmax": 3.0, "scale": "own", "difference": True}
     (drawn, kind, steps), given = seen.pop()
     assert (drawn.name, kind, steps, given) == (
@@ -60,21 +60,21 @@ def test_flags_are_the_arguments_of_the_figure(run: Run, monkeypatch: pytest.Mon
     )
     inspect.signature(static).bind(drawn, kind, steps, **given)
     monkeypatch.chdir(run.path)
-    assert call(figure.main, ".").out == "mine_figure1.pdf\n"  # without a name it is a PDF here
+    assert call(draw.main, ".").out == "mine_figure1.pdf\n"  # without a name it is a PDF here
     assert seen[0][0][1:] == ("pdf", None)
     assert Path("mine_figure1.pdf").read_bytes() == b"drawn"
 
 
 def test_a_camera_draws_in_three_dimensions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(figure, "to_picture", lambda *drawn: seen.append(drawn) or b"drawn")
+    monkeypatch.setattr(draw, "to_picture", lambda *drawn: seen.append(drawn) or b"drawn")
     words = ("mine", "--camera", "x", "--steps", "10", "--out", "a.pdf")
-    assert call(figure.main, *words).code == 0
+    assert call(draw.main, *words).code == 0
     assert seen == [(figure_3d(load(run), [10], camera="along x"), "pdf")]
     assert Path("a.pdf").read_bytes() == b"drawn"
     monkeypatch.undo()
     monkeypatch.setattr("landscape.figures.pictures.can_draw", lambda: False)
-    answer = call(figure.main, run.path, *words[1:-1], run.path / "a.pdf")
+    answer = call(draw.main, run.path, *words[1:-1], run.path / "a.pdf")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "kaleido: `pip install 'zarts[export]'`" in answer.err
 
@@ -96,7 +96,7 @@ def test_a_camera_draws_in_three_dimensions(run: Run, monkeypatch: pytest.Monkey
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_no_file(run: Run, words: str, said: str) -> None:
-    answer = call(figure.main, "mine", *words.split())
+    answer = call(draw.main, "mine", *words.split())
     assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
     assert said in answer.err
     assert not list(Path().iterdir())
@@ -113,6 +113,6 @@ def test_a_run_without_surfaces_and_a_missing_library(
         ("bare", "run bare has no surface yet; compute one, then draw it"),
         ("mine", "pip install 'zarts[export]'"),
     ):
-        answer = call(figure.main, name, "--out", "a.html" if name == "bare" else "a.pdf")
+        answer = call(draw.main, name, "--out", "a.html" if name == "bare" else "a.pdf")
         assert (answer.code, answer.err.count("\n")) == (2, 1)
         assert said in answer.err
