@@ -6,17 +6,19 @@ import json
 import shlex
 from argparse import ArgumentError
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from landscape.compute.flags import folder_of, parser, resolve
+from zarts.data.names import NAMES
 from zarts.optimizers import METHODS
-from zarts.settings.config import Config, ConfigError
+from zarts.runs.runfile import flat
+from zarts.settings.config import Config, ConfigError, filled
 from zarts.settings.presets import PRESETS, complete
 from zarts.text import printable
 
-__all__ = ["AUTO", "NEW", "Asked", "Choices", "ask", "defaults", "python"]
+__all__ = ["AUTO", "NEW", "Asked", "Choices", "ask", "defaults", "like", "python"]
 
 MODULE = "landscape.compute"
 AUTO = "auto"  # workers: one per core
@@ -93,9 +95,44 @@ class Asked:
 
 def defaults(preset: str) -> Choices:
     """The form as a preset fills it."""
-    config = complete(preset, NEW)
+    return _filled(preset, complete(preset, NEW))
+
+
+def like(stored: Mapping[str, Any]) -> Choices | None:
+    """The form that asks for what a run was made with, from the preset that is closest.
+
+    Args:
+        stored: The settings of the run.
+
+    Returns:
+        Choices of which ``ask`` makes these settings; None if there are none, as for images or an
+        optimizer of one's own.
+    """
+    try:
+        config = Config.from_table(filled(stored))
+        if config.data.name not in NAMES:
+            return None
+        whole = config.to_table(whole=True)
+
+        def others(config: Config) -> dict[str, str]:
+            return flat(_changes(config.to_table(whole=True), whole))
+
+        preset = min(PRESETS, key=lambda name: len(others(complete(name, NEW))))
+        found = _filled(preset, config)
+        begun = ask(found).config
+        if begun is None:
+            return None
+        rest = (f"{key}={value}" for key, value in others(begun).items())
+        found = replace(found, more="\n".join(rest))
+    except ConfigError:
+        return None
+    return found if ask(found).config == config else None
+
+
+def _filled(preset: str, config: Config) -> Choices:
+    """The form with the settings that have a field of their own."""
     land = config.landscape
-    scale = land.scale if isinstance(land.scale, str) else f"{land.scale:g}"
+    scale = land.scale if isinstance(land.scale, str) else repr(land.scale).removesuffix(".0")
     return Choices(
         preset=preset,
         space=config.supernet.space,

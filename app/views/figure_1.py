@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
+from parts.asking import like
 from parts.link import asked, settle
 from parts.playing import play, step_of
 from parts.point import clicked, marked, point
@@ -233,9 +235,21 @@ def curves(
     return losses(_record, dark=dark, path=path)
 
 
+@st.cache_resource(max_entries=64, show_spinner=False)
+def choices(folder: str, seen: Stamp, _record: Figure1) -> dict[str, str] | None:
+    """The form of Compute as it asks for the settings of a run, likewise."""
+    del folder, seen
+    found = like(_record.config)
+    return asdict(found) if found else None
+
+
 entry = pick()
 seen = stamp(entry)
 record = opened(entry)
+if form := choices(str(entry.listed.path), seen, record):
+    with st.sidebar:
+        st.page_link("views/compute.py", label="Compute another like it",
+                     icon=":material/play_circle:", query_params=form)  # fmt: skip
 view = choose(record)
 marks = marked(record)
 path = chosen_path(record)

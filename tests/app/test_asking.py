@@ -50,6 +50,32 @@ def test_the_command_is_what_the_form_says(asking: ModuleType, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("preset", "given", "more"),
+    [
+        ("quick", {}, ""),
+        ("standard", {"seed": 3, "landscape": {"more_steps": [2], "rows": 5}}, ""),
+        ("paper-s2", {}, ""),
+        ("quick", {"search": {"epochs": 2, "momentum": 0.5}, "paths": {"methods": []}},
+         "search.epochs=2\nsearch.momentum=0.5"),
+        ("quick", {"landscape": {"scale": 0.1 + 0.2}}, ""),
+    ],
+)  # fmt: skip
+def test_a_run_fills_the_form(asking: ModuleType, preset: str, given: dict, more: str) -> None:
+    config = complete(preset, "darts-1", given)
+    found = asking.like(config.to_table())
+    assert (found.preset, found.more) == (preset, more)
+    assert asking.ask(found).config == config
+
+
+def test_what_no_form_asks_for_fills_none(asking: ModuleType) -> None:
+    table = complete("quick", "darts-1").to_table()
+    assert asking.like(table | {"data": {**table["data"], "name": "mine.npz"}}) is None
+    assert asking.like(table | {"paths": {**table["paths"], "methods": ["mine:Evil"]}}) is None
+    for odd in ({}, {"landscape": 3}, {"data": None}, {"search": {"epochs": "<b>"}}, {"odd": [1]}):
+        assert asking.like(odd) is None or asking.ask(asking.like(odd)).config is not None
+
+
+@pytest.mark.parametrize(
     ("field", "value", "told"),
     [
         ("m", "-3", "landscape.steps is -3, expected 0 or more"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 import landscape.catalogue
 from landscape.point import at
 from landscape.record import load
-from tests.app.conftest import LOSSES, Make, read, said
+from tests.app.conftest import LOSSES, Make, look, read, said
 from tests.app.test_figure_1 import contours, figure, show
 from zarts import SPACES, cost, derive
 from zarts.runs.runfile import Run
@@ -42,6 +43,18 @@ def test_any_m_against_any_other_and_their_difference(root: Path, make: Make) ->
     app.toggle(key="delta").set_value(False).run()
     assert app.query_params["delta"] == "off"
     assert len(contours(app)) == 2
+
+
+def test_the_form_of_a_run_is_a_link_away(root: Path, make: Make, tmp_path: Path) -> None:
+    make()  # its settings are none that anything asks for
+    assert not show(root).get("page_link")
+    shutil.copytree(DEMO, tmp_path / "runs" / DEMO.name)
+    (way,) = show(root, run=DEMO.name).get("page_link")
+    assert (way.proto.page, way.proto.label) == ("compute", "Compute another like it")
+    form = look(root, "compute", **dict(parse_qsl(way.proto.query_string, True)))
+    assert not form.warning
+    assert "python -m landscape.compute --preset quick\n" in said(form) + "\n"
+    assert f"quick-{DEMO.name.rpartition('-')[2]}" in said(form)  # where Start would put it
 
 
 def test_a_point_in_the_link_has_its_card(root: Path, tmp_path: Path) -> None:
