@@ -106,11 +106,12 @@ def like(stored: Mapping[str, Any]) -> Choices | None:
 
     Returns:
         Choices of which ``ask`` makes these settings; None if there are none, as for images or an
-        optimizer of one's own.
+        optimizer of one's own, or if the command would need another run or a file beside them.
     """
     try:
         config = Config.from_table(filled(stored))
-        if config.data.name not in NAMES:
+        elsewhere = config.source or config.search.origin
+        if elsewhere or config.landscape.axes.startswith("pca:") or config.data.name not in NAMES:
             return None
         whole = config.to_table(whole=True)
 

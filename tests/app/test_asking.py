@@ -14,6 +14,7 @@ import pytest
 from landscape.compute.__main__ import main
 from landscape.compute.flags import folder_of, parser, resolve
 from tests.tiny import call
+from zarts.settings.config import Config, merge
 from zarts.settings.presets import PRESETS, complete
 
 HERE = {"Host": "localhost:8501"}
@@ -69,10 +70,17 @@ def test_a_run_fills_the_form(asking: ModuleType, preset: str, given: dict, more
 
 def test_what_no_form_asks_for_fills_none(asking: ModuleType) -> None:
     table = complete("quick", "darts-1").to_table()
-    assert asking.like(table | {"data": {**table["data"], "name": "mine.npz"}}) is None
-    assert asking.like(table | {"paths": {**table["paths"], "methods": ["mine:Evil"]}}) is None
-    for odd in ({}, {"landscape": 3}, {"data": None}, {"search": {"epochs": "<b>"}}, {"odd": [1]}):
-        assert asking.like(odd) is None or asking.ask(asking.like(odd)).config is not None
+    for mine in (
+        {"data": {"name": "mine.npz"}},
+        {"paths": {"methods": ["mine:Evil"]}},
+        {"source": "ab" * 32, "landscape": {"epoch": 1}},  # of --run
+        {"search": {"origin": f"run/epoch-0001/{'a' * 16}"}},
+        {"landscape": {"axes": f"pca:{'a' * 16}"}},
+    ):
+        Config.from_table(merge(table, mine))  # such runs there are
+        assert asking.like(merge(table, mine)) is None
+    for odd in ({"landscape": 3}, {"data": None}, {"search": {"epochs": "<b>"}}, {"odd": [1]}):
+        assert asking.like(odd) is None
 
 
 @pytest.mark.parametrize(
