@@ -246,10 +246,7 @@ def choices(folder: str, seen: Stamp, _record: Figure1) -> dict[str, str] | None
 entry = pick()
 seen = stamp(entry)
 record = opened(entry)
-if form := choices(str(entry.listed.path), seen, record):
-    with st.sidebar:
-        st.page_link("views/compute.py", label="Compute another like it",
-                     icon=":material/play_circle:", query_params=form)  # fmt: skip
+another = st.sidebar.empty()  # filled below the figure: finding the settings takes a moment
 view = choose(record)
 marks = marked(record)
 path = chosen_path(record)
@@ -274,6 +271,9 @@ with st.container(key="wide" if narrowest else "fits"):
         config=settings,
         alt=words.takeaway(record, view.panels),
     )
+if form := choices(str(entry.listed.path), seen, record):
+    another.page_link("views/compute.py", label="Compute another like it",
+                      icon=":material/play_circle:", query_params=form)  # fmt: skip
 play(step, view.shown(record, marks) | {"path": path and escape(path)}, clicked)
 st.caption(markdown(words.caption(record)))
 point(record, view, marks, dark=dark)
