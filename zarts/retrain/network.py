@@ -17,6 +17,7 @@ from zarts.bilevel.chance import Chance
 from zarts.bilevel.rng import generator, placed
 from zarts.supernet.genotype import Genotype, Inputs
 from zarts.supernet.layout import NODES, Cell, cells
+from zarts.supernet.operations import second_pixels
 
 __all__ = ["CellNetwork", "Heads", "start"]
 
@@ -217,7 +218,9 @@ class Halved(nn.Module):
         x = functional.relu(x)
         if x.shape[2] % 2 or x.shape[3] % 2:
             x = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-        found: Tensor = self.norm(torch.cat([self.even(x), self.odd(x[:, :, 1:, 1:])], dim=1))
+        even = second_pixels(x, self.even.weight)
+        odd = second_pixels(x[:, :, 1:, 1:], self.odd.weight)
+        found: Tensor = self.norm(torch.cat([even, odd], dim=1))
         return found
 
 

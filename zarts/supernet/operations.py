@@ -32,7 +32,9 @@ from zarts.supernet.fast.normalization import batch_norm
 from zarts.supernet.shapes import LAYERS, Shapes
 from zarts.supernet.shapes import shapes as known
 
-__all__ = ["OPERATIONS", "names", "normal", "reduced", "shapes"]
+__all__ = ["OPERATIONS", "names", "normal", "reduced", "second_pixels", "shapes"]
+
+_VECTOR = 16  # numbers in single precision that a vector register has, at most
 
 
 class Zero(Operation):
@@ -214,8 +216,18 @@ def reduced(x: Tensor, weight: Tensor) -> Tensor:
     """A factorized reduction by its definition: (n, B, h, w) -> (n, C, h/2, w/2), rounded up."""
     x = functional.pad(functional.relu(x), (0, x.shape[3] % 2, 0, x.shape[2] % 2))
     even, odd = weight.chunk(2)
-    halves = functional.conv2d(x, even, stride=2), functional.conv2d(x[:, :, 1:, 1:], odd, stride=2)
-    return normal(torch.cat(halves, dim=1))
+    return normal(torch.cat([second_pixels(x, even), second_pixels(x[:, :, 1:, 1:], odd)], dim=1))
+
+
+def second_pixels(x: Tensor, weight: Tensor) -> Tensor:
+    """A 1x1 convolution of every second pixel: (n, B, h, w) -> (n, C, h/2, w/2), rounded up.
+
+    Of few channels the pixels are taken first, for the same numbers: with a stride oneDNN takes as
+    many channels as a vector has and writes past its buffer (its issue 6035).
+    """
+    if x.shape[1] < _VECTOR:
+        return functional.conv2d(x[:, :, ::2, ::2], weight)
+    return functional.conv2d(x, weight, stride=2)
 
 
 def normal(x: Tensor) -> Tensor:

@@ -151,3 +151,21 @@ def test_shapes_are_those_of_the_definition():
     assert shapes("max_pool_3x3", 4, 2, affine=True) == {}
     with pytest.raises(ValueError, match=r"conv_7x7.*expected one of"):
         shapes("conv_7x7", 4, 1)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 12, 16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_of_second_pixels_are_those_in_double_precision(channels, layout):
+    # a stride on few channels-last channels wrote past a buffer: wrong, or the end of the process
+    rng = generator(0, "second")
+    for turn in range(30):
+        x = torch.randn(24, channels, 8 - turn % 2, 8, generator=rng)
+        x = x.contiguous(memory_format=layout).requires_grad_()
+        weight = torch.randn(5, channels, 1, 1, generator=rng, requires_grad=True)
+        y = operations.second_pixels(x, weight)
+        slope = torch.randn(y.shape, generator=rng).contiguous(memory_format=layout)
+        exact = functional.conv2d(x.double(), weight.double(), stride=2)
+        wanted = torch.autograd.grad(exact, (x, weight), slope.double())
+        torch.testing.assert_close(y, exact.float())
+        found = torch.autograd.grad(y, (x, weight), slope)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
