@@ -386,7 +386,7 @@ def test_help_is_fast_and_needs_no_torch(module: str) -> None:
     assert finished.returncode == 0, finished.stderr[-2000:]
     assert "usage" in finished.stdout.lower()
     assert not re.search(r"\|\s+torch$", finished.stderr, re.MULTILINE)
-    # CPU time, not wall time, and of NumPy's import: neither other work nor a slow machine fails this
+    # CPU time, and against NumPy's: neither other work nor a slow machine fails this
     assert cpu_seconds("-m", module, "--help") < 3 * cpu_seconds("-c", "import numpy")
 
 
