@@ -13,7 +13,7 @@ from functools import partial
 from itertools import takewhile
 
 from landscape.catalogue import catalogue
-from landscape.index import KINDS, Index, Row, differing, rows
+from landscape.index import KINDS, STATES, Facts, Index, Row, differing, rows
 from zarts import cli
 from zarts.runs.runfile import RunError, runs_root
 from zarts.text import human_bytes, human_time, markdown_table, printable
@@ -32,6 +32,7 @@ _FORMS = {
     "seconds": human_time,
     "size": human_bytes,
 }
+MANY = 50  # runs that take more than a moment to read
 _LAST = "problem"  # of runs that cannot be read, said below the table; then the settings come
 
 
@@ -58,11 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(args: argparse.Namespace) -> int:
-    found = [
-        each
-        for each in Index().facts(catalogue(runs_root()))
-        if each.says(args.words) and args.kind in (None, each.kind)
-    ]
+    found = _found(args.words, args.kind)
     if not found:
         kind = f" of the kind {args.kind}" if args.kind else ""
         words = f" with {' '.join(args.words)!r}" if args.words else ""
@@ -76,6 +73,24 @@ def _print(args: argparse.Namespace) -> int:
         if each.problem:
             cli.tell(f"{each.name}: {each.problem}", error=True)
     return 0
+
+
+def _found(words: Sequence[str], kind: str | None) -> list[Facts]:
+    """The runs that are asked for. Their numbers take a while, so others are left out before."""
+    index, entries = Index(), catalogue(runs_root())
+    early = [word for word in words if not any(word.lower() in state for state in STATES)]
+    likely = [
+        entry
+        for entry, told in zip(entries, index.facts(entries, seconds=0), strict=True)
+        if told.says(early) and kind in (None, told.kind)
+    ]
+    progress = cli.Progress(len(likely), "runs read", quiet=len(likely) < MANY)
+    found = []
+    for entry in likely:
+        found += index.facts([entry])
+        progress.update()
+    progress.close()
+    return [each for each in found if each.says(words)]
 
 
 def table(lines: Sequence[Row], *, settings: bool = False) -> str:

@@ -14,12 +14,25 @@ from zarts.runs.snapshot import Snapshot
 from zarts.runs.stored import digest_of
 from zarts.settings.config import Config, ConfigError
 
-__all__ = ["pca", "plane_of"]
+__all__ = ["check_points", "pca", "plane_of"]
 
 
 def pca(points: Tensor) -> str:
     """What ``landscape.axes`` calls principal directions of points (n, d): by their content."""
     return f"pca:{digest_of({'points': points.double().numpy()})[:16]}"
+
+
+def check_points(config: Config, points: Tensor | None) -> None:
+    """Looks whether a plane can be laid, before hours are spent on the ω that it is for.
+
+    Raises:
+        ConfigError: If ``landscape.axes`` asks for points (n, d) that are missing, or for others.
+    """
+    axes = config.landscape.axes
+    if axes.startswith("pca:") and points is None:
+        raise ConfigError(f"landscape.axes is {axes}; give its points with --axes pca:FILE")
+    if points is not None and pca(points) != axes:
+        raise ConfigError(f"landscape.axes is {axes}, these points are {pca(points)}")
 
 
 def plane_of(
@@ -41,10 +54,7 @@ def plane_of(
     rng, axes = generator(config.seed, "plane"), config.landscape.axes
     if axes == "random":
         return Plane.random(snapshot.alpha, rng, scale), ()
-    if axes != "gradient" and points is None:
-        raise ConfigError(f"landscape.axes is {axes}; give its points with --axes pca:FILE")
-    if points is not None and pca(points) != axes:
-        raise ConfigError(f"landscape.axes is {axes}, these points are {pca(points)}")
+    check_points(config, points)
     unit = f"1 unit = {scale:.3g}"
     try:
         if points is None:

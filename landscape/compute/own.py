@@ -80,9 +80,9 @@ def compute_surface(
     """
     alpha = _finite("origin", origin)
     objective.space.check(alpha)
-    asked = sorted({int(each) for each in steps})
+    asked = [] if isinstance(steps, int) else sorted({int(each) for each in steps})
     if not asked or asked[0] < 0:
-        raise ValueError(f"steps is {list(steps)}, expected one M >= 0 or more")
+        raise ValueError(f"got steps={steps!r}, expected one M >= 0 or more such as (0, 10)")
     if plane is None:
         plane, kind = _plane(objective.space, alpha, scale, seed)
     else:

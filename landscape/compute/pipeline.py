@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.compute.axes import plane_of
+from landscape.compute.axes import check_points, plane_of
 from landscape.compute.jobs import KINDS, SURFACES, Shard, jobs_of, split, units
 from landscape.compute.patience import Patience
 from landscape.compute.schema import problems
@@ -146,6 +146,8 @@ def compute(
     """
     begin = report or (lambda phase, total, done: lambda count, note: None)
     settle(run, config)
+    if "plane" not in run:
+        check_points(config, points)
     snapshot = _snapshot(run, config, source, begin, check)
     for name in ("plane", *(name for kind in KINDS for name in kind.records(config))):
         if name in run:

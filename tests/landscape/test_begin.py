@@ -166,3 +166,9 @@ def test_axes_may_be_principal_directions(alpha: Path, tmp_path: Path) -> None:
     other = call(main, *FLAGS, *flags[:-1], f"pca:{tmp_path / 'other.npy'}", "--out", run.path)
     assert other.code == 2
     assert "landscape.axes: stored" in other.error
+    # of a new run nothing is trained before they are asked for
+    named = f"landscape.axes=pca:{'a' * 16}"
+    early = call(main, *FLAGS, "--set", named, "--out", tmp_path / "new")
+    assert early.code == 2
+    assert "give its points with --axes pca:FILE" in early.error
+    assert not Run.open(tmp_path / "new").names()

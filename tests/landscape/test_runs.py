@@ -23,7 +23,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_runs_are_listed_with_their_numbers(runs: Path) -> None:
+def test_runs_are_listed_with_their_numbers(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     every = call(main)
     assert every.code == 0
     for name in ("a", "b", "broken", "quick-ec257f9a"):
@@ -39,6 +39,12 @@ def test_runs_are_listed_with_their_numbers(runs: Path) -> None:
     assert first.startswith("| run | ")
     assert "seed" in first
     assert "space" not in first
+    # words about how far a run is are asked once that is known, and many runs show their progress
+    monkeypatch.setattr("landscape.runs.MANY", 2)
+    done = call(main, "epochs=1", "FINISHED", "--json")
+    assert {each["run"] for each in json.loads(done.out)} == {"a", "b"}
+    assert "runs read: 2/2 (100%)" in done.err
+    assert not call(main, "seed=1").err  # the broken one is not read for it
     told = json.loads(call(main, "seed=1", "epochs=1", "--json").out)
     assert [(each["run"], each["search.epochs"]) for each in told] == [("b", "1")]
 

@@ -192,6 +192,7 @@ def test_verify_says_that_the_objective_is_not_there(tmp_path: Path) -> None:
         (lambda: compute_surface(mine(), [0, 0, 0]), r"alpha has shape \(3,\)"),
         (lambda: compute_surface(mine(1), [0]), "has 1 dimension, a plane needs two"),
         (lambda: compute_surface(mine(), [0, 0], steps=()), "expected one M >= 0 or more"),
+        (lambda: compute_surface(mine(), [0, 0], steps=10), "got steps=10, expected one M"),
         (lambda: compute_surface(mine(), [0, 0], paths={"p": [0, 1]}), "expected .n, 2."),
         (lambda: compute_surface(mine(), [0, 0], paths={"a b": [[0, 1]]}), "name 'a b'"),
         (lambda: compute_surface(mine(), [0, 0], plane=Plane.random(torch.ones(2), GENERATOR)),
