@@ -85,7 +85,7 @@ def add_bar(figure: go.Figure, shared: Levels, axis: str, col: int) -> None:
 
 def title(shared: Levels) -> str:
     """What stands above a bar."""
-    words = f"{'' if shared.quantity.signed else 'validation<br>'}{shared.quantity.name}"
+    words = f"{'' if shared.quantity.signed else 'validation<br>'}{shared.quantity.title}"
     return words + (" (log)" if shared.log else "")
 
 

@@ -120,9 +120,10 @@ def subtitle(surface: Surface, levels: Levels, scale: Scale = "shared") -> list[
     if low is None:
         lines = [f"no finite {levels.quantity.name}"]
     elif reading.constant:
-        lines = [f"constant {low.loss:.4f}"]
+        lines = [f"constant {levels.quantity.say(low.loss)}"]
     else:
-        lines = [f"★ {low.loss:.4f} at ({low.x:.2f}, {low.y:.2f})".replace("-", "−")]
+        best = levels.quantity.say(low.loss)
+        lines = [f"★ {best} at ({low.x:.2f}, {low.y:.2f})".replace("-", "−")]
         lines[0] += " so far" if partial else ""
     if min(surface.loss.shape) < 2:
         lines.append("a single line of points has no contours")

@@ -65,7 +65,8 @@ def figure_1(
             by default those are the points far above all others.
         scale: One scale for all panels, or for each its ``own``, which the figure then says.
         quantity: What the panels show: L_M, or the accuracy of the supernet on the images of
-            L_val, whose highest point then has the star. Paths are of the loss in any case.
+            L_val in percent, whose highest point then has the star. Paths are of the loss in any
+            case.
         difference: One panel more: the last M minus the first one, with zero in the middle of the
             colours and as a line.
         marks: Points to mark on every panel, (x, y) in axis units: ``A`` and ``B``, with the line
@@ -223,7 +224,7 @@ def read_out(
     known = np.isfinite(error) & (with_error and shared.quantity is LOSS)
     if known.any():
         text = {"text": np.where(known, np.char.mod(" ± %.4f", error), "")}
-    number = f"<b>{shared.quantity.name} %{{{of}:.4f}}</b>{'%{text}' if text else ''}"
+    number = f"<b>{shared.quantity.read_out(of)}</b>{'%{text}' if text else ''}"
     place = "x %{x:.3f} · y %{y:.3f}"
     return text | {"hovertemplate": f"{place}<br>{number}<extra>M = {surface.inner_steps}</extra>"}
 
@@ -277,7 +278,8 @@ def star(surface: Surface, shared: Levels) -> list[go.Scatter]:
                 "color": look.STAR,
                 "line": {"width": 1.5, "color": "#000000"},
             },
-            hovertemplate=f"{best} {low.loss:.4f}<br>x %{{x:.3f}} · y %{{y:.3f}}<extra></extra>",
+            hovertemplate=f"{best} {shared.quantity.say(low.loss)}<br>"
+            "x %{x:.3f} · y %{y:.3f}<extra></extra>",
             showlegend=False,
             cliponaxis=False,  # a minimum on the border is whole
             name=f"{best}, M = {surface.inner_steps}",

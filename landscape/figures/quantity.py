@@ -24,6 +24,9 @@ class Quantity:
         best: What the star marks, in words.
         sign: 1 if less is better, -1 if more is.
         bounded: No point can be far beyond all others, so levels reach all of them.
+        per: What is shown of each: 100 for percent.
+        digits: After the point, of one value.
+        unit: That is shown behind a value.
         colours: Name of the colour map, the same in both renderers.
         signed: Whether zero means something: then it is the middle of the colours, and marked.
     """
@@ -32,6 +35,9 @@ class Quantity:
     best: str
     sign: int
     bounded: bool
+    per: float = 1.0
+    digits: int = 4
+    unit: str = ""
     colours: str = "viridis"
     signed: bool = False
 
@@ -41,10 +47,23 @@ class Quantity:
         colours = "RdBu_r" if self.sign > 0 else "RdBu"
         return replace(self, name=f"Δ {self.name}", colours=colours, signed=True)
 
+    @property
+    def title(self) -> str:
+        """What a scale of it is called."""
+        return f"{self.name},{self.unit}" if self.unit else self.name
+
+    def say(self, value: float) -> str:
+        """A value in words."""
+        return f"{value:.{self.digits}f}{self.unit}"
+
+    def read_out(self, of: str) -> str:
+        """What Plotly shows of a variable where one points at."""
+        return f"{self.name} %{{{of}:.{self.digits}f}}{self.unit}"
+
     def values(self, surface: Surface) -> Floats:
-        """Its array (rows, cols)."""
+        """Its array (rows, cols), as it is shown."""
         found: Floats = getattr(surface, self.name)
-        return found
+        return found if self.per == 1 else self.per * found
 
     def shown(self, surface: Surface) -> Surface:
         """The surface with this quantity where the loss was, so that it is drawn as one."""
@@ -63,7 +82,8 @@ class Quantity:
 
 
 LOSS = Quantity("loss", "minimum", 1, bounded=False)
-QUANTITIES = {each.name: each for each in (LOSS, Quantity("accuracy", "maximum", -1, bounded=True))}
+_ACCURACY = Quantity("accuracy", "maximum", -1, bounded=True, per=100, digits=2, unit=" %")
+QUANTITIES = {each.name: each for each in (LOSS, _ACCURACY)}
 
 
 def quantity(name: str, record: Figure1) -> Quantity:

@@ -143,6 +143,7 @@ def _dress_scene(
 ) -> None:
     """Axes and camera of one scene."""
     shared, surface = panel.levels, panel.surface
+    span = (1 + LIFT["mark"]) * (ceiling(shared) - shared.start)
     line = {
         "nticks": 5,
         "tickfont": {"size": 11},
@@ -153,19 +154,14 @@ def _dress_scene(
     if camera != "iso":  # else plotly turns some of them so that they are on each other
         line["tickangle"] = 0
     ticks = shared.ticks[:: -(-len(shared.ticks) // 4)]  # more would be on each other
-    height = {"range": [shared.start, ceiling(shared)], "tickvals": ticks}
+    height = {"range": [shared.start, shared.start + span], "tickvals": ticks}
     width, depth = float(np.ptp(surface.x)) or 1.0, float(np.ptp(surface.y)) or 1.0
     unit = SIZES[camera][narrow] / max(width, depth)  # of a longer side more would be outside
     projection = {"type": "perspective" if camera == "iso" else "orthographic"}
     scene.update(
         xaxis={"title": {"text": axes[0]}, **line},
         yaxis={"title": {"text": axes[1]}, **line},
-        zaxis={
-            "title": {"text": ""},
-            **height,
-            "ticktext": [shared.label(each) for each in ticks],
-            **line,
-        },
+        zaxis=line | height | {"title": {"text": ""}, "ticktext": list(map(shared.label, ticks))},
         aspectmode="manual",
         aspectratio={"x": unit * width, "y": unit * depth, "z": 0.6 * unit * max(width, depth)},
         camera={**CAMERAS[camera], "projection": projection},
@@ -181,6 +177,7 @@ def _surfaces(panel: Panel, bar: float | None, screen: bool) -> list[go.Surface]
     loss = np.where(np.isfinite(surface.loss), surface.loss, np.nan)
     z = _height(loss, shared)
     same = np.array_equal(z, loss, equal_nan=True)  # then it need not be sent twice
+    number = shared.quantity.read_out("z" if same else "customdata")
     found = go.Surface(
         x=surface.x,
         y=surface.y,
@@ -191,7 +188,7 @@ def _surfaces(panel: Panel, bar: float | None, screen: bool) -> list[go.Surface]
         colorscale=colours(shared, 1 - 0.5 / len(shared.values)),
         showscale=bar is not None,
         colorbar={
-            "title": {"text": shared.quantity.name + (" (log)" if shared.log else "")},
+            "title": {"text": shared.quantity.title + (" (log)" if shared.log else "")},
             "tickvals": shared.ticks,
             "ticktext": [shared.label(each) for each in shared.ticks],
             "thickness": 14,
@@ -199,8 +196,8 @@ def _surfaces(panel: Panel, bar: float | None, screen: bool) -> list[go.Surface]
             "x": bar,
         },
         lighting={"ambient": 0.85, "diffuse": 0.35, "specular": 0.05},
-        hovertemplate=f"x %{{x:.3f}} · y %{{y:.3f}}<br><b>{shared.quantity.name} "
-        f"%{{{'z' if same else 'customdata'}:.4f}}</b><extra>{escape(panel.title)}</extra>",
+        hovertemplate="x %{x:.3f} · y %{y:.3f}<br>"
+        f"<b>{number}</b><extra>{escape(panel.title)}</extra>",
         name=f"M = {surface.inner_steps}",
         showlegend=False,
     )

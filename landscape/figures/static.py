@@ -316,6 +316,6 @@ def add_bar(
     drawn = [colours for colours in filled if colours is not None]
     if drawn:
         place = row[-1].inset_axes((1.04, 0, 0.05, 1))  # as tall as the panel
-        words = f"{'' if shared.quantity.signed else 'validation '}{shared.quantity.name}"
+        words = f"{'' if shared.quantity.signed else 'validation '}{shared.quantity.title}"
         bar = picture.colorbar(drawn[0], cax=place, label=words)
         bar.set_ticks(shared.ticks, labels=[shared.label(tick) for tick in shared.ticks])

@@ -111,14 +111,14 @@ def drawn() -> Figure1:
 def test_the_figure_draws_the_accuracy() -> None:
     figure = figure_1(drawn(), [0], quantity="accuracy")
     (contour,) = (trace for trace in figure.data if trace.type == "contour")
-    assert contour.customdata.tolist() == drawn().surfaces[0].accuracy.tolist()
-    assert "accuracy %{customdata" in contour.hovertemplate
+    assert contour.customdata.tolist() == (100 * drawn().surfaces[0].accuracy).tolist()
+    assert "accuracy %{customdata:.2f} %" in contour.hovertemplate
     (star,) = (trace for trace in figure.data if trace.name == "maximum, M = 0")
     assert (star.x[0], star.y[0]) == (drawn().surfaces[0].x[3], drawn().surfaces[0].y[2])
-    assert "★ 0.9375" in figure.layout.annotations[0].text
-    assert figure.layout.coloraxis.colorbar.title.text == "validation<br>accuracy"
+    assert "★ 93.75 % at" in figure.layout.annotations[0].text
+    assert figure.layout.coloraxis.colorbar.title.text == "validation<br>accuracy, %"
     ends = contour.contours.start, contour.contours.end
-    assert ends[0] <= 0.125 < 0.9375 <= ends[1]  # a single high point is what one looks for
+    assert ends[0] <= 12.5 < 93.75 <= ends[1]  # a single high point is what one looks for
     assert "in red" not in figure.to_json()
     assert static(drawn(), "png", [0], quantity="accuracy") != static(drawn(), "png", [0])
 

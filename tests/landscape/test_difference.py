@@ -52,7 +52,7 @@ def test_the_order_of_the_two_is_the_asked_one() -> None:
 def test_of_accuracy_blue_is_better_too() -> None:
     loss, accuracy = (panels(RECORD, difference=True, quantity=each)[2] for each in KINDS)
     assert (loss.levels.quantity.colours, accuracy.levels.quantity.colours) == ("RdBu_r", "RdBu")
-    assert np.array_equal(accuracy.surface.loss, LAST.accuracy - FIRST.accuracy)
+    assert np.array_equal(accuracy.surface.loss, 100 * LAST.accuracy - 100 * FIRST.accuracy)
 
 
 KINDS = ("loss", "accuracy")

@@ -58,6 +58,15 @@ def test_heights_are_losses_and_both_scenes_are_seen_from_one_place(camera: str)
     assert np.allclose(path.z, [0.5, 0.75], atol=0.02 * (high - low))
 
 
+def test_a_mark_on_the_highest_point_is_not_cut() -> None:
+    share = LAST.loss / 2
+    accurate = replace(RECORD, surfaces=(FIRST, replace(LAST, accuracy=share / share.max())))
+    figure = figure_3d(accurate, [10], quantity="accuracy")
+    points = (trace for trace in figure.data if trace.type == "scatter3d")
+    (star,) = (trace for trace in points if trace.marker.symbol == ("diamond",))
+    assert figure.layout.scene.zaxis.range[1] >= star.z[0] > 100
+
+
 def test_in_three_dimensions_outliers_are_cut_and_holes_stay() -> None:
     loss = np.where(COLS == 1.0, np.nan, FIRST.loss)
     loss[0, 0] = 1e9
