@@ -48,7 +48,7 @@ check: .venv/.dev ## lint, format, types, import directions
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest -q tests/test_layers.py tests/test_project.py
+	$(PY) -m pytest -q tests/test_layers.py tests/test_starts.py tests/test_project.py
 
 format: .venv/.dev ## apply the formatter and the safe lint fixes
 	$(PY) -m ruff check --fix-only --quiet .
