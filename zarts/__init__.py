@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zarts.genotype.cost import cost
     from zarts.optimizers import DARTS, GLD, METHODS, MGS, Implicit, RandomSearch, Unrolled
     from zarts.problems.build import make_problem
+    from zarts.problems.module import from_module
     from zarts.problems.toy import Quadratic
     from zarts.reproduce.tables import collect
     from zarts.runs.runfile import Run
@@ -46,6 +47,7 @@ _HOMES = {
     "genotype.cost": ("cost",),
     "optimizers": ("DARTS", "GLD", "METHODS", "MGS", "Implicit", "RandomSearch", "Unrolled"),
     "problems.build": ("make_problem",),
+    "problems.module": ("from_module",),
     "problems.toy": ("Quadratic",),
     "reproduce.tables": ("collect",),
     "runs.runfile": ("Run",),
@@ -87,6 +89,7 @@ __all__ = [
     "descend",
     "entropy",
     "flat_space",
+    "from_module",
     "generator",
     "load_images",
     "make_problem",

@@ -16,7 +16,7 @@ from zarts.bilevel.inner import SGD, Weights, single_thread
 from zarts.bilevel.objective import Bilevel
 from zarts.bilevel.rng import key
 from zarts.data.stream import Batch, Stream
-from zarts.supernet.protocol import Network
+from zarts.supernet.protocol import Forward
 
 __all__ = ["ImageFeed", "ImageLoss", "cosine", "judged"]
 
@@ -41,7 +41,7 @@ class ImageLoss:
             loss and the hits of an image too.
     """
 
-    network: Network
+    network: Forward
     draws: int = 1
 
     def __call__(self, weights: Weights, alpha: Tensor, batch: Batch) -> Tensor:

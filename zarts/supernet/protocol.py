@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from zarts.bilevel.alpha import Space
     from zarts.bilevel.chance import Chance
 
-__all__ = ["KERNELS", "NETWORKS", "Network", "NetworkRecord"]
+__all__ = ["KERNELS", "NETWORKS", "Forward", "Network", "NetworkRecord"]
 
 
-class Network(Protocol):
+class Forward(Protocol):
     """A network as a pure function of (ω, α, images, chance).
 
     It may have two more methods, which are found by their presence. Both take k rows of α (k, d)
@@ -30,6 +30,19 @@ class Network(Protocol):
     One that draws operations has ``distinct(alphas, chances)``: as how many networks it sees them.
     """
 
+    def __call__(
+        self, weights: Mapping[str, Tensor], alpha: Tensor, images: Tensor, chance: Chance
+    ) -> Tensor:
+        """Logits (n, classes) of images (n, c, h, w); twice differentiable by ω and by α (d,).
+
+        BatchNorm uses the statistics of the batch: ω is the whole state, and is never changed.
+        All that is drawn depends on ``chance`` alone. α and images have ω's device and precision.
+        """
+
+
+class Network(Forward, Protocol):
+    """One that knows its α and makes its ω."""
+
     @property
     def space(self) -> Space:
         """What the entries of α mean."""
@@ -39,15 +52,6 @@ class Network(Protocol):
 
     def init(self, rng: torch.Generator, dtype: torch.dtype = ...) -> dict[str, Tensor]:
         """Draws ω, on the CPU."""
-
-    def __call__(
-        self, weights: Mapping[str, Tensor], alpha: Tensor, images: Tensor, chance: Chance
-    ) -> Tensor:
-        """Logits (n, classes) of images (n, c, h, w); twice differentiable by ω and by α (d,).
-
-        BatchNorm uses the statistics of the batch: ω is the whole state, and is never changed.
-        All that is drawn depends on ``chance`` alone. α and images have ω's device and precision.
-        """
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,168 @@
+"""A module of one's own as a bilevel problem."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tests.tiny import tiny
+from zarts import MGS, SGD, Bilevel, ListFeed, from_module, search
+from zarts.bilevel.chance import Chance
+from zarts.problems.build import make_problem
+from zarts.problems.parts import network_of
+
+RULE = SGD(0.1)
+OPERATIONS = ["line", "pool", "identity"]
+
+
+class Mixed(nn.Module):
+    """Two mixed operations, with all that a supernet may have."""
+
+    def __init__(self, *, attribute: bool = False, dropout: float = 0.0) -> None:
+        super().__init__()
+        table = 0.1 * torch.arange(6.0).view(2, 3)
+        # as the code of DARTS keeps them: no parameter, and in a list besides
+        self.alphas = table.requires_grad_() if attribute else nn.Parameter(table)
+        self._arch_parameters = [self.alphas]
+        self.lines = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
+        self.stem, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, 5)
+        self.norm, self.dropout = nn.BatchNorm2d(4), nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.stem(x))
+        for line, row in zip(self.lines, self.alphas.softmax(1), strict=True):
+            pooled = functional.max_pool2d(x, 3, 1, 1)
+            x = row[0] * line(x).relu() + row[1] * pooled + row[2] * x
+        return self.head(self.dropout(x.mean((2, 3))))
+
+
+def batches(count: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+    rng = torch.Generator().manual_seed(seed)
+    return [
+        (torch.randn(10, 1, 8, 8, generator=rng), torch.randint(5, (10,), generator=rng))
+        for _ in range(count)
+    ]
+
+
+TRAIN, VAL = batches(4, 0), batches(2, 1)
+
+
+@pytest.mark.parametrize("attribute", [False, True])
+def test_it_is_the_function_written_by_hand(attribute: bool) -> None:
+    module = Mixed(attribute=attribute).double()
+    train, val = ([(x.double(), y) for x, y in half] for half in (TRAIN, VAL))
+    mine, alpha = from_module(module, ["alphas"], train, val, RULE, operations=OPERATIONS)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+
+    def loss(weights, alpha, batch):
+        x = functional.conv2d(batch[0], weights["stem.weight"], weights["stem.bias"])
+        x = functional.batch_norm(
+            x, None, None, weights["norm.weight"], weights["norm.bias"], training=True
+        )
+        for number, row in enumerate(alpha.view(2, 3).softmax(1)):
+            names = (f"lines.{number}.weight", f"lines.{number}.bias")
+            line = functional.conv2d(x, *(weights[name] for name in names), padding=1)
+            pooled = functional.max_pool2d(x, 3, 1, 1)
+            x = row[0] * line.relu() + row[1] * pooled + row[2] * x
+        logits = functional.linear(x.mean((2, 3)), weights["head.weight"], weights["head.bias"])
+        return functional.cross_entropy(logits, batch[1])
+
+    feed = ListFeed(train, val, RULE)
+    theirs = Bilevel(mine.space, loss, loss, mine.weights, feed)
+    assert alpha.tolist() == module.alphas.flatten().tolist()
+    for steps in (0, 1, 3):
+        one, other = mine.at(steps), theirs.at(steps)
+        torch.testing.assert_close(one(alpha), other(alpha))
+        torch.testing.assert_close(one.grad(alpha), other.grad(alpha))
+    torch.testing.assert_close(mine.advance(alpha)(alpha), theirs.advance(alpha)(alpha))
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert mine.space.groups[0].operations == (tuple(OPERATIONS),) * 2
+    found = mine.at(2).measure(alpha.unsqueeze(0))
+    assert 0 <= float(found.accuracy[0]) <= 1
+    assert float(found.error[0]) > 0
+
+
+def test_a_supernet_of_ours_in_a_module_has_our_losses() -> None:
+    config = tiny("zarts-mgs", {"supernet": {"network": "plain"}})
+    problem = make_problem(config)
+    ours = problem.objective.at(3)
+    network = network_of(config, 10, 1)
+
+    class Module(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            weights = {name.replace(".", "/"): value for name, value in ours.weights.items()}
+            self.omega, self.alpha = nn.ParameterDict(weights), nn.Parameter(problem.alpha.clone())
+
+        def forward(self, images: Tensor) -> Tensor:
+            weights = {name.replace("/", "."): value for name, value in self.omega.items()}
+            return network(weights, self.alpha, images, Chance(0))
+
+    train = [(one.images, one.labels) for one in ours.feed.inner_batches(0, 3)]
+    val = [(one.images, one.labels) for one in ours.val_batches()]
+    mine, alpha = from_module(Module(), ["alpha"], train, val, ours.feed.inner_sgd(0))
+    assert torch.equal(mine.at(3)(alpha), replace(ours, lanes=1)(problem.alpha))
+
+
+def test_dropout_is_in_training_alone_and_a_value_is_pure() -> None:
+    plain, alpha = from_module(Mixed(), ["alphas"], TRAIN, VAL, RULE)
+    dropping, _ = from_module(Mixed(dropout=0.5), ["alphas"], TRAIN, VAL, RULE)
+    dropping = replace(dropping, weights=plain.weights)
+    assert torch.equal(plain(alpha), dropping(alpha))
+    state = torch.random.get_rng_state()
+    first = dropping.at(3)(alpha)
+    assert not torch.equal(plain.at(3)(alpha), first)
+    torch.randn(7)
+    assert torch.equal(dropping.at(3)(alpha), first)
+    torch.random.set_rng_state(state)
+    dropping.at(3)(alpha)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_search_moves_its_alpha() -> None:
+    begun, alpha = from_module(Mixed(), ["alphas"], TRAIN, TRAIN, RULE, outer_steps=2)
+    *_, (step, ended) = search(begun.at(2), MGS(), alpha, iterations=20, seed=0)
+    assert not torch.equal(step.alpha, alpha)
+    assert float(ended.at(0)(alpha)) < float(begun(alpha))  # ω has learned
+
+
+def test_every_image_counts_the_same() -> None:
+    short = [*VAL, (VAL[0][0][:4], VAL[0][1][:4])]
+    objective, alpha = from_module(Mixed(), ["alphas"], TRAIN, short, RULE)
+    one = objective.samples(alpha.unsqueeze(0))
+    assert one.shape == (1, 24)
+    torch.testing.assert_close(objective(alpha), one.mean(), rtol=1e-6, atol=0)
+
+
+class Impure(Mixed):
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x) * self.calls
+
+
+class Two(Mixed):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("module", "names", "more", "told"),
+    [
+        (Mixed(), ["alpha"], {}, "'alpha' is no tensor of Mixed; its parameters are: alphas, line"),
+        (Mixed(), ["cell.alphas"], {}, "'cell.alphas' is no tensor"),
+        (Mixed(), ["stem"], {}, "'stem' is no tensor"),
+        (Mixed(), [], {}, r"got alphas=\[\], expected names of α"),
+        (Mixed(), "alphas", {"operations": ["a"]}, "1 operations, but the last axis of α has 3"),
+        (Impure(), ["alphas"], {}, "gives other logits .* the second time"),
+        (Two(), ["alphas"], {}, "gives a tuple for 10 images, expected logits"),
+    ],
+)
+def test_what_is_not_possible_is_said(module, names, more, told) -> None:
+    with pytest.raises(ValueError, match=told):
+        from_module(module, names, TRAIN, VAL, RULE, **more)
