@@ -23,6 +23,7 @@ from landscape.index import rows as rows_of
 from parts.link import asked, code, one_of, settle
 from parts.table import index
 from parts.take import File, Said, made, pictures
+from zarts.reproduce.studies import PRESETS
 from zarts.reproduce.tables import collect
 from zarts.runs.epochs import Trace, trace
 from zarts.runs.runfile import Run, RunError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "files", "of_figure_2", "pick", "said", "table", "texts"]
 
-PRESETS = ("quick", "paper")
 FIGURES: dict[str, Callable[..., go.Figure]] = {
     "Curves": figure_search, "Edges": figure_timeline, "α": figure_alpha, "Fig. 2": figure_2,
 }  # fmt: skip
@@ -179,8 +179,8 @@ def table(traces: Sequence[Trace], chosen: Sequence[Entry]) -> None:
 
 def of_figure_2() -> tuple[str, list[dict[str, Any]]]:
     """The preset, and what is there of the searches and retrainings of the paper's Fig. 2."""
-    quick = "quick: small images, minutes per search. paper: as published, days on a GPU."
-    preset = one_of("size", "Size", PRESETS, quick)
+    sizes = "quick and standard: small images, minutes or an hour. paper: as published, days."
+    preset = one_of("size", "Size", PRESETS, sizes)
     settle("size", preset, "size")
     try:
         found = collect("fig2", preset)

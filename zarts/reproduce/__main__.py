@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("study", help=", ".join(STUDIES))
     parser.add_argument(
-        "--preset", default="quick", help="quick (reduced, packaged images) or paper (full size)"
+        "--preset",
+        default="quick",
+        help="quick (minutes) or standard (hours), both on packaged images; paper (full size)",
     )
     parser.add_argument("--only", metavar="TEXT", help="entries whose row or column has this text")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 (default: cpu)")
@@ -123,7 +125,7 @@ def _say(args: argparse.Namespace, line: str) -> None:
 
 
 def _headlines(args: argparse.Namespace, study: Study, cost: Cost) -> list[str]:
-    images = study.images if args.preset == "quick" else "the paper's"
+    images = "the paper's" if args.preset == "paper" else study.images
     seconds = cost.search_seconds + cost.retraining_seconds
     return [
         f"study      {args.study}: {study.title}",
@@ -169,7 +171,7 @@ def _collect(args: argparse.Namespace, study: Study, entries: list[Entry]) -> No
     if args.study == "collapse":
         tables += [paired(entries), skips_over_epochs(entries, 10)]
     lines = [f"{study.title}; preset {args.preset}"]
-    if args.preset == "quick":
+    if args.preset != "paper":
         lines.append(f"data: {study.images}; quoted numbers are of the papers' own data and size")
     for table in tables:
         lines += ["", *markdown(table).split("\n")]

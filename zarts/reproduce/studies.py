@@ -1,7 +1,8 @@
 """What the paper's figures and tables consist of: searches, and retrainings of what they find.
 
 No torch. The full settings are those of the presets of searches and retrainings; what ``quick``
-changes stands here.
+(each study in 20 minutes, ``collapse`` in half an hour per space, on two cores) and ``standard``
+(hours) change stands here. Both take the quick preset of searches and retrainings.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from zarts.settings.presets import complete
 
 __all__ = ["PRESETS", "STUDIES", "Arm", "Study"]
 
-PRESETS = ("quick", "paper")
+PRESETS = ("quick", "standard", "paper")
+_SEARCHED = {"quick": "quick", "standard": "quick", "paper": "paper"}  # presets of searches
 RANDOM = "random"  # an arm that searches nothing
 _DATA = {"C10": "cifar10", "C100": "cifar100", "SVHN": "svhn"}
 # Half of the packaged images: a search of 3 epochs and a retraining take a minute each on one core.
-_QUICK: Table = {"data": {"subset": 2000}}
+_HALF: Table = {"data": {"subset": 2000}}
+_QUARTER: Table = {"data": {"subset": 1000}}
+# For quick studies of many retrainings: half a minute each.
+_SHORT: Table = {"training": {"epochs": 5}}
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Study:
     Attributes:
         title: What it shows.
         arms: Its entries in a preset, row by row; none: a landscape.
-        images: What quick runs are made of, where the paper names other data.
+        images: What reduced runs are made of, where the paper names other data.
     """
 
     title: str
@@ -100,18 +105,17 @@ class Study:
 
 
 def _figure_2(preset: str) -> list[Arm]:
-    quick = preset == "quick"
-    kept = tuple(range(4, 33, 4)) if quick else tuple(range(25, 201, 25))
-    search = {"epochs": kept[-1], "snapshots": list(kept)}
-    table = merge(_QUICK if quick else {}, {"search": search})
+    reduced = preset != "paper"
+    kept = tuple(range(4, 33, 4)) if reduced else tuple(range(25, 201, 25))
+    images = {"quick": _QUARTER, "standard": _HALF}.get(preset, {})
     return [
         Arm(
-            row="packaged" if quick else "C10",
+            row="packaged" if reduced else "C10",
             column=column,
-            preset=preset,
+            preset=_SEARCHED[preset],
             method=method,
-            search=table,
-            retrain="quick" if quick else "cifar",
+            search=merge(images, {"search": {"epochs": kept[-1], "snapshots": list(kept)}}),
+            retrain="quick" if reduced else "cifar",
             seeds=(0,),
             epochs=kept,
         )
@@ -123,62 +127,59 @@ _ZARTS = {"ZARTS-RS": "zarts-rs", "ZARTS-MGS": "zarts-mgs", "ZARTS-GLD": "zarts-
 
 
 def _table_2(preset: str) -> list[Arm]:
-    quick = preset == "quick"
+    reduced = preset != "paper"
+    small = {"quick": _QUARTER, "standard": _HALF}.get(preset, {})
     return [
         Arm(
             row=f"{data} S{number}",
             column=column,
-            preset=preset,
+            preset=_SEARCHED[preset],
             method=method,
-            search=merge(_on(name), {"supernet": {"space": f"s{number}"}}),
-            retrain="quick" if quick else "rdarts",
-            changed={} if quick else {"data": {"name": name}},
-            seeds=(0, 1) if quick else (0, 1, 2, 3),
+            search=merge(small or {"data": {"name": name}}, {"supernet": {"space": f"s{number}"}}),
+            retrain="quick" if reduced else "rdarts",
+            changed={"quick": _SHORT, "standard": {}}.get(preset, {"data": {"name": name}}),
+            seeds=(0, 1) if reduced else (0, 1, 2, 3),
         )
-        for data, name in ([("packaged", "")] if quick else _DATA.items())
+        for data, name in ([("packaged", "")] if reduced else _DATA.items())
         for number in (1, 2, 3, 4)
         for column, method in _ZARTS.items()
     ]
 
 
-def _on(name: str) -> Table:
-    return {"data": {"name": name}} if name else _QUICK
-
-
-_SMALL_S6: Table = merge(_QUICK, {"supernet": {"space": "s6"}})
+_SMALL_S6: Table = merge(_HALF, {"supernet": {"space": "s6"}})
 
 
 def _table_3(preset: str) -> list[Arm]:
-    quick = preset == "quick"
+    reduced = preset != "paper"
     return [
         Arm(
             row=data,
             column=column,
-            preset=preset,
+            preset=_SEARCHED[preset],
             method=method,
-            search=_SMALL_S6 if quick else {"data": {"name": name}},
-            retrain="quick" if quick else "cifar",
-            changed={} if quick else {"data": {"name": name}},
-            seeds=(0, 1) if quick else (0, 1, 2, 3),
+            search=_SMALL_S6 if reduced else {"data": {"name": name}},
+            retrain="quick" if reduced else "cifar",
+            changed={} if reduced else {"data": {"name": name}},
+            seeds=(0, 1) if reduced else (0, 1, 2, 3),
         )
-        for data, name in ([("packaged", "")] if quick else list(_DATA.items())[:2])
+        for data, name in ([("packaged", "")] if reduced else list(_DATA.items())[:2])
         for column, method in (("DARTS-1st", "darts-1"), ("ZARTS-MGS", "zarts-mgs"))
-        if quick or method == "zarts-mgs"  # the paper quotes its peers
+        if reduced or method == "zarts-mgs"  # the paper quotes its peers
     ]
 
 
 def _table_4(preset: str) -> list[Arm]:
-    quick = preset == "quick"
+    reduced = preset != "paper"
     whole: Table = {"data": {"downscale": 1}, "network": {"stem": "imagenet", "channels": 16}}
     return [
         Arm(
-            row="packaged" if quick else "ImageNet",
+            row="packaged" if reduced else "ImageNet",
             column=f"ZARTS-MGS, cell {seed + 1}",
-            preset=preset,
+            preset=_SEARCHED[preset],
             method="zarts-mgs",
-            search=_SMALL_S6 if quick else {},
-            retrain="quick" if quick else "imagenet",
-            changed=whole if quick else {},
+            search=_SMALL_S6 if reduced else {},
+            retrain="quick" if reduced else "imagenet",
+            changed=whole if reduced else {},
             seeds=(seed,),
         )
         for seed in (0, 1)
@@ -196,20 +197,20 @@ _VARIANTS = {
 
 
 def _table_5(preset: str) -> list[Arm]:
-    quick = preset == "quick"
+    reduced = preset != "paper"
     return [
         Arm(
-            row="packaged" if quick else "C10",
+            row="packaged" if reduced else "C10",
             column=column,
-            preset=preset,
+            preset=_SEARCHED[preset],
             method=method,
             # stages have their own space and fewer images
-            search=_SMALL_S6 if quick and "P-" not in column else {},
-            retrain="quick" if quick else "cifar",
-            seeds=(0, 1) if quick else (0, 1, 2, 3),
+            search=_SMALL_S6 if reduced and "P-" not in column else {},
+            retrain="quick" if reduced else "cifar",
+            seeds=(0, 1) if reduced else (0, 1, 2, 3),
         )
         for column, method in _VARIANTS.items()
-        if quick or "Z" in column  # the paper quotes the others
+        if reduced or "Z" in column  # the paper quotes the others
     ]
 
 
@@ -225,21 +226,23 @@ _COLLAPSE: dict[str, tuple[str, Table]] = {
 
 
 def _collapse(preset: str) -> list[Arm]:
-    quick = preset == "quick"
-    # 60 epochs of 16 batches: DARTS drifts to skips within some 430 updates
-    data = {"subset": 1000, "batch_size": 64}
-    long = {"search": {"epochs": 60}, "data": data} if quick else {}
+    reduced = preset != "paper"
+    # 60 epochs of 8 or 16 batches: DARTS drifts to skips within some 430 updates
+    count = {"quick": 500, "standard": 1000}.get(preset)
+    data = {"subset": count, "batch_size": 64}
+    long = {"search": {"epochs": 60}, "data": data} if reduced else {}
     # images that no search sees: those behind the thousand that D_val has
-    apart: Table = {"data": {"first": 5000, "count": 3000}} if quick else {}
+    apart: Table = {"data": {"first": 5000, "count": 3000}} if reduced else {}
+    short = _SHORT if preset == "quick" else {}
     return [
         Arm(
             row=f"S{number}",
             column=column,
-            preset=preset,
+            preset=_SEARCHED[preset],
             method=method,
             search=merge(long, {"supernet": {"space": f"s{number}"}}, changed),
-            retrain="quick" if quick else "rdarts",
-            changed=apart,
+            retrain="quick" if reduced else "rdarts",
+            changed=merge(apart, short),
             seeds=tuple(range(10 if method == RANDOM else 5)),
         )
         for number in (2, 3)

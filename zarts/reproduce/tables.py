@@ -54,7 +54,7 @@ def rows_of(study: str, entries: Sequence[Entry]) -> Rows:
     rows = [_HEAD]
     for row, column in dict.fromkeys((entry.arm.row, entry.arm.column) for entry in entries):
         mine = [entry for entry in entries if (entry.arm.row, entry.arm.column) == (row, column)]
-        # a quick run has other data than the paper, so what is quoted says its own
+        # a reduced run has other data than the paper, so what is quoted says its own
         place = {place: f"{place[0]}: " for place in quoted if place[1] == column}
         beside = {(row, column): ""} if (row, column) in quoted else place
         rows.append(_row(mine, "; ".join(text + quoted[key] for key, text in beside.items())))
@@ -227,7 +227,7 @@ def collect(study: str, preset: str = "quick") -> list[dict[str, Any]]:
 
     Args:
         study: As for ``python -m zarts.reproduce``, but ``fig1``.
-        preset: ``quick`` or ``paper``.
+        preset: ``quick``, ``standard`` or ``paper``.
 
     Returns:
         Of each search that the study consists of (and each epoch whose cells are retrained): where

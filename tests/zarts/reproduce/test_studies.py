@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from zarts.reproduce.entries import random_cells
+from zarts.reproduce.estimate import search_passes
 from zarts.reproduce.published import QUOTED
 from zarts.reproduce.studies import PRESETS, STUDIES, Arm
 from zarts.supernet.layout import EDGES
@@ -44,8 +45,22 @@ def test_table_4_retrains_the_cells_of_table_3() -> None:
         assert four < three
 
 
-def test_what_is_retrained_sees_no_image_of_a_search() -> None:
-    arms = STUDIES["collapse"].arms("quick")
+@pytest.mark.parametrize("study", [*COUNTS, "collapse"])
+def test_quick_does_no_more_than_standard(study: str) -> None:
+    quick, standard = (STUDIES[study].arms(preset) for preset in ("quick", "standard"))
+    assert [arm.name for arm in quick] == [arm.name for arm in standard]
+    for less, more in zip(quick, standard, strict=True):
+        assert less.seeds == more.seeds
+        assert search_passes(less.searching(0)) <= search_passes(more.searching(0))
+        few, many = (arm.retraining("", 0).training.epochs for arm in (less, more))
+        assert few <= many
+    small = {"fig2", "table2", "collapse"}  # those that take longer than 20 minutes
+    assert (searches(quick) != searches(standard)) == (study in small)
+
+
+@pytest.mark.parametrize("preset", ["quick", "standard"])
+def test_what_is_retrained_sees_no_image_of_a_search(preset: str) -> None:
+    arms = STUDIES["collapse"].arms(preset)
     assert len(searches(arms)) == 2 * 4 * 5
     for arm in arms:
         search, retraining = arm.searching(0), arm.retraining("", 0)
