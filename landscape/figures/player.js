@@ -48,14 +48,15 @@ function player(root, find, shown = {}, picked = undefined, moved = undefined) {
     const [x, y, z, traces] = [[], [], [], []];
     for (const path of paths) {
       const end = Math.min(steps[frame] + 1, path.x.length);
-      const draw = (from) => (trace, scene) => {
+      const draw = (from, lift = () => 0) => (trace, scene) => {
         traces.push(trace);
         x.push(path.x.slice(from, end));
         y.push(path.y.slice(from, end));
-        if (path.z) z.push(path.z[scene].slice(from, end));
+        // No height is null, where the surface has a hole: it must not become a number.
+        if (path.z) z.push(path.z[scene].slice(from, end).map((h) => (h === null ? h : h + lift(scene))));
       };
       path.lines.forEach(draw(0));
-      path.heads.forEach(draw(end - 1));
+      path.heads.forEach(draw(end - 1, (scene) => path.lift?.[scene] ?? 0));
     }
     return window.Plotly.restyle(chart, z.length ? { x, y, z } : { x, y }, traces);
   };

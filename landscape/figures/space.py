@@ -127,7 +127,14 @@ def figure_3d(
         font={"family": "sans-serif", "size": 13, "color": ink.text},
         height=480 if difference else 540,
         margin={"l": 0, "r": 10, "t": 110 + 17 * (difference + len(side)), "b": 10},
-        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "itemsizing": "constant",  # else its marks are too small to be seen
+        },
     )
     return figure
 
@@ -154,6 +161,8 @@ def _dress_scene(
     if camera != "iso":  # else plotly turns some of them so that they are on each other
         line["tickangle"] = 0
     ticks = shared.ticks[:: -(-len(shared.ticks) // 4)]  # more would be on each other
+    if camera == "iso":  # the lowest label would be on that of the corner
+        ticks = [tick for tick in ticks if tick > shared.start + 0.05 * span]
     height = {"range": [shared.start, shared.start + span], "tickvals": ticks}
     width, depth = float(np.ptp(surface.x)) or 1.0, float(np.ptp(surface.y)) or 1.0
     unit = SIZES[camera][narrow] / max(width, depth)  # of a longer side more would be outside
@@ -231,6 +240,12 @@ def _over(panel: Panel, xy: Floats, share: float) -> list[float | None]:
     return [float(each) if np.isfinite(each) else None for each in heights]
 
 
+def _lift(panel: Panel) -> float:
+    """How much higher the head of a path is than the path, as it is a mark."""
+    share = LIFT["mark"] - LIFT["path"]
+    return share * (ceiling(panel.levels) - panel.levels.start)
+
+
 def _add_paths(figure: go.Figure, record: Figure1, plan: Sequence[Panel]) -> None:
     """Draws every path in every scene, and adds to ``meta`` what the player needs of them.
 
@@ -241,9 +256,10 @@ def _add_paths(figure: go.Figure, record: Figure1, plan: Sequence[Panel]) -> Non
     for end in ends:
         xy = end.path.xy[: end.step + 1]
         z = [_over(panel, xy, LIFT["path"]) for panel in plan]
+        above = [_over(panel, xy[-1:], LIFT["mark"]) for panel in plan]
         method, style = escape(end.path.method), look.style(end.path.method)
         player: dict[str, Any] = {"method": method, "x": xy[:, 0].tolist(), "y": xy[:, 1].tolist()}
-        player |= {"z": z, "lines": [], "heads": []}
+        player |= {"z": z, "lift": list(map(_lift, plan)), "lines": [], "heads": []}
         for col in range(1, len(plan) + 1):
             shared = {"legendgroup": method, "hoverinfo": "skip"}
             line = go.Scatter3d(
@@ -260,7 +276,7 @@ def _add_paths(figure: go.Figure, record: Figure1, plan: Sequence[Panel]) -> Non
             head = go.Scatter3d(
                 x=xy[-1:, 0],
                 y=xy[-1:, 1],
-                z=z[col - 1][-1:],
+                z=above[col - 1],
                 mode="markers",
                 marker={"color": style.color, "size": 6},
                 showlegend=False,

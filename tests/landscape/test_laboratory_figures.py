@@ -94,6 +94,9 @@ def test_scenes_have_a_difference_with_zero_and_are_played_as_contours_are() -> 
     for scene, (line, head) in enumerate(zip(path["lines"], path["heads"], strict=True)):
         assert list(figure.data[line].z) == path["z"][scene]
         assert figure.data[head].x[0] == path["x"][-1]
+        above = path["z"][scene][-1] + path["lift"][scene]  # where the player puts it
+        np.testing.assert_allclose(figure.data[head].z[0], above)
+        assert path["lift"][scene] > 0  # else the surface would cut it in half
     moved = scene_marks(RECORD, (0, 10), marks, difference=True)
     for scene, place in enumerate(meta["marks"]["points"]):
         assert list(figure.data[place].z) == moved["points"]["z"][scene]
