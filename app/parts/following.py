@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +14,7 @@ from landscape.catalogue import Entry
 from landscape.figures import figure_1
 from landscape.record import Figure1
 from landscape.record.counts import count, missing_paths, unfinished
-from parts.asking import ask
+from parts.asking import Choices, ask
 from parts.jobs import MOST, Job, find, start
 from parts.link import code
 from parts.runs import Stamp, recorded, stamp
@@ -76,11 +77,12 @@ def _found(root: Path) -> list[Job]:
         return []
 
 
-def jobs(root: Path, *, able: bool, dark: bool) -> None:
+def jobs(root: Path, refill: Callable[[Choices], None], *, able: bool, dark: bool) -> None:
     """All that runs and the last that ran, looked at again and again.
 
     Args:
         root: The folder of runs.
+        refill: Fills the form with what a job was asked for.
         able: Whether this browser may cancel and resume.
         dark: For a dark page.
     """
@@ -109,6 +111,7 @@ def jobs(root: Path, *, able: bool, dark: bool) -> None:
         for job in shown:
             with st.container(border=True):
                 card(job, job in alive, len(alive), able, drawn=job in (*alive, newest), dark=dark)
+                log(job, refill)
         if len(found) > len(shown):
             st.caption(f"{len(found) - len(shown)} older ones: see the page Runs.")
 
@@ -158,12 +161,22 @@ def card(job: Job, alive: bool, running: int, able: bool, *, drawn: bool, dark: 
     if word == "failed" and len(lines) > 1:
         st.markdown("The end of its log:")
         code("\n".join(lines), "text")
+
+
+def log(job: Job, refill: Callable[[Choices], None]) -> None:
+    """What was asked for, which may be asked for again with changes, and what it said."""
     with st.expander("Command and log", icon=":material/terminal:"):
         try:
-            code(ask(job.choices()).command(), "bash")
+            choices = job.choices()
         except RunError as error:
             st.error(markdown(error))
-        code("\n".join(lines) or "nothing yet", "text")
+        else:
+            code(ask(choices).command(), "bash")
+            if st.button("Edit a copy", icon=":material/edit:", key=f"copy {job.name}",
+                         help="Fills the form above with these settings."):  # fmt: skip
+                refill(choices)
+                st.rerun()
+        code("\n".join(job.lines()[-LINES:]) or "nothing yet", "text")
         st.caption(f"The whole log: {markdown(job.folder / 'log')}")
 
 

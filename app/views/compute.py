@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import streamlit as st
@@ -44,10 +45,18 @@ def forget() -> None:
         st.session_state.pop(f"kept-{name}", None)
 
 
+def refill(choices: Choices) -> None:
+    """The form asks for what a job did: widgets of new names begin with what the link says."""
+    forget()
+    st.session_state["filled"] = st.session_state.get("filled", 0) + 1
+    st.query_params.update(asdict(choices))
+
+
 def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
     """The fields, and by name how to say beside each what is wrong with it."""
     told: dict[str, Callable[[str], object]] = {}
     found: dict[str, str] = {}
+    times = st.session_state.get("filled", "")
 
     def slot(name: str) -> None:
         told[name] = st.empty().markdown
@@ -55,7 +64,7 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
     def one_of(name: str, label: str, options: list[str], usual: str, text: str) -> None:
         first = asked(name, options, lambda: usual)
         found[name] = st.selectbox(
-            label, options, options.index(first), key=f"{name} {preset}", help=text
+            label, options, options.index(first), key=f"{name} {kind}", help=text
         )
         slot(name)
         settle(name, found[name], label.lower())
@@ -63,7 +72,7 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
     def written(name: str, label: str, usual: str, text: str) -> None:
         first = asked(name, None, lambda: usual)
         found[name] = st.text_input(
-            label, first[:200], key=f"{name} {preset}", help=text, max_chars=200
+            label, first[:200], key=f"{name} {kind}", help=text, max_chars=200
         ).strip()
         slot(name)
         settle(name, found[name], label.lower())
@@ -73,13 +82,13 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
         names = list(PRESETS)
         first = asked("preset", names, lambda: names[0])
         preset = st.selectbox(
-            "Preset", names, names.index(first), key="preset", on_change=forget,
+            "Preset", names, names.index(first), key=f"preset{times}", on_change=forget,
             help="Fills the form. quick: minutes on two cores; standard: about an hour; paper: the "
             "published settings, days on a GPU.",
         )  # fmt: skip
         slot("preset")
         settle("preset", preset, "preset")
-    usual = defaults(preset)
+    usual, kind = defaults(preset), f"{preset}{times}"
     with columns[1]:
         one_of("space", "Search space", list(TABLES), usual.space, "s1 to s4 of R-DARTS, s5 of "
                "DARTS, s6 without none")  # fmt: skip
@@ -103,14 +112,14 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
                 "GPU, as far as memory goes. Values do not depend on it.")  # fmt: skip
     wide, narrow = st.columns([5, 3])
     with wide:
-        found["methods"] = optimizers(preset, usual.methods)
+        found["methods"] = optimizers(kind, usual.methods)
         slot("methods")
     with narrow:
         found["more"] = st.text_area(
             "Other settings",
             asked("more", None, lambda: "")[:2000],
             height=72,
-            key=f"more {preset}",
+            key=f"more {kind}",
             placeholder="search.epochs=5",
             max_chars=2000,
             help="KEY=VALUE, one a line; `--print-config` shows them all and says what each is.",
@@ -120,7 +129,7 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
     return Choices(preset=preset, **found), told
 
 
-def optimizers(preset: str, usual: str) -> str:
+def optimizers(kind: str, usual: str) -> str:
     """The optimizers that walk, in the order of the settings whatever was clicked first."""
     wanted = [name for name in asked("methods", None, lambda: usual).split(",") if name]
     names = st.multiselect(
@@ -128,7 +137,7 @@ def optimizers(preset: str, usual: str) -> str:
         list(METHODS),
         [name for name in METHODS if name in wanted],
         format_func=lambda name: METHODS[name].style.label,
-        key=f"methods {preset}",
+        key=f"methods {kind}",
         help="Each walks on the plane from one start. None: surfaces alone.",
     )
     if gone := [name for name in wanted if name not in METHODS]:
@@ -239,6 +248,6 @@ else:
             st.error(f"Not started. {markdown(error)}", icon=":material/error:")
         else:
             st.rerun()
-jobs(root, able=not refused, dark=st.context.theme.type == "dark")
+jobs(root, refill, able=not refused, dark=st.context.theme.type == "dark")
 with st.expander("What Start does, and what this can and cannot tell", icon=":material/info:"):
     st.markdown(HONESTY)

@@ -256,6 +256,16 @@ def test_a_dead_job_says_why(jobs: ModuleType, root: Path) -> None:
     assert app.error[0].value == "no room for 3x3\\."
     assert "search: 3/8 (38%)" in said(app)
     assert not button(app, "Resume").disabled
+    app.text_input(key="seed quick").set_value("5").run()
+    app.selectbox(key="preset").set_value("standard").run()
+    button(app, "Edit a copy").click().run()
+    shown = [app.query_params[name] for name in ("preset", "grid", "seed")]
+    assert shown == ["quick", "3x3", "0"]
+    assert app.text_input(key="grid quick1").value == "3x3"
+    assert "python -m landscape.compute --preset quick --grid 3x3" in said(app)
+    app.text_input(key="seed quick1").set_value("6").run()
+    assert "--grid 3x3 --seed 6" in said(app)
+    assert not app.warning
 
 
 @pytest.mark.parametrize("reason", ["readonly", "address", "folder"])
