@@ -51,6 +51,7 @@ class Facts:
         bundled: Whether it came with the package.
         settings: By dotted key, as JSON text.
         numbers: By the title of their column; of finished runs all, else what is there.
+        cells: The genotype that a search found or that is retrained; empty if there is none.
         size: Bytes on disk.
         problem: Why it cannot be read; empty if it can.
     """
@@ -63,6 +64,7 @@ class Facts:
     bundled: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
+    cells: str = ""
     size: int = 0
     problem: str = ""
 
@@ -139,9 +141,10 @@ def _told(entry: Entry) -> Facts:
         kind = "retraining"
     elif entry.search_only:
         kind = "search"
+    cells = str(run.config.get("genotype", "")) if kind == "retraining" else ""
     return Facts(
         name, path, kind, created=entry.created, bundled=entry.bundled,
-        settings=flat(run.config),
+        settings=flat(run.config), cells=cells,
     )  # fmt: skip
 
 
@@ -151,6 +154,8 @@ def _read(entry: Entry, told: Facts) -> Facts:
         if told.kind == "unreadable":
             return told
         done, numbers = read[told.kind](entry)
+        if told.kind == "search" and done:
+            told = replace(told, cells=_cells(entry))
     except (RunError, ConfigError, LookupError, TypeError, ValueError) as error:
         return replace(told, state="unreadable", problem=str(error) or type(error).__name__)
     return replace(told, state="finished" if done else "stopped", numbers=numbers)
@@ -175,6 +180,14 @@ def _search(entry: Entry) -> tuple[bool, dict[str, float]]:
     assert run is not None
     done = search_finished(run, Config.from_table(filled(run.config)))
     return done, _last_epoch(entry)
+
+
+def _cells(entry: Entry) -> str:
+    """What a finished search ends with: the cells that it chose, else those of its last epoch."""
+    run = entry.listed.run
+    assert run is not None
+    record = RESULT if RESULT in run else max(points_in(run.names(), "search")).search_record
+    return str(run.read(record).attributes["genotype"])
 
 
 def _last_epoch(entry: Entry) -> dict[str, float]:
@@ -214,11 +227,19 @@ def _setting(facts: Facts, *keys: str) -> str:
     return next((facts.settings[key].strip('"') for key in keys if key in facts.settings), "")
 
 
-def rows(found: Sequence[Facts]) -> list[Row]:
+def rows(found: Sequence[Facts], among: Sequence[Facts] | None = None) -> list[Row]:
     """A row per run, all with the same columns: what it is, its numbers, and its other settings.
 
     What a run does not have is None. The columns of settings are dotted keys.
+
+    Args:
+        found: The runs.
+        among: Where the searches are looked for that found what is retrained; None: among these.
     """
+    searches: dict[str, list[str]] = {}
+    for each in found if among is None else among:
+        if each.kind == "search" and each.cells:
+            searches.setdefault(each.cells, []).append(each.name)
     titles = dict.fromkeys(title for each in found for title in each.numbers)
     titles.pop("seconds", None)
     keys = sorted({key for each in found for key in each.settings if key not in _HIDDEN})
@@ -227,6 +248,8 @@ def rows(found: Sequence[Facts]) -> list[Row]:
         row: Row = {"run": facts.name, "state": facts.state, "kind": facts.kind}
         row |= {"created": facts.created[:19].replace("T", " ") or None}
         row |= {title: _setting(facts, *names) or None for title, names in _SETTINGS.items()}
+        those = searches.get(facts.cells, []) if facts.kind == "retraining" else []
+        row["cells of"] = ", ".join(those[:2]) + " …" * (len(those) > 2) or None
         row["M"] = _setting(facts, "landscape.steps") if facts.kind == "landscape" else None
         shape = [_setting(facts, f"landscape.{side}") for side in ("rows", "cols")]
         row["grid"] = "×".join(shape) if all(shape) and facts.kind == "landscape" else None
@@ -268,7 +291,7 @@ def against(table: Sequence[Row], baseline: str) -> list[Row]:
             return None  # losses after other numbers of steps
         return value - from_ if isinstance(from_, float | int) else None
 
-    told = ("run", "state", "kind", "created", "problem")
+    told = ("run", "state", "kind", "created", "cells of", "problem")
     numbers = {t for row in table for t, value in row.items() if isinstance(value, float | int)}
     named = [title for title in base if title not in told and title not in numbers]
     found = []

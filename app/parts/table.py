@@ -27,7 +27,7 @@ AT_ONCE = 0.2  # seconds of reading before a page is shown; the rest follows
 NONE, NEWEST = "none", "newest first"
 BEST_HIGH = ("accuracy", "test accuracy", "rank correlation")
 ALWAYS = (
-    "run", "state", "kind", "created", "space", "data", "M", "grid", "seed", "method",
+    "run", "state", "kind", "created", "space", "data", "M", "grid", "seed", "method", "cells of",
 )  # fmt: skip
 HELP = {
     "accuracy": "Validation accuracy of the supernet: under the plane, or after the last epoch",
@@ -70,7 +70,7 @@ def table(entries: Sequence[Entry]) -> Taken:
         st.info("No run is like this. Take a word out of the search, or a filter away.")
         _read_on(entries, found)
         return {}, _texts([])
-    lines, titles = _arranged(shown)
+    lines, titles = _arranged(shown, found)
     names = [str(line["run"]) for line in lines]
     asked_for = asked("ticked", None, str).split(",")
     if gone := [name for name in asked_for if name and name not in {each.name for each in found}]:
@@ -152,9 +152,9 @@ def _fits(facts: Facts, text: str, kind: str, state: str) -> bool:
     return of_kind and facts.says(text.split())
 
 
-def _arranged(shown: Sequence[Facts]) -> tuple[list[Row], list[str]]:
+def _arranged(shown: Sequence[Facts], found: Sequence[Facts]) -> tuple[list[Row], list[str]]:
     """The lines in order, and the titles of their columns."""
-    everything = rows(shown)
+    everything = rows(shown, found)
     numbers = [
         title
         for title in everything[0]
@@ -213,6 +213,8 @@ def _config(titles: Sequence[str], sign: str) -> dict[str, Any]:
             shown[title] = number(format=forms[title], help=HELP.get(title))
         elif title in HELP or title.startswith("L_"):
             shown[title] = number(format=f"%{sign}.3f", help=HELP.get(title))
+        elif title == "cells of":
+            shown[title] = text(help="The search that ended with the cells that are retrained")
         elif title == "differs in":
             shown[title] = text(width="large", help="Settings that are not as in the baseline")
     return shown

@@ -9,7 +9,10 @@ import pytest
 
 from landscape.runs import main, table
 from tests.tiny import call, create, tiny
+from zarts.retrain.presets import complete
 from zarts.runs.recorder import record_search
+from zarts.runs.runfile import Run
+from zarts.supernet.published import NAMED
 
 
 @pytest.fixture
@@ -48,6 +51,17 @@ def test_runs_are_listed_with_their_numbers(runs: Path, monkeypatch: pytest.Monk
     assert "runs read: 1/1 (100%)" in call(main, "seed=1", "--kind", "search").err  # no others are
     told = json.loads(call(main, "seed=1", "epochs=1", "--json").out)
     assert [(each["run"], each["search.epochs"]) for each in told] == [("b", "1")]
+
+
+def test_a_retraining_names_the_search_of_its_cells(runs: Path) -> None:
+    cells = Run.open(runs / "a").read("search/epoch-0001").attributes["genotype"]
+    for name, genotype in (("again", cells), ("other", str(NAMED["DARTS_V2"]))):
+        Run.create(runs / name, complete("quick", {"genotype": genotype}).to_table(), {})
+    told = json.loads(call(main, "--json").out)
+    assert {each["run"]: each["cells of"] for each in told if each["kind"] == "retraining"} == {
+        "again": "a", "other": None,
+    }  # fmt: skip
+    assert not [each for each in told if each["kind"] == "search" and each["cells of"]]
 
 
 def test_no_such_run_is_one_line(runs: Path) -> None:
