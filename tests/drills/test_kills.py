@@ -58,9 +58,11 @@ def test_kills_of_real_interpreters_change_nothing(module: str, tmp_path: Path) 
     while killed < REAL_KILLS:
         # in the second half most of the time: before it there are only imports
         limit = duration * draw.uniform(0.3, 1.0)
-        if ended(start(module, *command, "--out", out), limit) is None:
+        code = ended(start(module, *command, "--out", out), limit)
+        if code is None:
             killed += 1
         else:
+            assert code == 0
             assert Run.open(out).content_hash() == expected
             out = tmp_path / f"run-{killed}"
     assert ended(start(module, *command, "--out", out), 200) == 0

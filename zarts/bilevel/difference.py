@@ -39,7 +39,8 @@ def through_step(problem: Problem[BatchT], tuned: Weights, alpha: Tensor, slope:
     if problem.inner_steps != 1 or rule.clip is not None:
         raise ValueError(
             f"got M = {problem.inner_steps} and inner clip {rule.clip}, expected M = 1 and no clip "
-            "for DARTS' finite difference; set search.inner_clip=0 or hypergradient=exact"
+            "for DARTS' finite difference; set search.inner_clip=0 (in Python inner=SGD(…, "
+            "clip=None)) or hypergradient=exact"
         )
     (batch,) = problem.feed.inner_batches(problem.iteration, 1)
     length = torch.cat([part.flatten() for part in slope.values()]).norm()

@@ -2,71 +2,75 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from zarts.bilevel.alpha import Group, Space
 from zarts.bilevel.chance import Chance
 from zarts.bilevel.feed import ListFeed
-from zarts.bilevel.inner import SGD, Weights
+from zarts.bilevel.inner import SGD
 from zarts.bilevel.objective import Bilevel
 from zarts.bilevel.rng import key
 from zarts.data.stream import Batch
 from zarts.problems.image import ImageLoss
+from zarts.problems.module_network import ModuleNetwork, copied, find, stateless, tried
 
-__all__ = ["ModuleNetwork", "from_module"]
+__all__ = ["ModuleFeed", "from_module"]
+
+Operations = Sequence[str] | Mapping[str, Sequence[str]]
+Pairs = Iterable[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
-class ModuleNetwork:
-    """A module as a pure function of (ω, α, images, chance), as ``ImageLoss`` calls it.
+class ModuleFeed(ListFeed[Batch]):
+    """Batches from two lists, each with a seed of its own whenever it is used again.
 
     Attributes:
-        module: Ours: no state of it is read that a call could change.
-        space: What the entries of α mean.
-        tables: The shape of each tensor of α, by its name in the module.
+        seed: Of all that is drawn.
     """
 
-    module: nn.Module
-    space: Space
-    tables: Mapping[str, torch.Size]
+    seed: int = 0
 
-    def __call__(self, weights: Weights, alpha: Tensor, images: Tensor, chance: Chance) -> Tensor:
-        """Logits (n, classes). What the module draws, it draws from the seed of ``chance``."""
-        parts = self.space.split(alpha)
-        given = {name: parts[name].reshape(shape) for name, shape in self.tables.items()}
-        cuda = [images.device] if images.is_cuda else []
-        with torch.random.fork_rng(cuda):
-            torch.default_generator.manual_seed(chance.key)
-            for device in cuda:
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(chance.key)
-            logits: Tensor = functional_call(self.module, {**weights, **given}, (images,))
-        return logits
+    def inner_batches(self, iteration: int, steps: int) -> Sequence[Batch]:
+        """As of ``ListFeed``; all candidates of an iteration see the same draws."""
+        first = iteration * self.outer_steps
+        return [
+            replace(batch, chance=Chance(key(self.seed, "train", first + place)))
+            for place, batch in enumerate(super().inner_batches(iteration, steps))
+        ]
+
+    def val_batches(self, iteration: int) -> Sequence[Batch]:
+        """All of them; those of another iteration draw other numbers."""
+        return [
+            replace(batch, chance=Chance(key(self.seed, "val", iteration, place)))
+            for place, batch in enumerate(self.val)
+        ]
 
 
 def from_module(
     module: nn.Module,
     alphas: Sequence[str],
-    train: Sequence[tuple[Tensor, Tensor]],
-    val: Sequence[tuple[Tensor, Tensor]],
+    train: Pairs,
+    val: Pairs,
     sgd: SGD,
     *,
     inner: SGD | None = None,
     inner_steps: int = 0,
     outer_steps: int = 1,
-    operations: Sequence[str] | None = None,
+    operations: Operations | None = None,
+    seed: int = 0,
+    draws: int = 1,
 ) -> tuple[Bilevel[Batch], Tensor]:
     """L_M of a supernet that is a ``torch.nn.Module``, and the α that it has now.
 
-    The module is copied and never changed. Its BatchNorm takes the statistics of each batch, since
-    ω and α have to be the whole state. L_train calls it as in training, L_val as in evaluation, so
-    that dropout is in the former alone; the same batch draws the same numbers for every α.
+    The module is copied and never changed. ω and α are the whole state of the copy: BatchNorm takes
+    the statistics of the batch, in L_train and in L_val. Dropout is in L_train alone. Modules with
+    other state (averages of weights, spectral norm, counters) and ``torch.utils.checkpoint`` are
+    refused; one forward and one backward pass is made to find out.
 
     Example:
         >>> import torch
@@ -80,122 +84,115 @@ def from_module(
         ...         some = self.alphas.softmax(0)
         ...         return self.last(some[0] * x + some[1] * self.line(x).relu())
         >>> batches = [(torch.randn(8, 4), torch.arange(8) % 3) for _ in range(4)]
-        >>> first = Mixed()
-        >>> objective, alpha = from_module(first, ["alphas"], batches[:2], batches[2:], SGD(0.1))
+        >>> net = Mixed()
+        >>> objective, alpha = from_module(net, ["alphas"], batches[:2], batches[2:], SGD(0.1))
         >>> sorted(objective.weights), alpha
         (['last.bias', 'last.weight', 'line.bias', 'line.weight'], tensor([0., 0.]))
         >>> for step, objective in search(objective.at(10), MGS(), alpha, iterations=2, seed=0):
         ...     alpha = step.alpha
-        >>> alpha.shape
-        torch.Size([2])
+        >>> found = net.load_state_dict({**objective.weights, "alphas": alpha})  # put back
 
     Args:
-        module: Called with images, it gives logits (n, classes).
+        module: Called with images (n, ...), it gives logits (n, classes) and nothing else.
         alphas: Names of its tensors that are α: parameters, buffers or, as in the code of DARTS,
             plain attributes (``"alphas_normal"``, ``"cell.alpha"``). The rows of each are edges,
-            its last axis are operations. All other parameters that take gradients are ω.
-        train: Batches of D_train, (images, labels) on the device of the module.
-        val: Batches of D_val; every image counts the same, whatever the size of its batch.
-        sgd: The rule of the outer steps, and of the inner ones where there is no ``inner``.
+            its last axis are operations. All other parameters that take gradients are ω, which is
+            trained; so name every α there is.
+        train: Batches of D_train, pairs (images, labels) on the device of the module; they are
+            taken one after the other, again and again, by outer and inner steps alike.
+        val: Batches of D_val. Each candidate is scored on all of them; every image counts the same.
+        sgd: The rule of the outer steps, and of the inner ones where there is no ``inner``. Its
+            momentum, weight decay and clip are those of DARTS unless they are given.
         inner: The rule of the inner steps.
         inner_steps: M; ``objective.at(10)`` is the same with another.
         outer_steps: Training steps of ω per iteration of ``search``.
-        operations: Names of the operations, in the order of the last axis; None: numbers.
+        operations: Names of the operations, in the order of the last axis, of all tensors or by the
+            name of each; None: numbers.
+        seed: Of what the module draws. Candidates of an iteration see the same draws.
+        draws: How often it draws for a value of L_val, which is the mean over these.
 
     Returns:
         The problem, for ``search``, ``compute_surface`` and whatever asks an objective; and α (d,),
         the tensors of ``alphas`` one after the other, which ``objective.space.split`` takes apart.
 
     Raises:
-        ValueError: If a name is not that of a tensor, if no ω is left, if the module does not give
-            logits of the images, or not the same ones twice.
+        ValueError: If a name is not that of a tensor, if a batch is none, or if the module cannot
+            be taken as a function of ω and α; says why.
     """
-    alphas = [alphas] if isinstance(alphas, str) else list(alphas)
-    own = copy.deepcopy(module).train()
-    tables = {name: _table(own, name) for name in alphas}
-    groups = tuple(Group(name, _operations(table, operations)) for name, table in tables.items())
-    space = Space(type(module).__name__, groups)
+    own, names = copied(module), [alphas] if isinstance(alphas, str) else list(alphas)
+    own.train()
+    tables = find(own, names)
+    known = {id(table) for table in tables.values()}
     weights = {
         name: parameter.detach().clone()
         for name, parameter in own.named_parameters()
-        if parameter.requires_grad and name not in tables
+        if parameter.requires_grad and id(parameter) not in known
     }
-    if not tables or not weights:
-        raise ValueError(f"got alphas={alphas}, expected names of α, beside at least one ω")
-    for part in own.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.track_running_stats = False
-            part.running_mean = part.running_var = part.num_batches_tracked = None
+    if not weights:
+        raise ValueError(f"no parameter of {type(module).__name__} but α takes gradients: no ω")
+    rules: dict[str, object] = {"sgd": sgd, "inner": inner or sgd}
+    for name, rule in rules.items():
+        if not isinstance(rule, SGD):
+            got = f"{type(rule).__module__}.{type(rule).__name__}"
+            raise ValueError(f"{name} is a {got}, expected zarts.SGD(learning_rate)")
+    space = Space(
+        type(own).__name__,
+        tuple(Group(name, _edges(name, table, operations)) for name, table in tables.items()),
+    )
+    stateless(own)
     shapes = {name: table.shape for name, table in tables.items()}
+    some = next(iter(weights.values()))
+    halves = _batches("train", train, some), _batches("val", val, some)
+    feed = ModuleFeed(*halves, sgd, inner=inner, outer_steps=outer_steps, seed=seed)
+    alpha = torch.cat([table.detach().to(some.dtype).reshape(-1) for table in tables.values()])
     training = ModuleNetwork(own, space, shapes)
-    judging = ModuleNetwork(copy.deepcopy(own).eval(), space, shapes)
-    halves = _batches("train", train), _batches("val", val)
-    feed = ListFeed(*halves, sgd, inner=inner, outer_steps=outer_steps)
-    objective = Bilevel(space, ImageLoss(training), ImageLoss(judging), weights, feed, inner_steps)
-    alpha = torch.cat([table.detach().reshape(-1).cpu() for table in tables.values()])
-    for network, (batch, *_) in zip((training, judging), halves, strict=True):
-        _try(network, weights, batch, alpha)
-    return objective, alpha
+    judging = ModuleNetwork(copied(own).eval(), space, shapes)
+    first = [half[0] for half in halves]
+    classes = tried(module, (training, judging), weights, alpha, first)
+    for name, half in zip(("train", "val"), halves, strict=True):
+        for place, batch in enumerate(half):
+            if not 0 <= int(batch.labels.min()) <= int(batch.labels.max()) < classes:
+                raise ValueError(f"{name}[{place}] has labels outside 0 to {classes - 1}")
+    losses = ImageLoss(training), ImageLoss(judging, draws)
+    return Bilevel(space, *losses, weights, feed, inner_steps), alpha.cpu()
 
 
-def _batches(name: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Batch]:
-    """Each with a seed of its own; those of D_val count as many times as they have images."""
-    mean = sum(len(labels) for _, labels in pairs) / max(len(pairs), 1)
-    return [
-        Batch(
-            images,
-            labels,
-            Chance(key(0, name, index)),
-            len(labels) / mean if name == "val" else 1.0,
-        )
-        for index, (images, labels) in enumerate(pairs)
-    ]
-
-
-def _table(module: nn.Module, name: str) -> Tensor:
-    """The tensor of that name; a plain attribute becomes a buffer, which a call can replace."""
-    home, _, last = name.rpartition(".")
-    try:
-        owner = module.get_submodule(home)
-        table = getattr(owner, last)
-    except AttributeError:
-        table = None
-    if not isinstance(table, Tensor):
-        known = dict(module.named_parameters())
-        raise ValueError(
-            f"{name!r} is no tensor of {type(module).__name__}; its parameters are: "
-            f"{', '.join(list(known)[:20])}{' …' if len(known) > 20 else ''}"
-        )
-    if last not in owner._parameters and last not in owner._buffers:
-        delattr(owner, last)
-        owner.register_buffer(last, table)
-    return table
-
-
-def _operations(table: Tensor, names: Sequence[str] | None) -> tuple[tuple[str, ...], ...]:
-    """Those of each edge."""
+def _edges(name: str, table: Tensor, given: Operations | None) -> tuple[tuple[str, ...], ...]:
+    """The operations of each edge of a tensor of α."""
     width = table.shape[-1] if table.ndim else 1
+    names = given.get(name) if isinstance(given, Mapping) else given
     if names is not None and len(names) != width:
-        raise ValueError(f"got {len(names)} operations, but the last axis of α has {width} entries")
-    row = tuple(names or map(str, range(width)))
-    return (row,) * (table.numel() // max(width, 1))
+        raise ValueError(
+            f"got {len(names)} operations for {name!r}, whose last axis has {width} entries; "
+            "give a mapping from the name of each tensor to its operations where they differ"
+        )
+    return (tuple(names or map(str, range(width))),) * (table.numel() // width)
 
 
-def _try(network: ModuleNetwork, weights: Weights, batch: Batch, alpha: Tensor) -> None:
-    """Raises ValueError unless the module gives logits of a batch, and the same ones again."""
-    name, count = type(network.module).__name__, len(batch.labels)
-    point = alpha.to(next(iter(weights.values())))
-    with torch.no_grad():
-        first, second = (network(weights, point, batch.images, batch.chance) for _ in range(2))
-    shape = tuple(getattr(first, "shape", ()))  # it may give anything
-    if len(shape) != 2 or shape[0] != count:
-        found = shape or f"a {type(first).__name__}"
-        raise ValueError(
-            f"{name} gives {found} for {count} images, expected logits ({count}, classes); "
-            "wrap it in a module that returns these alone"
-        )
-    if not torch.equal(first, second):
-        raise ValueError(
-            f"{name} gives other logits for the same images, ω and α the second time; whatever it "
-            "draws must come from the generators of torch, and a call must not change its buffers"
-        )
+def _batches(name: str, pairs: Iterable[Any], some: Tensor) -> list[Batch]:
+    """Checked; those of D_val count as many times as they have images."""
+    expected = (
+        f"expected pairs (images (n, ...) of {some.dtype} on {some.device}, as ω is, and labels "
+        "(n,) of integers), such as list(loader)"
+    )
+    found = []
+    for place, pair in enumerate(pairs):
+        fits = isinstance(pair, tuple | list) and len(pair) == 2
+        if not fits or not all(isinstance(each, Tensor) for each in pair):
+            raise ValueError(f"{name}[{place}] is a {type(pair).__name__}, {expected}")
+        images, labels = pair
+        whole = not (labels.is_floating_point() or labels.is_complex() or labels.ndim != 1)
+        if (
+            not (whole and len(labels) and images.shape[:1] == labels.shape)
+            or (images.dtype, images.device) != (some.dtype, some.device)
+            or labels.device != some.device
+        ):
+            told = [f"{tuple(x.shape)} of {x.dtype} on {x.device}" for x in (images, labels)]
+            raise ValueError(f"{name}[{place}] is {' and '.join(told)}, {expected}")
+        found.append(Batch(images, labels.long(), Chance(0)))
+    if not found:
+        raise ValueError(f"{name} has no batch, {expected}")
+    mean = sum(len(batch.labels) for batch in found) / len(found)
+    if name == "train":
+        return found
+    return [replace(batch, weight=len(batch.labels) / mean) for batch in found]

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.utils.checkpoint import checkpoint
 
 from tests.tiny import tiny
 from zarts import MGS, SGD, Bilevel, ListFeed, from_module, search
@@ -138,6 +140,43 @@ def test_every_image_counts_the_same() -> None:
     torch.testing.assert_close(objective(alpha), one.mean(), rtol=1e-6, atol=0)
 
 
+def test_draws_are_those_of_the_iteration_and_the_seed() -> None:
+    first, second = (
+        from_module(Mixed(dropout=0.5), ["alphas"], TRAIN, VAL, RULE, seed=seed)[0]
+        for seed in (0, 1)
+    )
+    for batches in ("train_batches", "val_batches"):
+        keys = {
+            getattr(each.feed, batches)(iteration)[0].chance.key
+            for each in (first, second)
+            for iteration in (0, len(TRAIN))  # the same images again
+        }
+        assert len(keys) == 4
+    assert first.feed.inner_batches(1, 2)[1].chance == first.feed.train_batches(2)[0].chance
+
+
+class Held(Mixed):
+    """As where a cell is given the tensor of the network."""
+
+    def __init__(self) -> None:
+        super().__init__(attribute=True)
+        self.norm.held = self.alphas
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(super().forward(x)) * self.norm.held.softmax(1)[0, 0]
+
+
+def test_a_tensor_is_replaced_wherever_it_is_held() -> None:
+    module = Held()
+    module.alphas = module.norm.held = 1.0 * module.alphas  # computed, so no leaf
+    for name in ("alphas", "norm.held"):
+        objective, alpha = from_module(nn.DataParallel(module), [name], TRAIN, VAL, RULE)
+        slope = objective.grad(alpha)
+        step = torch.zeros(6).index_fill_(0, torch.tensor([3]), 0.1)
+        change = objective(alpha + step) - objective(alpha - step)
+        torch.testing.assert_close(float(change) / 0.2, float(slope[3]), rtol=0.05, atol=1e-4)
+
+
 class Impure(Mixed):
     calls = 0
 
@@ -151,18 +190,70 @@ class Two(Mixed):
         return x, super().forward(x)
 
 
+class ByList(Mixed):
+    def forward(self, x: Tensor) -> Tensor:
+        self.alphas, kept = self._arch_parameters[0], self.alphas
+        found = super().forward(x)
+        self.alphas = kept
+        return found
+
+
+class Recomputed(Mixed):
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(super().forward, x, use_reentrant=False)
+
+
+class Closed(Mixed):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = lambda x: self.norm(self.stem(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.first(x).mean()
+
+
+class Normed(Mixed):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = spectral_norm(self.head)
+
+
+INTEGERS = [(VAL[0][0], VAL[0][1].int())]
+
+
 @pytest.mark.parametrize(
     ("module", "names", "more", "told"),
     [
-        (Mixed(), ["alpha"], {}, "'alpha' is no tensor of Mixed; its parameters are: alphas, line"),
-        (Mixed(), ["cell.alphas"], {}, "'cell.alphas' is no tensor"),
+        (Mixed(), ["alpha"], {}, "'alpha' is no tensor of Mixed; did you mean 'alphas'"),
+        (Mixed(), ["cell.x.y"], {}, "'cell.x.y' is no tensor of Mixed; its tensors are: alphas, "),
         (Mixed(), ["stem"], {}, "'stem' is no tensor"),
-        (Mixed(), [], {}, r"got alphas=\[\], expected names of α"),
-        (Mixed(), "alphas", {"operations": ["a"]}, "1 operations, but the last axis of α has 3"),
-        (Impure(), ["alphas"], {}, "gives other logits .* the second time"),
-        (Two(), ["alphas"], {}, "gives a tuple for 10 images, expected logits"),
+        (Mixed(), [], {}, r"got alphas=\[\], expected the names of α"),
+        (Mixed(), ["alphas"] * 2, {}, "'alphas' is the same tensor as another"),
+        (Mixed(), ["norm.num_batches_tracked"], {}, "expected floating-point numbers"),
+        (Mixed(), "alphas", {"operations": ["a"]}, "1 operations for 'alphas', whose last axis"),
+        (Mixed(), "alphas", {"operations": {"alphas": ["a"]}}, "got 1 operations for 'alphas'"),
+        (Mixed().requires_grad_(requires_grad=False), "alphas", {}, "takes gradients: no ω"),
+        (Mixed(), "alphas", {"sgd": 0.1}, r"sgd is a builtins.float, expected zarts.SGD\("),
+        (Mixed(), "alphas", {"val": iter([])}, "val has no batch, expected pairs"),
+        (Mixed(), "alphas", {"val": VAL[0]}, r"val\[0\] is a Tensor, expected pairs"),
+        (Mixed(), "alphas", {"train": [(VAL[0][0], VAL[0][0])]}, r"train\[0\] is \(10, 1, 8, 8\)"),
+        (Mixed(), "alphas", {"val": [(VAL[0][0], VAL[0][1] + 9)]}, r"val\[0\] has labels outside"),
+        (Mixed().forward, "alphas", {}, "got a method, expected a torch.nn.Module"),
+        (nn.LazyLinear(3), "weight", {}, "has lazy parameters; call it once"),
+        (Impure(), "alphas", {}, "gives other logits .* the second time"),
+        (Two(), "alphas", {}, "gives a tuple for 10 images, expected logits"),
+        (ByList(attribute=True), "alphas", {}, "logits of ByList do not depend on 'alphas'"),
+        (
+            Recomputed(),
+            "alphas",
+            {},
+            "switch off torch.utils.checkpoint|Recomputed has no gradient",
+        ),
+        (Closed(), "alphas", {}, "changed 'norm.running_mean' of the module itself"),
+        (Normed(), "alphas", {}, "changes its buffer 'head.parametrizations.weight.0._u'"),
     ],
 )
 def test_what_is_not_possible_is_said(module, names, more, told) -> None:
+    given = {"train": TRAIN, "val": INTEGERS, "sgd": RULE} | more
     with pytest.raises(ValueError, match=told):
-        from_module(module, names, TRAIN, VAL, RULE, **more)
+        from_module(module, names, **given)
