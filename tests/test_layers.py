@@ -301,10 +301,11 @@ def test_weights_move_in_one_place() -> None:
     searching = tuple(package for package in modules() if not inside(package, "zarts.retrain"))
     assert not offences(searching, ("torch.optim",))
     assert not callers(r"optim\.\w+", ("zarts.retrain",))
-    # `descend` takes the gradients with respect to ω, the others those with respect to α.
+    # `descend` takes the gradients with respect to ω, the others those with respect to α; a module
+    # of one's own is tried with both.
     known = (
         "zarts.bilevel.inner", "zarts.bilevel.objective", "zarts.bilevel.difference",
-        "zarts.optimizers.implicit", "zarts.bilevel.curvature",
+        "zarts.optimizers.implicit", "zarts.bilevel.curvature", "zarts.problems.module_network",
     )  # fmt: skip
     assert not callers(r"autograd\.grad", known)
     assert callers(r"autograd\.grad", ()), "nobody takes a gradient: this test looks amiss"
