@@ -126,7 +126,8 @@ def _say(args: argparse.Namespace, line: str) -> None:
 
 def _headlines(args: argparse.Namespace, study: Study, cost: Cost) -> list[str]:
     images = "the paper's" if args.preset == "paper" else study.images
-    seconds = cost.search_seconds + cost.retraining_seconds
+    seconds = cost.search_seconds + cost.retraining_seconds + cost.condition_seconds
+    left = f"{cost.conditions} numbers to do, about {cli.human_time(cost.condition_seconds)}"
     return [
         f"study      {args.study}: {study.title}",
         f"images     {images}",
@@ -135,6 +136,7 @@ def _headlines(args: argparse.Namespace, study: Study, cost: Cost) -> list[str]:
         f"about {cli.human_time(cost.search_seconds)}",
         f"retraining {cost.all_retrainings} at most, {cost.retrainings} of them to do, "
         f"about {cli.human_time(cost.retraining_seconds)}",
+        *([f"condition  {left}"] if cost.conditions else []),
         f"cost       about {cli.human_time(seconds)} of one worker "
         "(an estimate, from counted multiplications)",
         f"runs       {runs_root()}",

@@ -19,12 +19,14 @@ from zarts.optimizers.method import gradient_cost
 from zarts.problems.cost import seconds_per_image
 from zarts.problems.optimizer import make_optimizer
 from zarts.problems.parts import network_of
+from zarts.reproduce.condition import DIRECTIONS
 from zarts.retrain.plan import BACKWARD, FEW_CELLS, seconds_per_mac
 from zarts.retrain.settings import Images, RetrainConfig
 from zarts.settings.config import Config, DataConfig
+from zarts.settings.stages import Stage
 from zarts.supernet.genotype import parse
 
-__all__ = ["Rates", "retraining_passes", "search_passes"]
+__all__ = ["Rates", "condition_passes", "retraining_passes", "search_passes"]
 
 
 class Extent(NamedTuple):
@@ -51,10 +53,8 @@ def search_passes(config: Config) -> float:
 
     Those of the network that computes all operations: what a variant saves is in its rate.
     """
-    data, search, found = config.data, config.search, EXTENTS[config.data.name]
-    image = _images(data)
-    halves = [int(found.train * data.share * share) for share in (data.portion, 1 - data.portion)]
-    train, val = (min(data.subset or half, half) for half in halves)
+    data, search = config.data, config.search
+    train, val = _halves(config)
     optimizer = make_optimizer(config)
     steps = gradient_cost(optimizer, search.inner_steps).steps if optimizer.gradients else 0
     each = optimizer.evaluations * (
@@ -64,15 +64,34 @@ def search_passes(config: Config) -> float:
     each += optimizer.gradients * BACKWARD * (steps * search.inner_batch_size + data.batch_size)
     total = 0.0
     for stage in config.program.stages:
-        net = config.supernet
-        size = NetworkSize(net.channels, stage.cells, found.classes, net.stem, image)
-        macs = supernet_macs(stage.space, size)
+        macs = supernet_macs(stage.space, _size(config, stage))
         updates = math.ceil(math.ceil(train / data.batch_size) / search.period)
         images = stage.epochs * (BACKWARD * train + val) + (stage.epochs - stage.warmup) * (
             updates * each
         )
         total += images * macs
     return total
+
+
+def condition_passes(config: Config) -> float:
+    """Multiplications of a condition number: of L_M at α and in each direction."""
+    land, search, stage = config.landscape, config.search, config.program.stages[-1]
+    val = land.val_batches * land.val_batch_size or _halves(config)[1]
+    each = BACKWARD * land.steps * search.inner_batch_size + val
+    return (DIRECTIONS + 1) * each * supernet_macs(stage.space, _size(config, stage))
+
+
+def _halves(config: Config) -> tuple[int, int]:
+    """Images of D_train and D_val."""
+    data = config.data
+    whole = EXTENTS[data.name].train * data.share
+    train, val = (int(whole * share) for share in (data.portion, 1 - data.portion))
+    return min(data.subset or train, train), min(data.subset or val, val)
+
+
+def _size(config: Config, stage: Stage) -> NetworkSize:
+    net, classes = config.supernet, EXTENTS[config.data.name].classes
+    return NetworkSize(net.channels, stage.cells, classes, net.stem, _images(config.data))
 
 
 def retraining_passes(config: RetrainConfig) -> float:
@@ -142,6 +161,5 @@ def _supernet_rate(config: Config) -> float:
 
         descend(loss, weights, [count], SGD(0.1))
 
-    net = config.supernet
-    size = NetworkSize(net.channels, stage.cells, found.classes, net.stem, image)
-    return seconds_per_image(step, most, device) / supernet_macs(stage.space, size) / BACKWARD
+    macs = supernet_macs(stage.space, _size(config, stage))
+    return seconds_per_image(step, most, device) / macs / BACKWARD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from zarts.execute import Failure, default_workers
 from zarts.execute import run as execute
 from zarts.reproduce.condition import record_condition
 from zarts.reproduce.entries import condition_record, entries_of
-from zarts.reproduce.estimate import Rates, retraining_passes, search_passes
+from zarts.reproduce.estimate import Rates, condition_passes, retraining_passes, search_passes
 from zarts.reproduce.studies import RANDOM, Arm
 from zarts.runs.runfile import Run, RunError, RunLocked
 from zarts.supernet.published import NAMED
 from zarts.sweep.outcomes import Outcome, Problem
 from zarts.sweep.running import Workforce, finished
 from zarts.sweep.tasks import Retraining, Search, Task
+from zarts.text import human_time
 
 __all__ = ["Cost", "Problems", "cost_of", "reproduce"]
 
@@ -36,6 +38,8 @@ class Cost:
         all_retrainings: In all, at most.
         search_seconds: Of the searches left, one after the other.
         retraining_seconds: Of the retrainings left.
+        conditions: Condition numbers left.
+        condition_seconds: Of these.
     """
 
     searches: int
@@ -44,6 +48,8 @@ class Cost:
     all_retrainings: int
     search_seconds: float
     retraining_seconds: float
+    conditions: int
+    condition_seconds: float
 
 
 def cost_of(arms: Sequence[Arm]) -> Cost:
@@ -60,6 +66,12 @@ def cost_of(arms: Sequence[Arm]) -> Cost:
         name: retraining_passes(config) * rates.retraining(config) for name, config in again.items()
     }
     missing = [entry.arm.name for entry in entries if entry.retrained is None]
+    conditions = [
+        entry.arm.searching(entry.seed)
+        for entry in entries
+        if entry.epoch is not None
+        and not (entry.searched and entry.epoch in entry.searched.conditions)
+    ]
     return Cost(
         len(left),
         len(searches),
@@ -67,6 +79,8 @@ def cost_of(arms: Sequence[Arm]) -> Cost:
         len(entries),
         sum(search_passes(task.config) * rates.search(task.config) for task in left),
         sum(each[name] for name in missing),
+        len(conditions),
+        sum(condition_passes(config) * rates.search(config) for config in conditions),
     )
 
 
@@ -131,20 +145,24 @@ def _conditions(arms: Sequence[Arm], crew: Workforce) -> Problems:
                 items += [(str(search.folder.resolve()), lacks)] if lacks else []
     if not items:
         return {}
-    crew.say(f"condition numbers: {sum(len(lacks) for _, lacks in items)} to do")
-    problems: Problems = {}
+    count = sum(len(lacks) for _, lacks in items)
     workers = crew.asked or (None if crew.cluster else default_workers(arms[0].device))
+    crew.say(f"condition numbers: {count} to do, {workers or 'as many as it offers'} at a time")
+    problems: Problems = {}
+    done, begun = set[tuple[str, int]](), time.monotonic()
     work = execute(
         _nothing, _condition, items, workers=workers, cluster=crew.cluster, check=crew.check
     )
     with closing(work):
-        for (folder, lacks), value, _ in work:
+        for (folder, _), value, _ in work:
             name = Path(folder).name
-            reason = value.reason if isinstance(value, Failure) else value
-            if reason:
-                problems[name] = Problem(reason)
-            else:
-                crew.say(f"condition numbers of {name}: done, epochs {', '.join(map(str, lacks))}")
+            if isinstance(value, Failure | str):
+                problems[name] = Problem(value.reason if isinstance(value, Failure) else value)
+                continue
+            done.add((name, value))  # again, where a worker was lost
+            left = (time.monotonic() - begun) / len(done) * (count - len(done))
+            told = f"{len(done)} of {count}, about {human_time(left)} left"
+            crew.say(f"condition number of {name} at epoch {value}: done  [{told}]")
     return problems
 
 
@@ -152,8 +170,8 @@ def _nothing() -> tuple[()]:
     return ()
 
 
-def _condition(state: tuple[()], item: Item) -> Iterator[str]:
-    """Why they could not be computed; empty if they were."""
+def _condition(state: tuple[()], item: Item) -> Iterator[int | str]:
+    """The epochs, as they are done; or why one could not be."""
     del state
     folder, lacks = item
     try:
@@ -161,7 +179,7 @@ def _condition(state: tuple[()], item: Item) -> Iterator[str]:
         with run.lock():
             for epoch in lacks:
                 record_condition(run, epoch)
-        yield ""
+                yield epoch
     except Stopped:
         raise
     except (ArithmeticError, OSError, RunError, RunLocked, ValueError) as error:

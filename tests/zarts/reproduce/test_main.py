@@ -45,7 +45,8 @@ def tiny_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_study_is_planned_done_and_collected(tiny_study: Path) -> None:
     flags = ["table3", "--workers", "1"]
     plan = json.loads(call(main, *flags, "--dry-run", "--json", "-q").out)
-    assert (plan["searches"], plan["retrainings"]) == (1, 3)
+    assert (plan["searches"], plan["retrainings"], plan["conditions"]) == (1, 3, 2)
+    assert plan["condition_seconds"] > 0
     assert not tiny_study.exists()
     early = call(main, "table3", "--collect")
     assert early.code == 2
@@ -53,7 +54,9 @@ def test_a_study_is_planned_done_and_collected(tiny_study: Path) -> None:
 
     done = call(main, *flags)
     assert done.code == 0, done.err
-    assert "condition numbers: 2 to do" in done.err
+    assert "condition  2 numbers to do, about" in done.err
+    assert "condition numbers: 2 to do, 1 at a time" in done.err
+    assert "at epoch 1: done  [1 of 2, about" in done.err
     assert "entries    packaged, DARTS-1st; packaged, random cells\n" in done.err  # for --only
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.out.splitlines()[3:]]
     assert [row[1:3] for row in rows[2:4]] == [["DARTS-1st", "2 of 2"], ["random cells", "1 of 1"]]
