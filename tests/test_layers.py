@@ -93,8 +93,8 @@ FREE = {"zarts", "zarts.__main__", "landscape"}  # the facades and the command l
 # Inside these rooms each module may import those before it: the order to read them in.
 READ_IN_ORDER = {
     "zarts.bilevel": (
-        "rng", "chance", "alpha", "inner", "curvature", "feed", "chunk", "difference", "objective",
-        "wrappers", "search",
+        "rng", "own", "chance", "alpha", "inner", "curvature", "feed", "chunk", "difference",
+        "objective", "wrappers", "search",
     ),
     "zarts.settings": (
         "tables", "sections", "stages", "staged", "stopping", "config", "variants", "presets",

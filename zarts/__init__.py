@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from zarts.settings.presets import preset
     from zarts.supernet.derivation import derive, entropy
     from zarts.supernet.genotype import Genotype, parameters, parse
+    from zarts.supernet.plain import PlainSupernet
     from zarts.supernet.spaces import SPACES
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ _HOMES = {
     "settings.presets": ("preset",),
     "supernet.derivation": ("derive", "entropy"),
     "supernet.genotype": ("Genotype", "parameters", "parse"),
+    "supernet.plain": ("PlainSupernet",),
     "supernet.spaces": ("SPACES",),
 }
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "ListFeed",
     "Objective",
     "Optimizer",
+    "PlainSupernet",
     "Quadratic",
     "RandomSearch",
     "Restricted",

@@ -9,16 +9,15 @@ from __future__ import annotations
 import ast
 import dataclasses
 import hashlib
-import inspect
 import pkgutil
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from zarts.bilevel.own import digest_of_source, imported
 from zarts.optimizers.method import Method, Style
 
 __all__ = ["METHODS", "OwnName", "digests", "load", "method_of", "name_of", "record_name"]
@@ -137,18 +136,7 @@ def load(name: str) -> Method:
 
 
 def _imported(own: OwnName) -> Callable[..., Any]:
-    where = str(Path.cwd())
-    if where not in sys.path:  # as for `python -m`; a script or a worker may not have it
-        sys.path.insert(0, where)
-    try:
-        kind = getattr(import_module(own.module), own.kind)
-    except Exception as error:
-        module = own.module.removesuffix(".py")
-        name = f", and name it {module}:{own.kind}" * (module != own.module)
-        raise ValueError(
-            f"{own.module}:{own.kind} cannot be imported ({type(error).__name__}: {error}); "
-            f"put class {own.kind} into {module.replace('.', '/')}.py in the current folder{name}"
-        ) from error
+    kind = imported(own.module, own.kind)
     there = {*dir(kind), *getattr(kind, "__dataclass_fields__", ())}
     lacks = [part for part in ("step", "evaluations", "gradients") if part not in there]
     if not dataclasses.is_dataclass(kind) or lacks:
@@ -171,13 +159,5 @@ def digests(names: Iterable[str]) -> dict[str, str]:
         if name not in METHODS:
             kind = load(name).optimizer
             assert isinstance(kind, type)
-            found[name] = hashlib.sha256(_source(kind)).hexdigest()
+            found[name] = digest_of_source(kind)
     return found
-
-
-def _source(kind: type) -> bytes:
-    """The file of a class; of one typed in a notebook its own text."""
-    try:
-        return Path(inspect.getfile(kind)).read_bytes()
-    except (OSError, TypeError):
-        return inspect.getsource(kind).encode()

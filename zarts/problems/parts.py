@@ -19,7 +19,7 @@ from zarts.data.loaders import NAMES, SIZES, load_images, side_lengths
 from zarts.data.stream import draw_share, split, stratified
 from zarts.settings.config import Config, ConfigError, DataConfig
 from zarts.settings.stages import Stage
-from zarts.supernet.protocol import NETWORKS, Network
+from zarts.supernet.protocol import Network, network_record
 
 __all__ = [
     "at_stage",
@@ -70,7 +70,7 @@ def network_of(
         ConfigError: If such a network cannot be built.
     """
     net = config.supernet
-    record = NETWORKS[net.network]
+    record = network_record(net.network)
     stage = stage or config.program.stages[0]
     settings = {
         name: stage.cells if name == "cells" else getattr(net, name) for name in record.settings
@@ -114,7 +114,11 @@ def lanes_for(config: Config, height: int, width: int) -> int:
     def apart(lanes: int) -> bool:
         return not on_cpu or lanes == 1 or lanes * width_of_stem * item % _CPU_VECTOR == 0
 
-    if not hasattr(NETWORKS[net.network].load(), "each"):
+    try:
+        kind = network_record(net.network).load()
+    except ValueError as error:
+        raise ConfigError(f"supernet.network: {error}") from error
+    if not hasattr(kind, "each"):
         if net.lanes > 1:
             raise ConfigError(
                 f"supernet.lanes is {net.lanes}, but the network {net.network!r} computes one "

@@ -17,7 +17,7 @@ from zarts.bilevel.inner import descend, single_thread
 from zarts.problems.build import make_problem
 from zarts.runs.runfile import JSON, Run
 from zarts.settings.config import Config, SupernetConfig, merge
-from zarts.supernet.protocol import NETWORKS
+from zarts.supernet.protocol import network_record
 
 __all__ = ["choose", "chosen", "settle"]
 
@@ -66,7 +66,7 @@ def choose(config: Config, seconds: Callable[[Config], float] | None = None) -> 
         ``chosen``, the settings of the fastest way, and ``seconds`` of each; none if there is
         nothing to choose.
     """
-    if not set(WAYS) <= set(NETWORKS[config.supernet.network].settings):
+    if not set(WAYS) <= set(network_record(config.supernet.network).settings):
         return {}
     took = []
     for way in _ways(config):

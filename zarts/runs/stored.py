@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from zarts.bilevel.own import digest_of_source
 from zarts.optimizers import digests
 from zarts.runs.runfile import Array, Record, Run
 from zarts.settings.config import Config, ConfigError
 from zarts.settings.sections import MOST_LANES
+from zarts.supernet.protocol import NETWORKS, network_record
 
 __all__ = ["check_code", "check_data", "code_of", "digest_of", "lanes_stored"]
 
@@ -55,19 +57,22 @@ def check_data(run: Run, config: Config) -> None:
 
 
 def code_of(config: Config) -> dict[str, str]:
-    """SHA-256 of the source of each optimizer that is not of this project, by its name.
+    """SHA-256 of the source of each optimizer and network not of this project, by its name.
 
     Raises:
         ConfigError: If one cannot be imported.
     """
+    name = config.supernet.network
+    own = {} if name in NETWORKS else {name: network_record(name)}
     try:
-        return digests((config.search.method, *config.paths.methods))
+        networks = {name: digest_of_source(record.load()) for name, record in own.items()}
+        return networks | digests((config.search.method, *config.paths.methods))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
 
 def check_code(said: object, config: Config) -> None:
-    """Checks that optimizers of a user's own are those that a run was begun with.
+    """Checks that optimizers and networks of a user's own are those that a run was begun with.
 
     Args:
         said: What ``code_of`` gave then.

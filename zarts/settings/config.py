@@ -36,7 +36,7 @@ from zarts.settings.tables import (
     parse_assignment,
     read_toml,
 )
-from zarts.supernet.protocol import NETWORKS
+from zarts.supernet.protocol import network_record
 from zarts.supernet.spaces import TABLES
 
 __all__ = [
@@ -255,17 +255,20 @@ def _check_choices(config: Config) -> None:
     net = config.supernet
     for key, name, known in (
         ("supernet.space", net.space, TABLES),
-        ("supernet.network", net.network, NETWORKS),
         ("search.program", config.search.program, PROGRAMS),
     ):
         if name not in known:
             raise ConfigError(f"{key} is {name!r}; expected one of: {', '.join(known)}")
+    try:
+        record = network_record(net.network)
+    except ValueError as error:
+        raise ConfigError(f"supernet.network is {error}") from None
     named = [("search.method", config.search.method)]
     named += [(f"paths.methods[{n}]", method) for n, method in enumerate(paths.methods)]
     for key, method in named:
         if method not in METHODS and OwnName.parse(method) is None:
             raise ConfigError(f"{key} is {method!r}; {nearest(method, [*METHODS, 'MODULE:CLASS'])}")
-        if method_of(method).stationary and NETWORKS[net.network].redraws:
+        if method_of(method).stationary and record.redraws:
             fit = ", ".join(name for name, each in METHODS.items() if not each.stationary)
             raise ConfigError(
                 f"{key} is {method!r}, which needs ω at an optimum of one loss, but the network "

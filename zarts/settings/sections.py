@@ -170,7 +170,8 @@ class SupernetConfig:
             edge by edge as it is usually written, to compare with and to start a variant from.
             Their values differ in the last digits; both can read each other's ω. ``sampled``: of
             each edge one drawn operation (GDAS, GZAS). ``merged``: one kernel for the convolutions
-            of an edge (MergeNAS, MergeZARTS), with an ω of its own.
+            of an edge (MergeNAS, MergeZARTS), with an ω of its own. ``MODULE:CLASS``: one of
+            one's own, such as a subclass of ``zarts.PlainSupernet``.
     """
 
     space: str = "s6"

@@ -28,7 +28,18 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class PlainSupernet(Skeleton):
-    """The network of cells, as its definition says. Weights have the names of the fast one."""
+    """The network of cells, as its definition says. Weights have the names of the fast one.
+
+    Example:
+        In a file ``mine.py``, for ``python -m zarts --set supernet.network=mine:Softer``:
+
+        >>> from zarts import SPACES, PlainSupernet
+        >>> class Softer(PlainSupernet):
+        ...     def __call__(self, weights, alpha, images, chance):
+        ...         return super().__call__(weights, alpha / 2, images, chance)
+        >>> Softer(SPACES["s3"], channels=4, cells=3).shapes()["head.bias"]
+        (10,)
+    """
 
     def __call__(self, weights: Weights, alpha: Tensor, images: Tensor, chance: Chance) -> Tensor:
         """Returns the logits (n, classes); see ``zarts.supernet.protocol.Network``.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
+
+from zarts.bilevel.own import imported
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from zarts.bilevel.alpha import Space
     from zarts.bilevel.chance import Chance
 
-__all__ = ["KERNELS", "NETWORKS", "Forward", "Network", "NetworkRecord"]
+__all__ = ["KERNELS", "NETWORKS", "Forward", "Network", "NetworkRecord", "network_record"]
 
 
 class Forward(Protocol):
@@ -70,9 +72,19 @@ class NetworkRecord:
     redraws: bool = False
 
     def load(self) -> Any:  # noqa: ANN401 - a class of whatever base
-        """The class."""
+        """The class.
+
+        Raises:
+            ValueError: If it cannot be imported, or is no network; says why.
+        """
         module, _, name = self.home.partition(":")
-        return getattr(import_module(module), name)
+        kind = imported(module, name)
+        if lacks := [part for part in ("build", "shapes", "init") if not hasattr(kind, part)]:
+            raise ValueError(
+                f"{self.home} is no network: it lacks {', '.join(lacks)}; make it a subclass of "
+                "zarts.PlainSupernet, or see zarts.supernet.protocol"
+            )
+        return kind
 
 
 _SIZES = ("channels", "cells", "stem")
@@ -85,3 +97,16 @@ NETWORKS: dict[str, NetworkRecord] = {
         "zarts.supernet.sampled:SampledSupernet", (*_SIZES, *KERNELS), redraws=True
     ),
 }
+
+
+def network_record(name: str) -> NetworkRecord:
+    """The record of a network, or of a class of one's own, ``MODULE:CLASS``; nothing is imported.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name, re.ASCII):
+        raise ValueError(f"{name!r}; expected one of: {', '.join(NETWORKS)}, or MODULE:CLASS")
+    return NetworkRecord(name, _SIZES)

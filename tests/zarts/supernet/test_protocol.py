@@ -15,10 +15,23 @@ from zarts.bilevel.rng import generator
 from zarts.problems.build import make_problem
 from zarts.problems.memory import memory_needed
 from zarts.problems.parts import lanes_of, network_of
+from zarts.runs.stored import check_code, code_of
 from zarts.settings.config import ConfigError
 from zarts.supernet.protocol import NETWORKS
 from zarts.supernet.spaces import SPACES
 
+OWN = """
+from zarts import PlainSupernet
+
+
+class Softer(PlainSupernet):
+    def __call__(self, weights, alpha, images, chance):
+        return super().__call__(weights, alpha / 2, images, chance)
+
+
+class Odd:
+    pass
+"""
 PLAIN = {"supernet": {"network": "plain"}}
 
 
@@ -67,7 +80,8 @@ def test_the_plain_network_takes_one_candidate_at_a_time_and_its_memory_is_known
 @pytest.mark.parametrize(
     "network",
     [
-        "plain",
+        "netfile:Softer",
+        pytest.param("plain", marks=pytest.mark.slow),
         pytest.param("merged", marks=pytest.mark.slow),
         pytest.param("sampled", marks=pytest.mark.slow),
     ],
@@ -76,8 +90,34 @@ def test_a_search_and_figure_1_run_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
 ) -> None:
     monkeypatch.setenv("ZARTS_RUNS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    Path("netfile.py").write_text(OWN)
     flags = ["--preset", "quick", *words(), "--set", f"supernet.network={network}", "--quiet"]
-    assert call(zarts, *flags, "--method", "zarts-mgs").code == 0
+    searched = call(zarts, *flags, "--method", "zarts-mgs")
+    assert searched.code == 0, searched.err
     answer = call(compute.main, *flags)
     assert answer.code == 0, answer.err
     assert call(verify, answer.out.strip(), "--quiet").code == 0
+
+
+def test_a_network_of_ones_own_is_told_apart_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ownnet.py").write_text(OWN)
+    config = tiny("darts-1", {"supernet": {"network": "ownnet:Softer"}})
+    own, plain = (make_problem(each) for each in (config, tiny("darts-1", PLAIN)))
+    torch.testing.assert_close(own.objective(2 * own.alpha), plain.objective(plain.alpha))
+    code = code_of(config)
+    assert list(code) == ["ownnet:Softer"]
+    check_code(code, config)
+    with pytest.raises(ConfigError, match="the file of ownnet:Softer has SHA-256"):
+        check_code({"ownnet:Softer": "0"}, config)
+    for name, told in (
+        ("ownnet:Odd", "ownnet:Odd is no network: it lacks build, shapes, init"),
+        ("nofile:Net", "put class Net into nofile.py in the current folder"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            make_problem(tiny("darts-1", {"supernet": {"network": name}}))
+    with pytest.raises(ConfigError, match=r"'odd'; expected one of: fast, plain, .* MODULE:CLASS"):
+        tiny("darts-1", {"supernet": {"network": "odd"}})
