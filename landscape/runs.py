@@ -59,12 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(args: argparse.Namespace) -> int:
-    found = _found(args.words, args.kind)
+    found, among = _found(args.words, args.kind)
     if not found:
         kind = f" of the kind {args.kind}" if args.kind else ""
         words = f" with {' '.join(args.words)!r}" if args.words else ""
         raise RunError(f"no run{kind}{words} in {runs_root()}; set ZARTS_RUNS for another folder")
-    lines = rows(found)
+    lines = rows(found, among)
     if args.json:
         cli.tell(json.dumps(lines, indent=1, ensure_ascii=False))
         return 0
@@ -75,22 +75,29 @@ def _print(args: argparse.Namespace) -> int:
     return 0
 
 
-def _found(words: Sequence[str], kind: str | None) -> list[Facts]:
-    """The runs that are asked for. Their numbers take a while, so others are left out before."""
+def _found(words: Sequence[str], kind: str | None) -> tuple[list[Facts], list[Facts]]:
+    """The runs that are asked for, and the searches that may have found what they retrain.
+
+    Their numbers take a while, so others are left out before.
+    """
     index, entries = Index(), catalogue(runs_root())
     early = [word for word in words if not any(word.lower() in state for state in STATES)]
-    likely = [
-        entry
-        for entry, told in zip(entries, index.facts(entries, seconds=0), strict=True)
-        if told.says(early) and kind in (None, told.kind)
-    ]
-    progress = cli.Progress(len(likely), "runs read", quiet=len(likely) < MANY)
-    found = []
-    for entry in likely:
-        found += index.facts([entry])
+
+    def fits(told: Facts) -> bool:
+        return told.says(early) and kind in (None, told.kind)
+
+    pairs = list(zip(entries, index.facts(entries, seconds=0), strict=True))
+    asked = [entry for entry, told in pairs if fits(told)]
+    searches = [entry for entry, told in pairs if told.kind == "search" and not fits(told)]
+    if not any(told.kind == "retraining" for _, told in pairs if fits(told)):
+        searches = []
+    progress = cli.Progress(len(asked) + len(searches), "runs read", quiet=len(asked) < MANY)
+    among = []
+    for entry in (*asked, *searches):
+        among += index.facts([entry])
         progress.update()
     progress.close()
-    return [each for each in found if each.says(words)]
+    return [each for each in among[: len(asked)] if each.says(words)], among
 
 
 def table(lines: Sequence[Row], *, settings: bool = False) -> str:

@@ -16,6 +16,7 @@ from zarts.optimizers import METHODS
 from zarts.runs.runfile import flat
 from zarts.settings.config import Config, ConfigError, filled
 from zarts.settings.presets import PRESETS, complete
+from zarts.supernet.protocol import NETWORKS
 from zarts.text import printable
 
 __all__ = ["AUTO", "NEW", "Asked", "Choices", "ask", "defaults", "like", "python"]
@@ -105,8 +106,8 @@ def like(stored: Mapping[str, Any]) -> Choices | None:
         stored: The settings of the run.
 
     Returns:
-        Choices of which ``ask`` makes these settings; None if there are none, as for images or an
-        optimizer of one's own, or if the command would need another run or a file beside them.
+        Choices of which ``ask`` makes these settings; None if there are none, as for images or code
+        of one's own, or if the command would need another run or a file beside them.
     """
     try:
         config = Config.from_table(filled(stored))
@@ -229,6 +230,12 @@ def _checked(words: list[str]) -> tuple[Config, Path]:
         raise ConfigError(
             f"{printable(own[0])[:60]} is an optimizer of your own, which only the command line "
             f"runs; here: {', '.join(METHODS)}"
+        )
+    network = config.supernet.network
+    if network not in NETWORKS:  # likewise
+        raise ConfigError(
+            f"{printable(network)[:60]} is a network of your own, which only the command line "
+            f"runs; here: {', '.join(NETWORKS)}"
         )
     return config, folder_of(args, request)
 

@@ -214,7 +214,7 @@ def _config(titles: Sequence[str], sign: str) -> dict[str, Any]:
         elif title in HELP or title.startswith("L_"):
             shown[title] = number(format=f"%{sign}.3f", help=HELP.get(title))
         elif title == "cells of":
-            shown[title] = text(help="The search that ended with the cells that are retrained")
+            shown[title] = text(help="The search run that ended with the cells that are retrained")
         elif title == "differs in":
             shown[title] = text(width="large", help="Settings that are not as in the baseline")
     return shown

@@ -102,6 +102,7 @@ def test_what_no_form_asks_for_fills_none(asking: ModuleType) -> None:
         ("scale", "inf", "expected a finite number"),
         ("methods", "darts-1,mine:Evil", "mine:Evil is an optimizer of your own"),
         ("more", "search.method=mine:Evil", "mine:Evil is an optimizer of your own"),
+        ("more", "supernet.network=mine:Evil", "mine:Evil is a network of your own"),
         ("more", "search.epoch=3", "did you mean 'search.epochs'"),
         ("more", "--help", "expected one argument"),
         ("more", "seed=" + "1" * 3000, "expected at most 2000"),

@@ -57,7 +57,10 @@ def test_a_retraining_names_the_search_of_its_cells(runs: Path) -> None:
     cells = Run.open(runs / "a").read("search/epoch-0001").attributes["genotype"]
     for name, genotype in (("again", cells), ("other", str(NAMED["DARTS_V2"]))):
         Run.create(runs / name, complete("quick", {"genotype": genotype}).to_table(), {})
+    alone = json.loads(call(main, "--json", "--kind", "retraining").out)
+    assert {each["run"] for each in alone} == {"again", "other"}
     told = json.loads(call(main, "--json").out)
+    assert {each["run"]: each["cells of"] for each in alone} == {"again": "a", "other": None}
     assert {each["run"]: each["cells of"] for each in told if each["kind"] == "retraining"} == {
         "again": "a", "other": None,
     }  # fmt: skip

@@ -70,7 +70,7 @@ def from_module(
     The module is copied and never changed. ω and α are the whole state of the copy: BatchNorm takes
     the statistics of the batch, in L_train and in L_val. Dropout is in L_train alone. Modules with
     other state (averages of weights, spectral norm, counters) and ``torch.utils.checkpoint`` are
-    refused; one forward and one backward pass is made to find out.
+    refused; some passes over a batch of each half are made to find out.
 
     Example:
         >>> import torch
@@ -90,7 +90,9 @@ def from_module(
         (['last.bias', 'last.weight', 'line.bias', 'line.weight'], tensor([0., 0.]))
         >>> for step, objective in search(objective.at(10), MGS(), alpha, iterations=2, seed=0):
         ...     alpha = step.alpha
-        >>> found = net.load_state_dict({**objective.weights, "alphas": alpha})  # put back
+        >>> back = net.load_state_dict(objective.weights, strict=False)
+        >>> objective.space.split(alpha)["alphas"].shape  # by edges and operations
+        torch.Size([1, 2])
 
     Args:
         module: Called with images (n, ...), it gives logits (n, classes) and nothing else.
@@ -109,7 +111,7 @@ def from_module(
         operations: Names of the operations, in the order of the last axis, of all tensors or by the
             name of each; None: numbers.
         seed: Of what the module draws. Candidates of an iteration see the same draws.
-        draws: How often it draws for a value of L_val, which is the mean over these.
+        draws: How often it draws for a value of L_val, which is the mean over these, at least 1.
 
     Returns:
         The problem, for ``search``, ``compute_surface`` and whatever asks an objective; and α (d,),
@@ -130,6 +132,12 @@ def from_module(
     }
     if not weights:
         raise ValueError(f"no parameter of {type(module).__name__} but α takes gradients: no ω")
+    if draws < 1:
+        raise ValueError(f"got draws={draws}, expected 1 or more")
+    odd = set(operations) - set(tables) if isinstance(operations, Mapping) else set()
+    if odd or isinstance(operations, str):
+        told = f"of {', '.join(map(repr, odd))}" if odd else f"{operations!r}"
+        raise ValueError(f"got operations {told}, expected a list, or one by the name of each α")
     rules: dict[str, object] = {"sgd": sgd, "inner": inner or sgd}
     for name, rule in rules.items():
         if not isinstance(rule, SGD):
@@ -147,12 +155,7 @@ def from_module(
     alpha = torch.cat([table.detach().to(some.dtype).reshape(-1) for table in tables.values()])
     training = ModuleNetwork(own, space, shapes)
     judging = ModuleNetwork(copied(own).eval(), space, shapes)
-    first = [half[0] for half in halves]
-    classes = tried(module, (training, judging), weights, alpha, first)
-    for name, half in zip(("train", "val"), halves, strict=True):
-        for place, batch in enumerate(half):
-            if not 0 <= int(batch.labels.min()) <= int(batch.labels.max()) < classes:
-                raise ValueError(f"{name}[{place}] has labels outside 0 to {classes - 1}")
+    tried(module, (training, judging), weights, alpha, halves)
     losses = ImageLoss(training), ImageLoss(judging, draws)
     return Bilevel(space, *losses, weights, feed, inner_steps), alpha.cpu()
 

@@ -22,6 +22,7 @@ from zarts.bilevel.inner import Weights
 from zarts.bilevel.rng import generator
 from zarts.data.stream import Batch
 
+Tables = Mapping[str, Tensor]
 __all__ = ["ModuleNetwork", "copied", "find", "stateless", "tried"]
 
 
@@ -97,7 +98,7 @@ def find(module: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
     """
     there = {
         **dict(module.named_parameters(remove_duplicate=False)),
-        **dict(module.named_buffers()),
+        **dict(module.named_buffers(remove_duplicate=False)),
     }
     plain = {
         f"{place}.{name}".removeprefix("."): value
@@ -131,6 +132,11 @@ def find(module: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
         for name, value in list(vars(part).items()):
             if any(value is table for table in found.values()):
                 delattr(part, name)
+                if hasattr(part, name):
+                    raise ValueError(
+                        f"{name!r} is also an attribute of the class {type(part).__name__}, which "
+                        "hides it; take that out"
+                    )
                 part.register_buffer(name, value)
     return found
 
@@ -148,63 +154,70 @@ def tried(
     networks: Sequence[ModuleNetwork],
     weights: Weights,
     alpha: Tensor,
-    batches: Sequence[Batch],
-) -> int:
-    """The number of classes.
+    halves: Sequence[Sequence[Batch]],
+) -> None:
+    """Raises unless all is as it has to be.
 
     Args:
         given: The module of the user, which is not to change.
         networks: Our copies as functions, for L_train and L_val.
         weights: ω.
         alpha: α (d,).
-        batches: One of D_train and one of D_val.
+        halves: Batches of D_train and of D_val, of which the first are taken.
 
     Raises:
         ValueError: If they are no functions of ω and α alone, or their gradients are not right.
     """
-    draw = generator(0, "trial")
+    name, draw = type(given).__name__, generator(0, "trial")
 
     def near(value: Tensor, share: float) -> Tensor:
         noise = torch.randn(value.shape, generator=draw).to(value)
-        return value.detach() + share * value.detach().abs().mean() * noise
+        return value.detach() + share * (float(value.detach().abs().mean()) or 1.0) * noise
 
     # at other values than the module's own, where it matters whose are taken
     weights = {key: near(value, 0.1) for key, value in weights.items()}
     alpha = alpha + 0.3 * torch.randn(alpha.shape, generator=draw).to(alpha)
     before = {key: value.clone() for key, value in given.state_dict().items()}
-    counts = [_pure(*each, weights, alpha) for each in zip(networks, batches, strict=True)]
+    logits = [_pure(*each, weights, alpha) for each in zip(networks, halves, strict=True)]
     after = given.state_dict()
-    if moved := [key for key, value in before.items() if not torch.equal(value, after[key])]:
+    if moved := [key for key, value in before.items() if not _same(value, after[key])]:
         raise ValueError(
-            f"{type(given).__name__} is copied, but calling the copy changed {moved[0]!r} of the "
-            "module itself; something in it, such as a lambda, holds on to it: make it a method"
+            f"{name} is copied, but calling the copy changed {moved[0]!r} of the module itself; "
+            "something in it, such as a lambda, holds on to it: make it a method"
         )
-    for table in networks[0].shapes:
-        far = (3 * torch.randn(alpha.shape, generator=draw).to(alpha) for _ in range(8))
-        if not any(_moves(networks[0], table, batches[0], (weights, alpha, each)) for each in far):
+    network, batch = networks[0], halves[0][0]
+    parts = network.space.split(alpha)
+    for table, part in parts.items():
+        others = (3 * torch.randn(part.shape, generator=draw).to(part) for _ in range(8))
+        far = ({**parts, table: other} for other in others)
+        if not any(_moved(network, weights, each, batch, logits[0]) for each in far):
             raise ValueError(
-                f"the logits of {type(given).__name__} do not depend on {table!r}; in its forward "
-                "it has to read the attribute of that name, not a list or what it kept before"
+                f"the logits of {name} do not depend on {table!r}; in its forward it has to read "
+                "the attribute of that name, not a list or what it kept before"
             )
-    _differentiable(networks[0], batches[0], weights, alpha)
-    return counts[0]
+    _differentiable(network, batch, weights, alpha)
 
 
-def _moves(
-    network: ModuleNetwork, table: str, batch: Batch, at: tuple[Weights, Tensor, Tensor]
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.allclose(
+        one.double(), other.double(), rtol=0.0, atol=0.0, equal_nan=True
+    )
+
+
+def _moved(
+    network: ModuleNetwork, weights: Weights, parts: Tables, batch: Batch, logits: Tensor
 ) -> bool:
-    """Whether logits change with one tensor of α, from one α to another."""
-    weights, alpha, other = at
-    parts = {**network.space.split(alpha), table: network.space.split(other)[table]}
-    mixed = torch.cat([each.reshape(-1) for each in parts.values()])
+    """Whether these tables of α give other logits."""
+    alpha = torch.cat([each.reshape(-1) for each in parts.values()])
     with torch.no_grad():
-        both = [network(weights, each, batch.images, batch.chance) for each in (alpha, mixed)]
-    return not torch.equal(*both)
+        return not torch.equal(network(weights, alpha, batch.images, batch.chance), logits)
 
 
-def _pure(network: ModuleNetwork, batch: Batch, weights: Weights, alpha: Tensor) -> int:
-    """The number of classes; raises ValueError unless two calls give the same logits."""
-    name = type(network.module).__name__
+def _pure(
+    network: ModuleNetwork, batches: Sequence[Batch], weights: Weights, alpha: Tensor
+) -> Tensor:
+    """Logits of the first batch; raises ValueError unless they are pure, and of all classes."""
+    name, batch = type(network.module).__name__, batches[0]
     buffers = {key: value.detach().clone() for key, value in network.module.named_buffers()}
     with torch.no_grad():
         first, second = (network(weights, alpha, batch.images, batch.chance) for _ in range(2))
@@ -215,17 +228,29 @@ def _pure(network: ModuleNetwork, batch: Batch, weights: Weights, alpha: Tensor)
             f"logits ({count}, classes); wrap it in a module that returns these alone"
         )
     for key, value in network.module.named_buffers():
-        if not torch.equal(value, buffers[key]):
+        if not _same(value, buffers[key]):
             raise ValueError(
                 f"{name} changes its buffer {key!r} when it is called, so its losses are no "
                 "function of ω and α; take out what does so (spectral norm, a counter, an average)"
             )
+    if not first.isfinite().all():
+        raise ValueError(
+            f"{name} gives numbers that are not finite near its ω and α; α has to be free to take "
+            "any value, as logits before a softmax are"
+        )
     if not torch.equal(first, second):
         raise ValueError(
             f"{name} gives other logits for the same images, ω and α the second time; what it "
             "draws must come from the generators of torch, and it must not count its calls"
         )
-    return int(shape[1])
+    for labels in (each.labels for each in batches):
+        if not 0 <= int(labels.min()) <= int(labels.max()) < shape[1]:
+            raise ValueError(
+                f"{name} tells {shape[1]} classes apart, got labels from {int(labels.min())} to "
+                f"{int(labels.max())}; they begin with 0"
+            )
+    logits: Tensor = first
+    return logits
 
 
 def _differentiable(network: ModuleNetwork, batch: Batch, weights: Weights, alpha: Tensor) -> None:
@@ -264,10 +289,15 @@ def _as_its_own(
         for key, shape in network.shapes.items():
             there[key].copy_(parts[key].reshape(shape))
     tables = [there[key].requires_grad_() for key in network.shapes]
+    for each in (*tables, *parameters.values()):
+        each.grad = None  # of the user's own steps
     with _drawing(batch.chance, alpha.device), torch.enable_grad():
-        loss = cross_entropy(module(batch.images), batch.labels)
-        wanted = [*tables, *(parameters[key] for key in weights)]
-        own = torch.autograd.grad(loss, wanted, materialize_grads=True)
+        # backward, not grad: to the latter a checkpoint is a constant
+        cross_entropy(module(batch.images), batch.labels).backward()
+    own = [
+        torch.zeros_like(each) if each.grad is None else each.grad
+        for each in (*tables, *(parameters[key] for key in weights))
+    ]
     joined = torch.cat([each.reshape(-1) for each in own[: len(tables)]]).to(alpha)
     right = [joined, *own[len(tables) :]]
     most = max(float(each.abs().max()) for each in right)  # some are zero but for rounding

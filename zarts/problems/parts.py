@@ -79,6 +79,9 @@ def network_of(
         network: Network = record.load().build(stage.space, classes, image_channels, settings)
     except ValueError as error:
         raise ConfigError(f"supernet: {error}") from error
+    except (KeyError, TypeError) as error:  # of a class of one's own
+        told = f"{net.network} cannot be built of {settings}: {type(error).__name__}: {error}"
+        raise ConfigError(told) from error
     return network
 
 

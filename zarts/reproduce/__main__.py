@@ -144,9 +144,10 @@ def _headlines(args: argparse.Namespace, study: Study, cost: Cost) -> list[str]:
 
 
 def _plan(cost: Cost) -> str:
+    numbers = f", {cost.conditions} condition numbers" if cost.conditions else ""
     return (
-        f"{cost.searches} of {cost.all_searches} searches and {cost.retrainings} of "
-        f"{cost.all_retrainings} retrainings to do"
+        f"{cost.searches} of {cost.all_searches} searches, {cost.retrainings} of "
+        f"{cost.all_retrainings} retrainings{numbers} to do"
     )
 
 

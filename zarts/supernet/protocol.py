@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zarts.bilevel.own import imported
@@ -78,6 +79,8 @@ class NetworkRecord:
             ValueError: If it cannot be imported, or is no network; says why.
         """
         module, _, name = self.home.partition(":")
+        if self in NETWORKS.values():
+            return getattr(import_module(module), name)
         kind = imported(module, name)
         if lacks := [part for part in ("build", "shapes", "init") if not hasattr(kind, part)]:
             raise ValueError(

@@ -199,8 +199,44 @@ class ByList(Mixed):
 
 
 class Recomputed(Mixed):
+    reentrant = False
+
     def forward(self, x: Tensor) -> Tensor:
-        return checkpoint(super().forward, x, use_reentrant=False)
+        return checkpoint(super().forward, x, use_reentrant=self.reentrant)
+
+
+class Reentrant(Recomputed):
+    reentrant = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.clone().requires_grad_())
+
+
+class Zero(Mixed):
+    """As residual branches often begin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.zeros_(self.norm.weight)
+        nn.init.zeros_(self.head.weight)
+
+
+def test_layers_may_begin_at_zero() -> None:
+    objective, alpha = from_module(Zero(), ["alphas"], TRAIN, VAL, RULE)
+    assert float(objective(alpha)) > 0
+
+
+class ByClass(nn.Linear):
+    alphas = None
+
+    def __init__(self) -> None:
+        super().__init__(64, 5)
+        vars(self)["alphas"] = torch.zeros(2)
+
+
+class Probabilities(Mixed):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (self.alphas - 0.1).log().softmax(1)[0, 0]
 
 
 class Closed(Mixed):
@@ -232,23 +268,24 @@ INTEGERS = [(VAL[0][0], VAL[0][1].int())]
         (Mixed(), ["norm.num_batches_tracked"], {}, "expected floating-point numbers"),
         (Mixed(), "alphas", {"operations": ["a"]}, "1 operations for 'alphas', whose last axis"),
         (Mixed(), "alphas", {"operations": {"alphas": ["a"]}}, "got 1 operations for 'alphas'"),
+        (Mixed(), "alphas", {"operations": {"alpha": ["a"]}}, "got operations of 'alpha', expect"),
         (Mixed().requires_grad_(requires_grad=False), "alphas", {}, "takes gradients: no ω"),
         (Mixed(), "alphas", {"sgd": 0.1}, r"sgd is a builtins.float, expected zarts.SGD\("),
         (Mixed(), "alphas", {"val": iter([])}, "val has no batch, expected pairs"),
         (Mixed(), "alphas", {"val": VAL[0]}, r"val\[0\] is a Tensor, expected pairs"),
         (Mixed(), "alphas", {"train": [(VAL[0][0], VAL[0][0])]}, r"train\[0\] is \(10, 1, 8, 8\)"),
-        (Mixed(), "alphas", {"val": [(VAL[0][0], VAL[0][1] + 9)]}, r"val\[0\] has labels outside"),
+        (Mixed(), "alphas", {"val": [(VAL[0][0], VAL[0][1] + 9)]}, "tells 5 classes apart"),
+        (Mixed(), "alphas", {"train": [(VAL[0][0], VAL[0][1] + 1)]}, "got labels from 1 to 5"),
+        (Mixed(), "alphas", {"draws": 0}, "got draws=0"),
         (Mixed().forward, "alphas", {}, "got a method, expected a torch.nn.Module"),
         (nn.LazyLinear(3), "weight", {}, "has lazy parameters; call it once"),
         (Impure(), "alphas", {}, "gives other logits .* the second time"),
         (Two(), "alphas", {}, "gives a tuple for 10 images, expected logits"),
         (ByList(attribute=True), "alphas", {}, "logits of ByList do not depend on 'alphas'"),
-        (
-            Recomputed(),
-            "alphas",
-            {},
-            "switch off torch.utils.checkpoint|Recomputed has no gradient",
-        ),
+        (Recomputed(), "alphas", {}, "the gradients of Recomputed are not right"),
+        (Reentrant(), "alphas", {}, "the gradients of Reentrant are not right"),
+        (Probabilities(), "alphas", {}, "not finite near its ω and α"),
+        (ByClass(), "alphas", {}, "'alphas' is also an attribute of the class ByClass"),
         (Closed(), "alphas", {}, "changed 'norm.running_mean' of the module itself"),
         (Normed(), "alphas", {}, "changes its buffer 'head.parametrizations.weight.0._u'"),
     ],
