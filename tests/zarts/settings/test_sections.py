@@ -81,7 +81,7 @@ def test_a_hyper_parameter_needs_a_plain_name() -> None:
     ("key", "value", "allowed"),
     [
         ("supernet.space", "s33", "s1, s2, s3, s4, s5, s6"),
-        ("supernet.network", "plane", "fast, plain, merged, sampled"),
+        ("supernet.network", "plane", "fast, plain, merged, sampled, or MODULE:CLASS"),
         ("search.inner_velocity", "copi", "zero, copy"),
         ("dtype", "bfloat16", "float32, float64"),  # which is near to neither
     ],
