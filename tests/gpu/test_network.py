@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from zarts import SGD, from_module
 from zarts.bilevel.chance import Chance
 from zarts.bilevel.rng import generator, placed
 from zarts.data.augment import Augmentation
@@ -62,3 +63,34 @@ def test_noise_is_drawn_on_the_gpu_and_is_a_function_of_its_key(cuda: str) -> No
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, different)
+
+
+class Mixed(torch.nn.Module):
+    """Of one's own, as ``from_module`` takes it; α is no parameter."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.lines = torch.nn.ModuleList(torch.nn.Linear(6, 5) for _ in range(3))
+        self.to(device)
+        self.alphas = torch.zeros(3, device=device, requires_grad=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = zip(self.alphas.softmax(0), self.lines, strict=True)
+        return sum(share * torch.nn.functional.dropout(line(x).relu(), 0.3, self.training)
+                   for share, line in parts)  # fmt: skip
+
+
+def test_a_module_of_ones_own_is_pure_there(device: str) -> None:
+    drawn = generator(0, "images")
+    pairs = [(torch.randn(8, 6, generator=drawn), torch.arange(8) % 5) for _ in range(4)]
+    values = []
+    for place in (device, "cpu"):
+        half = [(x.to(place), y.to(place)) for x, y in pairs]
+        objective, alpha = from_module(Mixed(place), ["alphas"], half[:3], half[3:], SGD(0.1))
+        assert alpha.device.type == "cpu"
+        values.append(objective(alpha))
+        tuned = objective.at(3)(alpha)  # dropout draws on the device
+        torch.rand(7, device=place)
+        assert torch.equal(objective.at(3)(alpha), tuned)
+    torch.testing.assert_close(*values, rtol=1e-5, atol=1e-6)
