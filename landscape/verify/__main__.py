@@ -69,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--trust-code",
         action="store_true",
-        help="import optimizers of your own that the run names (MODULE:CLASS), to walk their paths "
-        "again; else nothing that a run names is ever imported",
+        help="import optimizers and networks of your own that the run names (MODULE:CLASS), to "
+        "compute with them again; else nothing that a run names is ever imported",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON record, not tables")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")

@@ -36,6 +36,7 @@ from zarts.runs.runfile import Run, RunError
 from zarts.runs.runfile.record import hash_arrays
 from zarts.runs.stored import check_code
 from zarts.settings.config import Config, ConfigError
+from zarts.supernet.protocol import NETWORKS
 from zarts.supernet.spaces import TABLES
 
 __all__ = ["VerifyOptions", "verify"]
@@ -53,7 +54,7 @@ class VerifyOptions:
         points: Points per surface, and besides the start per path, to compute again.
         seed: Of their choice.
         expect: A content hash that was noted elsewhere; empty: none.
-        trust_code: Import optimizers of a user's own that the run names, to walk their paths again.
+        trust_code: Import optimizers and networks of a user's own that the run names.
     """
 
     only: str = ""
@@ -237,7 +238,15 @@ def _values(
     if snapshot not in names:
         yield Finding("values", Result.FAIL, f"{snapshot}, the ω under the plane, is lost")
         return
+    network = config.supernet.network
+    if network not in NETWORKS and not asked.trust_code:
+        file = network.partition(":")[0]
+        told = f"not computed again, which would run {file}.py; --trust-code does"
+        yield Finding("values", Result.NOTE, told)
+        return
     try:
+        if network not in NETWORKS:
+            check_code(run.provenance.get("code"), config)
         findings = [check_plane(here, config), check_weights(here, config)]
         yield from findings
         if any(finding.result == Result.FAIL for finding in findings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,15 @@ def test_a_search_and_figure_1_run_with_it(
     assert searched.code == 0, searched.err
     answer = call(compute.main, *flags)
     assert answer.code == 0, answer.err
-    assert call(verify, answer.out.strip(), "--quiet").code == 0
+    run = answer.out.strip()
+    checked = call(verify, run, "--trust-code", "--quiet")
+    assert checked.code == 0, checked.out
+    if network.startswith("netfile"):  # of a stranger perhaps
+        Path("netfile.py").write_text("raise SystemExit('it was run')")
+        monkeypatch.delitem(sys.modules, "netfile")
+        alone = call(verify, run)
+        assert alone.code == 0
+        assert "would run netfile.py; --trust-code does" in alone.out
 
 
 def test_a_network_of_ones_own_is_told_apart_and_checked(
