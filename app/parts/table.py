@@ -23,7 +23,8 @@ from zarts.text import human_bytes, human_time, markdown, printable
 __all__ = ["chosen", "table"]
 
 MOST = 12  # ticked runs that are offered as ZIP
-AT_ONCE = 0.2  # seconds of reading before a page is shown; the rest follows
+AT_ONCE = 0.2  # seconds of reading before a page is shown; the rest follows, ...
+A_SECOND = 0.6  # ... so much of each second
 NONE, NEWEST = "none", "newest first"
 BEST_HIGH = ("accuracy", "test accuracy", "rank correlation")
 ALWAYS = (
@@ -238,7 +239,7 @@ def _read_on(entries: Sequence[Entry], found: Sequence[Facts]) -> None:
 
     @st.fragment(run_every=1.0)
     def reading() -> None:
-        left = sum(each.state == "…" for each in index().facts(entries, AT_ONCE))
+        left = sum(each.state == "…" for each in index().facts(entries, A_SECOND))
         st.progress(1 - left / len(found), f"Reading numbers: {len(found) - left} of {len(found)}")
         if not left:
             st.rerun()
