@@ -1,7 +1,7 @@
 """What the paper's figures and tables consist of: searches, and retrainings of what they find.
 
 No torch. The full settings are those of the presets of searches and retrainings; what ``quick``
-(each study in 20 minutes, ``collapse`` in half an hour per space, on two cores) and ``standard``
+(a study in about 20 minutes, ``collapse`` in half an hour per space, on two cores) and ``standard``
 (hours) change stands here. Both take the quick preset of searches and retrainings.
 """
 
