@@ -133,9 +133,14 @@ def sleeping(folder: str, item: int) -> Iterator[int]:
 
 
 def brief(folder: str, item: int) -> Iterator[tuple[int, int]]:
-    """A short item that tells who does it: its value, and the process."""
+    """A short item that tells who does it: its value, and the process.
+
+    It waits until there are two workers beside those that were killed, so that each does some.
+    """
     (Path(folder) / f"pid-{os.getpid()}").touch()
     time.sleep(0.02)
+    while len(list(Path(folder).glob("setup-*"))) < 2 + len(list(Path(folder).glob("killed-*"))):
+        time.sleep(0.01)
     yield item**2, os.getpid()
 
 
@@ -151,7 +156,8 @@ def on_machine(folder: str, item: int) -> Iterator[int]:
 
 
 def counted_setup(folder: str) -> str:
-    (Path(folder) / f"setup-{os.getpid()}").touch()
+    with (Path(folder) / f"setup-{os.getpid()}").open("a") as marks:
+        marks.write("x")
     return folder
 
 
