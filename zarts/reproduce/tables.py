@@ -42,6 +42,7 @@ _HEAD = [
     "quoted",
 ]
 BASELINE = "DARTS-1st"
+STEPS = ("ZARTS-MGS", "MGS at M = 0")  # what the M steps are worth, by the optimizer that takes them
 
 
 def rows_of(study: str, entries: Sequence[Entry]) -> Rows:
@@ -111,31 +112,44 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def paired(entries: Sequence[Entry]) -> Rows:
-    """Per space, what each arm's cells are better by than those of DARTS-1st with the same seed.
+    """By how much the cells of one arm are better than another's of the same space and seed.
 
-    The endpoint of the study of collapse: points of test accuracy after retraining.
+    The endpoint of the study of collapse: points of test accuracy after retraining. In each space,
+    and over the pairs of all spaces together.
     """
     accuracy = {
         (entry.arm.row, entry.arm.column, entry.seed): 100 * entry.retrained.test_accuracy
         for entry in entries
         if entry.retrained
     }
-    rows = [["space", "against DARTS-1st", "n", "points of test accuracy", "95 % interval", "says"]]
-    for row, column in dict.fromkeys((entry.arm.row, entry.arm.column) for entry in entries):
-        pairs = [
-            accuracy[row, column, seed] - accuracy[row, BASELINE, seed]
-            for (place, name, seed) in accuracy
-            if (place, name) == (row, column) and (row, BASELINE, seed) in accuracy
-        ]
-        if column == BASELINE or not pairs:
-            continue
-        says, width = "undecided", "–"
-        if len(pairs) > 1:
-            center, half = interval(pairs)
-            width = f"{center - half:+.2f} to {center + half:+.2f}"
-            says = "better" if center > half else "worse" if center < -half else "undecided"
-        rows.append([row, column, str(len(pairs)), f"{mean(pairs):+.2f}", width, says])
+    rows = [["space", "arm", "against", "n", "points of test accuracy", "95 % interval", "says"]]
+    places = list(dict.fromkeys(entry.arm.row for entry in entries))
+    columns = dict.fromkeys(entry.arm.column for entry in entries)
+    questions = [(column, BASELINE) for column in columns if column != BASELINE]
+    for among in _alone_and_together(places):
+        for column, other in [*questions, STEPS]:
+            pairs = [
+                value - accuracy[place, other, seed]
+                for (place, name, seed), value in accuracy.items()
+                if place in among and name == column and (place, other, seed) in accuracy
+            ]
+            if pairs:
+                rows.append([" + ".join(among), column, other, *_judged(pairs)])
     return rows
+
+
+def _alone_and_together(places: Sequence[str]) -> list[Sequence[str]]:
+    alone: list[Sequence[str]] = [[place] for place in places]
+    return [*alone, places] if len(places) > 1 else alone
+
+
+def _judged(pairs: Sequence[float]) -> list[str]:
+    says, width = "undecided", "–"
+    if len(pairs) > 1:
+        center, half = interval(pairs)
+        width = f"{center - half:+.2f} to {center + half:+.2f}"
+        says = "better" if center > half else "worse" if center < -half else "undecided"
+    return [str(len(pairs)), f"{mean(pairs):+.2f}", width, says]
 
 
 def skips_over_epochs(entries: Sequence[Entry], every: int) -> Rows:

@@ -35,11 +35,17 @@ def test_a_row_says_how_many_of_how_many_and_what_is_quoted() -> None:
 
 def test_collapse_is_judged_by_paired_differences() -> None:
     found = entries("collapse", {"DARTS-1st": [0.7, 0.71, 0.72], "ZARTS-MGS": [0.8, 0.8, 0.83],
+                                 "MGS at M = 0": [0.81, 0.85, 0.84],
                                  "random walk": [0.8, 0.71, 0.6]})  # fmt: skip
-    rows = {(row[0], row[1]): row for row in paired(found)[1:]}
-    better, unclear = rows["S2", "ZARTS-MGS"], rows["S2", "random walk"]
-    assert better[2:] == ["3", "+10.00", "+7.52 to +12.48", "better"]
-    assert unclear[-1] == "undecided"
+    rows = {tuple(row[:3]): row[3:] for row in paired(found)[1:]}
+    assert rows["S2", "ZARTS-MGS", "DARTS-1st"] == ["3", "+10.00", "+7.52 to +12.48", "better"]
+    assert rows["S2", "random walk", "DARTS-1st"][-1] == "undecided"
+    assert rows["S3", "ZARTS-MGS", "MGS at M = 0"][1:] == ["-2.33", "-8.07 to +3.40", "undecided"]
+    # over both spaces: the same three differences twice, Student's t with five degrees of freedom
+    assert rows["S2 + S3", "ZARTS-MGS", "DARTS-1st"][:2] == ["6", "+10.00"]
+    assert rows["S2 + S3", "ZARTS-MGS", "MGS at M = 0"][-1] == "worse"
+    (alone,) = {row[0] for row in paired([one for one in found if one.arm.row == "S3"])[1:]}
+    assert alone == "S3"
 
 
 def test_the_interval_is_students() -> None:
