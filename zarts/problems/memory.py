@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,6 +33,8 @@ __all__ = [
     "workers_that_fit",
 ]
 
+LARGE = {"cifar": 16, "imagenet": 128}  # sides of images from which on smaller ones are measured
+MANY = 16  # channels likewise
 BASE_BYTES = 700 << 20  # measured: a process that has imported torch, and a small data set
 
 
@@ -42,7 +44,7 @@ def memory_needed(
     image: tuple[int, int, int],
     methods: Sequence[str] | None = None,
 ) -> int:
-    """Peak bytes of one training step, from a pass over tensors without storage.
+    """Peak bytes of one training step, from passes over a few images.
 
     What autograd keeps for the backward pass, plus ω five times (ω, its copy, gradient, velocity,
     update).
@@ -97,8 +99,8 @@ def _stage_need(
     largest = max(sizes, key=lambda key: sizes[key])
     size = sizes[largest]
     dtype: torch.dtype = getattr(torch, config.dtype)
-    kept = _kept(network, (size, *image), dtype)
-    own = sum(map(math.prod, network.shapes().values())) * dtype.itemsize
+    kept = _kept(config, classes, (size, *image), stage)
+    own = _numbers(network) * dtype.itemsize
     # a gradient keeps L_val's forward pass of every draw
     more = max(search.draws, config.landscape.draws if methods else 1) - 1
     passes = [1, *(cost.passes for cost in _gradients(config, methods))]
@@ -129,17 +131,49 @@ def _gradients(config: Config, methods: Sequence[str] | None) -> Iterator[Gradie
     yield from (gradient_cost(each, steps) for each, steps in moving if each.gradients)
 
 
-def _kept(network: Network, shape: tuple[int, ...], dtype: torch.dtype) -> int:
-    """Bytes that autograd keeps of a forward pass over images of a shape."""
-    with torch.device("meta"):  # no storage, and quicker to import than FakeTensorMode
+def _kept(config: Config, classes: int, shape: tuple[int, ...], stage: Stage) -> int:
+    """Bytes that autograd keeps of a forward pass over images of a shape (n, c, h, w).
+
+    Found from two and from three images, which are small ones in place of large, in a network of
+    few channels in place of many: what is kept of ω grows as ω, all else as pixels and channels.
+    """
+    size, channels, *sides = shape
+    net, dtype = config.supernet, getattr(torch, config.dtype)
+    small = [_halved(side, LARGE[net.stem]) for side in sides]
+    few = min(net.channels, MANY)
+    units = size * math.prod(sides) / math.prod(small) * net.channels / few
+
+    def network(count: float, channels_within: int) -> Network:
+        # edges are stacked where they will be
+        below = max(1, int(net.stack_below * count / units))
+        changed = replace(net, channels=channels_within, stack_below=below)
+        return network_of(replace(config, supernet=changed), classes, channels, stage)
+
+    def of(count: int) -> int:
+        built = network(count, few)
         weights = {
-            name: torch.empty(size, dtype=dtype, requires_grad=True)
-            for name, size in network.shapes().items()
+            name: torch.zeros(size, dtype=dtype, requires_grad=True)
+            for name, size in built.shapes().items()
         }
-        alpha = torch.empty(network.space.dim, dtype=dtype)
-        images = torch.empty(shape, dtype=dtype)
-    with single_thread():
-        return bytes_kept(lambda: network(weights, alpha, images, Chance(0)))
+        alpha = getattr(built, "heaviest", lambda: torch.zeros(built.space.dim))().to(dtype)
+        images = torch.zeros(count, channels, *small, dtype=dtype)
+        with single_thread():
+            return bytes_kept(lambda: built(weights, alpha, images, Chance(0)))
+
+    two, three = of(2), of(3)
+    grown = _numbers(network(units, net.channels)) / _numbers(network(units, few))
+    return round((3 * two - 2 * three) * grown + (three - two) * units)
+
+
+def _halved(side: int, most: int) -> int:
+    while side > most:  # cells halve it too, so most of what is rounded up is the same
+        side = -(-side // 2)
+    return side
+
+
+def _numbers(network: Network) -> int:
+    """Of ω."""
+    return sum(map(math.prod, network.shapes().values()))
 
 
 def bytes_kept(forward: Callable[[], object]) -> int:

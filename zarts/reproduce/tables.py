@@ -42,7 +42,10 @@ _HEAD = [
     "quoted",
 ]
 BASELINE = "DARTS-1st"
-STEPS = ("ZARTS-MGS", "MGS at M = 0")  # what the M steps are worth, by the optimizer that takes them
+STEPS = (
+    "ZARTS-MGS",
+    "MGS at M = 0",
+)  # what the M steps are worth, by the optimizer that takes them
 
 
 def rows_of(study: str, entries: Sequence[Entry]) -> Rows:

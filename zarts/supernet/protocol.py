@@ -30,7 +30,8 @@ class Forward(Protocol):
     - ``each(weights, alphas, images, chance)``: each row with its own row of every weight (k, ...).
       No row may depend on another, not even in its last bit.
 
-    One that draws operations has ``distinct(alphas, chances)``: as how many networks it sees them.
+    One that draws operations has ``distinct(alphas, chances)``: as how many networks it sees them,
+    and ``heaviest()``: an α (d,) at which it draws those with the most weights.
     """
 
     def __call__(

@@ -12,6 +12,7 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from zarts.bilevel.chance import Chance
 from zarts.bilevel.rng import generator
@@ -22,6 +23,8 @@ from zarts.supernet.operations import names, shapes
 __all__ = ["SampledSupernet"]
 
 Weights = Mapping[str, Tensor]
+
+CERTAIN = 1e3  # a logit above the others' by this is drawn
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class SampledSupernet(FastNetwork):
         self._check(images)
         plans, factors = {}, {}
         for name, table in self._drawn(alpha, chance).items():
-            plan = plans[name] = self._chosen(name, self._columns(name, table))
+            plan = plans[name] = self._chosen(name, self._columns(table))
             ones = (table * table.detach()).sum(1)  # its gradient reaches the drawn entries alone
             edges = [use.edge for source in plan for uses in source.values() for use in uses]
             factors[name] = torch.stack([ones[edge] for edge in edges]) if edges else ones[:0]
@@ -68,28 +71,29 @@ class SampledSupernet(FastNetwork):
                 column
                 for each in drawn
                 for name, table in each[row].items()
-                for column in self._columns(name, table)
+                for column in self._columns(table)
             )
             for row in range(len(alphas))
         ]
         return len(set(rows))
 
+    def heaviest(self) -> Tensor:
+        """An α (dim,) at which the operations with the most weights are drawn."""
+        rows = []
+        for group in self.space.groups:
+            sizes = torch.tensor([[_size(name) for name in edge] for edge in group.operations])
+            rows.append(CERTAIN * functional.one_hot(sizes.argmax(1), group.width).flatten())
+        return torch.cat(rows)
+
     def _drawn(self, alpha: Tensor, chance: Chance) -> dict[str, Tensor]:
         rng = generator(chance.key, "operations")
         return self.space.one_hot(alpha, rng, chance.temperature)
 
-    def _columns(self, name: str, table: Tensor) -> list[int]:
-        """Which operation of each edge a draw (edges, width) chose.
-
-        Of tensors without numbers, with which the memory of a step is found: those with the most
-        weights, as a draw may choose them.
-        """
-        if table.device.type != "meta":
-            found: list[int] = table.detach().argmax(1).tolist()  # a GPU is waited for
-            return found
-        (group,) = (group for group in self.space.groups if group.name == name)
-        sizes = [[_size(operation) for operation in edge] for edge in group.operations]
-        return [edge.index(max(edge)) for edge in sizes]
+    @staticmethod
+    def _columns(table: Tensor) -> list[int]:
+        """Which operation of each edge a draw (edges, width) chose; a GPU is waited for."""
+        found: list[int] = table.detach().argmax(1).tolist()
+        return found
 
     def _chosen(self, name: str, columns: list[int]) -> Plan:
         """The plan of a cell type without all that was not drawn."""
