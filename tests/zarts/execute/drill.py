@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from tests.zarts.execute.chores import (
     alive,
     apart,
-    brief,
+    brief_among_two,
     counted_setup,
     descendants,
     finals,
@@ -92,7 +92,7 @@ def machines_come_and_go(machines: Cluster, folder: Path) -> Found:
 
 def workers_are_killed(machines: Cluster, folder: Path) -> Found:
     job, values = partial(counted_setup, str(folder)), {}
-    for outcome in run(job, brief, range(60), cluster=machines.address, workers=2):
+    for outcome in run(job, brief_among_two, range(60), cluster=machines.address, workers=2):
         assert outcome.final
         assert outcome.item not in values
         if len(values) in {3, 7, 22, 40, 41}:
