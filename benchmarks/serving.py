@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
-__all__ = ["ROOT", "browsing", "serving"]
+__all__ = ["ROOT", "browsing", "serving", "visiting"]
 
 ROOT = Path(__file__).resolve().parents[1]
 # WebGL in software draws 3-D where there is no screen.
@@ -76,7 +76,7 @@ def _answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 @contextlib.contextmanager
 def browsing(chromium: str = "") -> Iterator[Browser]:
-    """A Chromium.
+    """A Chromium whose windows remember nothing of each other.
 
     Args:
         chromium: Its path; empty: ``$CHROMIUM``, or the one of this machine.
@@ -86,11 +86,35 @@ def browsing(chromium: str = "") -> Iterator[Browser]:
     """
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=_found(chromium), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def visiting(profile: Path) -> Iterator[BrowserContext]:
+    """A Chromium as people have it: what it loaded before is kept in a folder.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        context = play.chromium.launch_persistent_context(
+            profile,
+            executable_path=_found(),
+            args=list(FLAGS),
+            viewport={"width": 1440, "height": 900},
+        )
+        yield context
+        context.close()
+
+
+def _found(chromium: str = "") -> str:
     names = [chromium, os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
     found = next((path for name in names if name and (path := shutil.which(name))), None)
     if found is None:
         raise FileNotFoundError("no Chromium; `make browser` installs one, or set CHROMIUM")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=found, args=list(FLAGS))
-        yield browser
-        browser.close()
+    return found
