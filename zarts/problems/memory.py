@@ -141,16 +141,18 @@ def _kept(config: Config, classes: int, shape: tuple[int, ...], stage: Stage) ->
     net, dtype = config.supernet, getattr(torch, config.dtype)
     small = [_halved(side, LARGE[net.stem]) for side in sides]
     few = min(net.channels, MANY)
-    units = size * math.prod(sides) / math.prod(small) * net.channels / few
 
-    def network(count: float, channels_within: int) -> Network:
-        # edges are stacked where they will be
-        below = max(1, int(net.stack_below * count / units))
-        changed = replace(net, channels=channels_within, stack_below=below)
+    def network(channels_within: int, stack_below: int = 0) -> Network:
+        changed = replace(net, channels=channels_within, stack_below=stack_below)
         return network_of(replace(config, supernet=changed), classes, channels, stage)
 
+    grown = _numbers(network(net.channels)) / _numbers(network(few))
+    if grown == 1:  # also of a class of one's own that has its own channels
+        few = net.channels
+    units = size * math.prod(sides) / math.prod(small) * net.channels / few
+
     def of(count: int) -> int:
-        built = network(count, few)
+        built = network(few, max(1, int(net.stack_below * count / units)))  # stacked where it will
         weights = {
             name: torch.zeros(size, dtype=dtype, requires_grad=True)
             for name, size in built.shapes().items()
@@ -161,7 +163,6 @@ def _kept(config: Config, classes: int, shape: tuple[int, ...], stage: Stage) ->
             return bytes_kept(lambda: built(weights, alpha, images, Chance(0)))
 
     two, three = of(2), of(3)
-    grown = _numbers(network(units, net.channels)) / _numbers(network(units, few))
     return round((3 * two - 2 * three) * grown + (three - two) * units)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,6 +34,29 @@ def test_the_estimate_is_what_a_step_keeps(
     kept = bytes_kept(lambda: built(weights, alpha, torch.zeros(8, *image), Chance(0)))
     own = 5 * 4 * sum(weight.numel() for weight in weights.values())
     assert memory_needed(config, 10, image) == pytest.approx(kept + own, rel=0.06)
+
+
+OWN = """from zarts import PlainSupernet
+
+class Fixed(PlainSupernet):
+    @classmethod
+    def build(cls, space, classes, image_channels, settings):
+        return super().build(space, classes, image_channels, {**settings, "channels": 4})
+"""
+
+
+def test_a_network_of_ones_own_may_have_its_own_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("fixednet.py").write_text(OWN)
+
+    def needed(network: str, channels: int) -> int:
+        chosen = {"network": network, "channels": channels, "lanes": 1}
+        table = merge(preset("quick", "darts-1"), {"supernet": chosen})
+        return memory_needed(Config.from_table(table), 10, (1, 9, 9))
+
+    assert needed("fixednet:Fixed", 64) == needed("plain", 4)
 
 
 @pytest.mark.parametrize("module", ["zarts", "landscape.compute"])
