@@ -78,8 +78,11 @@ def test_a_point_in_the_link_has_its_card(root: Path, tmp_path: Path) -> None:
     assert str(genotype) in said(app)
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Parameters"] == f"{cost(genotype).parameters / 1e6:.2f} M"
-    losses = [f"{value.node_loss:.4f}" for value in at(record, 0.25, 0.5).values]
+    values = at(record, 0.25, 0.5).values
+    losses = [f"{value.node_loss:.4f} ± {value.error:.4f}" for value in values]
     assert app.dataframe[0].value["loss"].tolist() == losses
+    accuracies = [f"{value.accuracy:.1%}" for value in values]
+    assert app.dataframe[0].value["accuracy"].tolist() == accuracies
     assert [button.disabled for button in app.button] == [False] * 3
     assert "is a grid point" in said(app)
     line = json.loads(app.get("plotly_chart")[1].proto.spec)

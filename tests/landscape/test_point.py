@@ -45,15 +45,15 @@ def test_weights_and_genotypes_are_those_of_torch(name: str) -> None:
 
 
 def test_a_grid_point_has_the_numbers_of_the_record(demo: Figure1) -> None:
-    surfaces = demo.surfaces
-    error = np.arange(81.0).reshape(9, 9) / 1000
-    record = replace(demo, surfaces=(*surfaces[:2], replace(surfaces[2], error=error)))
+    bare = replace(demo.surfaces[0], error=np.empty((0, 0)))  # as of runs that stored none
+    surfaces = (bare, *demo.surfaces[1:])
+    record = replace(demo, surfaces=surfaces)
     x, y = float(surfaces[0].x[3]), float(surfaces[0].y[6])
     here = at(record, x, y)
     assert here.on_node
     for value, surface in zip(here.values, surfaces, strict=True):
         assert value.loss == value.node_loss == surface.loss[6, 3]
-    assert here.values[2].error == error[6, 3]
+    assert here.values[2].error == surfaces[2].error[6, 3] > 0
     assert np.isnan(here.values[0].error)
     away = at(record, x + 0.05, y)
     assert not away.on_node
