@@ -118,10 +118,11 @@ def test_candidates_side_by_side_need_more() -> None:
     assert eight == pytest.approx(2 * four, rel=0.01)
 
 
-# Peak of one training step: the high-water mark of the process above what it held before. A small
-# step first, so that what is loaded or compiled once does not count.
-_MEASURE = """
-import json, resource, sys, torch
+# Peak of one training step: the high-water mark of the process above what it held before, which is
+# not ru_maxrss: that begins with the one of the process that started it. A small step first, so
+# that what is loaded or compiled once does not count.
+_MEASURE = r"""
+import json, re, resource, sys, torch
 from pathlib import Path
 from tests.tiny import tiny
 from zarts.problems.build import make_problem
@@ -142,7 +143,8 @@ elif method == "darts-2":
     problem.objective.grad(problem.alpha)
 else:
     problem.objective.advance(problem.alpha)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held
+status = Path("/proc/self/status").read_text()
+peak = 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1]) - held
 needed = memory_needed(config, 10, tuple(load_dataset(config).images.shape[1:]))
 print(json.dumps({"peak": peak, "needed": needed}))
 """
