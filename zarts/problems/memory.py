@@ -152,7 +152,8 @@ def _kept(config: Config, classes: int, shape: tuple[int, ...], stage: Stage) ->
     units = size * math.prod(sides) / math.prod(small) * net.channels / few
 
     def of(count: int) -> int:
-        built = network(few, max(1, int(net.stack_below * count / units)))  # stacked where it will
+        # in proportion, so that edges are stacked where those of the whole step are
+        built = network(few, max(1, int(net.stack_below * count / units)))
         weights = {
             name: torch.zeros(size, dtype=dtype, requires_grad=True)
             for name, size in built.shapes().items()
@@ -173,7 +174,7 @@ def _halved(side: int, most: int) -> int:
 
 
 def _numbers(network: Network) -> int:
-    """Of ω."""
+    """How many numbers ω has."""
     return sum(map(math.prod, network.shapes().values()))
 
 

@@ -42,10 +42,7 @@ _HEAD = [
     "quoted",
 ]
 BASELINE = "DARTS-1st"
-STEPS = (
-    "ZARTS-MGS",
-    "MGS at M = 0",
-)  # what the M steps are worth, by the optimizer that takes them
+STEPS = ("ZARTS-MGS", "MGS at M = 0")  # one optimizer, with the M steps and without
 
 
 def rows_of(study: str, entries: Sequence[Entry]) -> Rows:
