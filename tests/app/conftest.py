@@ -6,11 +6,13 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path as Folder
 from types import ModuleType
 
 import numpy as np
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
@@ -37,6 +39,15 @@ CONFIG = {
 }
 
 Make = Callable[..., Run]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def components_once() -> Iterator[None]:
+    """AppTest has Streamlit look through all installed packages each time that a page runs."""
+    found = cache(manifest_scanner.scan_component_manifests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", found)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -223,9 +224,15 @@ def build(kind: type[T], table: object) -> T:
     return made
 
 
+@cache  # settings are built of a table for each run that is looked at
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of the fields of a dataclass by name."""
+    return typing.get_type_hints(kind)
+
+
 def _keys(kind: Any, prefix: str) -> Iterator[str]:  # noqa: ANN401 - one dataclass or another
     """The dotted keys of all settings."""
-    for name, hint in typing.get_type_hints(kind).items():
+    for name, hint in _hints(kind).items():
         if dataclasses.is_dataclass(hint):
             yield from _keys(hint, f"{prefix}{name}.")
         else:
@@ -236,7 +243,7 @@ def _build(kind: Any, table: object, prefix: str, known: list[str]) -> Any:  # n
     if not isinstance(table, Mapping):
         what = prefix.rstrip(".") or "the configuration"
         raise ConfigError(f"{what} is {table!r}, expected a table of settings")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     values: Table = {}
     for name, value in table.items():
         key = prefix + name
