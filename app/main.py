@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import streamlit as st
+from parts.first import first_alone
 
 # The tab's icon is a file of our own: one by its name would be fetched from a font server.
 ICON = str(Path(__file__).parent / "icon.svg")
@@ -49,4 +50,5 @@ st.html(
     f"{words} {{color: {'#101114' if dark else '#00637f'}}} @media (max-width: 760px) "
     "{.js-plotly-plot:not(:hover, :focus-within) .modebar {opacity: 0}}</style>"
 )
-page.run()
+with first_alone():
+    page.run()

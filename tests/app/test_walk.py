@@ -62,11 +62,10 @@ class Walk:
         size = {"width": 1440, "height": 900}
         context = self.browser.new_context(**{"viewport": size, **options})
         context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", self.heard)
-        return page
+        context.set_default_timeout(60_000)
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("console", self.heard)
+        return context.new_page()
 
     def heard(self, line: Any) -> None:
         if line.type == "error" and not PROBES.search(line.location["url"]):
@@ -231,10 +230,16 @@ def test_what_is_broken_names_the_next_command(walk: Walk, make: Make, search: M
 def test_narrow_and_for_all(walk: Walk, theme: str) -> None:
     """At 640 pixels nothing is clipped; what hinders people is not there."""
     narrow = {"width": 640, "height": 900} if theme == "dark" else {"width": 1440, "height": 900}
-    page = walk.fresh(viewport=narrow, color_scheme=theme)
-    for name in ("", "runs", "compute", "search", "architecture", "learn"):
-        walk.go(name, page)
-        page.wait_for_timeout(1500)
+    first = walk.fresh(viewport=narrow, color_scheme=theme)
+    names = ("", "runs", "compute", "search", "architecture", "learn")
+    pages = {name: first.context.new_page() for name in names}
+    for name, page in pages.items():  # side by side: most of it is waiting
+        page.goto(f"{walk.url}/{name}", wait_until="commit")
+    for page in pages.values():
+        page.wait_for_selector("h1")
+        page.wait_for_selector(QUIET)
+    first.wait_for_timeout(1500)
+    for name, page in pages.items():
         assert not page.evaluate(CLIPPED), name
         found = Axe().run(page).response["violations"]
         serious = [each for each in found if each["impact"] in ("serious", "critical")]
