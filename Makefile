@@ -14,8 +14,9 @@ ARGS      ?=
 
 # Relative, so that a folder whose path has spaces works.
 PY  := .venv/bin/python
-# One process per core, four at most; the tests of a file share one.
-PYTEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+# One process per core, four at most; the tests of a file share one. In the order of the files: files
+# of few tests would come last, and those of the browser, which take longest, are of few.
+PYTEST := $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP := $(PY) -m pip install $(PIP_FLAGS) --disable-pip-version-check
 
 # Compiled modules are kept, as by default: the tests start hundreds of processes, and each would compile all of ours again.
