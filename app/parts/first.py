@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from threading import Event, Lock
 
 __all__ = ["first_alone"]
@@ -23,8 +24,7 @@ def first_alone() -> Iterator[None]:
             try:
                 yield
             finally:
-                import pandas  # noqa: F401 - a page that has ended may need it in a fragment
-
+                import_module("pandas")  # a page that has ended may need it in a fragment
                 _DONE.set()
             return
     yield
