@@ -27,6 +27,8 @@ __all__ = [
     "to_phases",
 ]
 
+_LINE = 64  # bytes of a cache line
+
 
 @dataclass(frozen=True)
 class Kernels:
@@ -39,9 +41,10 @@ class Kernels:
             depthwise convolution of an image larger than this has its gradient by the turned
             kernel.
         matmul_from: Channels from which a stacked pointwise convolution is a batched matrix product
-            instead of a grouped convolution. Where the result is one image of more than
-            ``stack_below`` on a CPU, four times as many: a product fills it with zeros first, which
-            costs more than the arithmetic where memory is no longer in the cache.
+            instead of a grouped convolution, if they fill cache lines. Where the result is one
+            image of more than ``stack_below`` on a CPU, four times as many: a product fills it with
+            zeros first, which costs more than the arithmetic where memory is no longer in the
+            cache.
         layout: ``last``: the channels of a pixel are next to each other in memory; ``first``: the
             pixels of a channel are, and pointwise convolutions are convolutions.
         phases: ``on``: dilated convolutions are plain ones of pixel phases; ``off``: dilated.
@@ -95,7 +98,9 @@ def pointwise(x: Tensor, weight: Tensor, groups: int, kernels: Kernels) -> Tenso
         hot = x.device.type != "cpu" or size <= kernels.stack_below
         if hot or outputs >= 4 * kernels.matmul_from:
             return functional.linear(rows, weight.view(outputs, inputs)).permute(0, 3, 1, 2)
-    if groups == 1 or inputs < kernels.matmul_from:
+    # zeros behind B, which ``products`` needs then, would cost as much as the product
+    filled = inputs * x.element_size() % _LINE and inputs % 8 == 0
+    if groups == 1 or inputs < kernels.matmul_from or filled:
         return functional.conv2d(x, weight, groups=groups)
     return _products(rows, weight.view(groups, -1, inputs)).permute(0, 3, 1, 2)
 
@@ -115,7 +120,7 @@ def products(rows: Tensor, weight: Tensor) -> Tensor:
     place of a cache line. So each group begins at the start of one: with zeros behind B and C,
     where these do not fill it.
     """
-    line = 64 // rows.element_size()
+    line = _LINE // rows.element_size()
     outputs, inputs = weight.shape[1:]
     fill, more = -inputs % line, -outputs % line
     if fill or more:
@@ -131,7 +136,9 @@ def join(images: Sequence[Tensor], kernels: Kernels, lanes: int = 1) -> Tensor:
         return joined
     if lanes == 1:
         return torch.cat(list(images), dim=1)
-    apart = [image.permute(0, 2, 3, 1).unflatten(3, (lanes, -1)) for image in images]
+    count, channels, height, width = images[0].shape
+    shape = count, height, width, lanes, channels // lanes
+    apart = [image.permute(0, 2, 3, 1).view(shape) for image in images]
     return torch.cat(apart, dim=4).flatten(3).permute(0, 3, 1, 2)
 
 
