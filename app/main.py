@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 from parts.first import first_alone
+from parts.history import mend_history
 
 # The tab's icon is a file of our own: one by its name would be fetched from a font server.
 ICON = str(Path(__file__).parent / "icon.svg")
@@ -46,9 +47,11 @@ words = ".stCode .token.token.parameter.variable"
 if dark:
     words = "[data-tag], [data-tag] *, [data-testid=stBaseButton-primary]"
 st.html(
-    "<style>.stMainBlockContainer {padding-top: 3.2rem} "
+    "<style>.stMainBlockContainer {padding-top: 3.2rem} .st-key-history {display: none} "
     f"{words} {{color: {'#101114' if dark else '#00637f'}}} @media (max-width: 760px) "
     "{.js-plotly-plot:not(:hover, :focus-within) .modebar {opacity: 0}}</style>"
 )
+st.session_state["page"] = page.title  # whose choices are whose, see parts.link
+mend_history()
 with first_alone():
     page.run()

@@ -11,7 +11,7 @@ from functools import lru_cache
 import streamlit as st
 
 from landscape.catalogue import Entry
-from parts.link import asked, settle
+from parts.link import asked, kept, settle
 from parts.table import index
 from zarts.genotype.source import Source, read_source
 from zarts.runs.course import points_in
@@ -33,8 +33,8 @@ def choose(key: str, label: str, entries: Sequence[Entry], *, optional: bool) ->
     The link has one text for them, as commands take it: a name, RUN, RUN@EPOCH, or Genotype(...).
     """
     runs = {printable(entry.name): entry for entry in entries if entry.listed.run is not None}
-    kept = str(st.session_state.get("kept-run", ""))
-    first = NOTHING if optional else kept if kept in runs else _newest(runs)
+    last = kept("run") or ""
+    first = NOTHING if optional else last if last in runs else _newest(runs)
     spec = asked(key, None, lambda: first)
     name, _, epoch = spec.rpartition("@") if "@" in spec else (spec, "", "")
     options = [*([NOTHING] if optional else []), *runs, *NAMED, PASTED]

@@ -17,7 +17,7 @@ from landscape.index import Row
 from landscape.measure import compare, lowest
 from landscape.planes import apart
 from landscape.record import Figure1
-from parts.link import asked, code, one_of, settle
+from parts.link import asked, code, kept, one_of, settle
 from parts.take import File, Files, Said, Taken, folders, made, pictures
 from zarts.optimizers import method_of
 from zarts.runs.runfile import RunError, flat
@@ -33,11 +33,11 @@ def pair(entries: Sequence[Entry]) -> Taken:
     """Two runs: their surfaces under one scale, and the settings in which they differ."""
     by_name = {printable(entry.name): entry for entry in entries}
     names = list(by_name)
-    kept = str(st.session_state.get("kept-run"))
+    last = kept("run") or ""
     columns = st.columns(2)
     picked: list[str] = []
     for key, column in zip("ab", columns, strict=True):
-        first = asked(key, names, lambda: _like(by_name, picked, kept))
+        first = asked(key, names, lambda: _like(by_name, picked, last))
         with column:
             picked.append(
                 st.selectbox(f"Run {key.upper()}", names, names.index(first), key=f"run-{key}")

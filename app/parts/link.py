@@ -18,6 +18,8 @@ __all__ = [
     "asked_point",
     "code",
     "copy_link",
+    "forget",
+    "kept",
     "link",
     "one_of",
     "settle",
@@ -75,6 +77,7 @@ export default ({ parentElement }) => {
 };
 """
 _POINT = re.compile(f"{_NUMBER},{_NUMBER}")
+_SHARED = ("run",)  # of all pages; other choices are a page's own, whatever their names are
 
 
 def asked(key: str, options: Sequence[str] | None, default: Callable[[], str]) -> str:
@@ -88,12 +91,30 @@ def asked(key: str, options: Sequence[str] | None, default: Callable[[], str]) -
     value = st.query_params.get(key)
     if value is not None and (options is None or value in options):
         return str(value)
-    kept = st.session_state.get(f"kept-{key}")  # the links between pages carry nothing
-    fits = kept is not None and (options is None or kept in options)
-    shown = str(kept) if fits else default()
+    last = kept(key)  # the links between pages carry nothing
+    fits = last is not None and (options is None or last in options)
+    shown = last if last is not None and fits else default()
     if value is not None:
-        st.session_state[f"not-{key}"] = (value, shown)
+        st.session_state[_own("not", key)] = (value, shown)
     return shown
+
+
+def kept(key: str) -> str | None:
+    """What was chosen last, on this page; of the run, on any page."""
+    value = st.session_state.get(_own("kept", key))
+    return None if value is None else str(value)
+
+
+def forget(*keys: str) -> None:
+    """Drops choices, from the link as well."""
+    for key in keys:
+        st.query_params.pop(key, None)
+        st.session_state.pop(_own("kept", key), None)
+
+
+def _own(what: str, key: str) -> str:
+    page = "" if key in _SHARED else st.session_state.get("page", "")
+    return f"{what}-{page}-{key}"
 
 
 def one_of(
@@ -117,9 +138,15 @@ def one_of(
         widget: Its key where that is another.
         hidden: The label is for those alone who do not see the page.
     """
+    first, name = asked(key, options, lambda: options[-last]), widget or key
+    # a link on the page to the page itself, or the browser's way back: the widget is there already
+    turned = name in st.session_state and st.query_params.get(key) == first != kept(key)
+    if turned:
+        st.session_state[name] = first
+        st.query_params[key] = first  # the browser has not heard of what a link to its page says
     chosen = st.segmented_control(
-        label, options, default=asked(key, options, lambda: options[-last]), required=True,
-        key=widget or key, help=help_text, label_visibility="collapsed" if hidden else "visible",
+        label, options, default=None if turned else first, required=True, key=name,
+        help=help_text, label_visibility="collapsed" if hidden else "visible",
     )  # fmt: skip
     return options[options.index(chosen)]  # which has their type
 
@@ -128,13 +155,13 @@ def settle(key: str, value: str, what: str) -> None:
     """Puts a choice into the link; says what the link named until another choice is made."""
     if st.query_params.get(key) != value:
         st.query_params[key] = value
-    st.session_state[f"kept-{key}"] = value
-    wrong = st.session_state.get(f"not-{key}")
+    st.session_state[_own("kept", key)] = value
+    wrong = st.session_state.get(_own("not", key))
     if wrong and wrong[1] == value:
         said = f"The link asks for the {what} “{printable(wrong[0])[:80]}”, which is not here."
         st.warning(markdown(f"{said} Shown instead: {value or 'none'}"))
     elif wrong:
-        del st.session_state[f"not-{key}"]
+        del st.session_state[_own("not", key)]
 
 
 def asked_point(key: str, x: Range, y: Range) -> Point | None:

@@ -19,7 +19,6 @@ def step_of(steps: Sequence[int]) -> int | None:
     """The step that the link asks for; None is the last one, whatever it is by then."""
     if len(steps) < 2:
         return None
-    st.session_state.pop("kept-step", None)  # another figure has other steps
     step = asked("step", [LAST, *map(str, steps[:-1])], lambda: LAST)
     settle("step", step, "step")
     return None if step == LAST else int(step)

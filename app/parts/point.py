@@ -150,7 +150,7 @@ def _card(record: Figure1, here: Here) -> None:
         columns[0].metric(
             "Parameters", f"{here.cost.parameters / 1e6:.2f} M", help=size, border=True
         )
-        columns[1].metric("Multiply-adds", f"{here.cost.macs / 1e6:.0f} M", help=size, border=True)
+        columns[1].metric("MACs", f"{here.cost.macs / 1e6:.0f} M", help=size, border=True)
         st.caption(f"{here.genotype.skip_share:.0%} of the edges are skip connections.")
     st.html(f"<style>{CELLS}</style>")
     with st.container(key="cells"):

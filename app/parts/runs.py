@@ -9,7 +9,7 @@ import streamlit as st
 from landscape.catalogue import Entry, catalogue
 from landscape.record import Figure1
 from landscape.record.counts import count, missing_paths, unfinished
-from parts.link import asked, code, settle
+from parts.link import asked, code, forget, settle
 from zarts.runs.runfile import RunError, runs_root
 from zarts.text import markdown, printable
 
@@ -72,10 +72,7 @@ def undrawable(entry: Entry) -> bool:
 
 def forget_surface() -> None:
     """Another run may not have the surfaces, points and paths that were chosen in this one."""
-    for key in ("base", "m", "at", "a", "b", "path", "step"):
-        if key in st.query_params:
-            del st.query_params[key]
-        st.session_state.pop(f"kept-{key}", None)  # what other pages and a bare link would have
+    forget("base", "m", "at", "a", "b", "path", "step")
 
 
 def origin(entry: Entry) -> str:

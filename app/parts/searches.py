@@ -20,7 +20,7 @@ from landscape.figures import (
 from landscape.figures.files import packed
 from landscape.figures.searches import arrays_of, numbers_of
 from landscape.index import rows as rows_of
-from parts.link import asked, code, one_of, settle
+from parts.link import asked, code, kept, one_of, settle
 from parts.table import index
 from parts.take import File, Said, made, pictures
 from zarts.reproduce.studies import PRESETS
@@ -58,12 +58,12 @@ def pick(entries: Sequence[Entry]) -> tuple[list[Trace], list[Entry]]:
         for entry in entries
         if entry.listed.run is not None and not entry.retraining
     }
-    kept = str(st.session_state.get("kept-run", ""))
+    last = kept("run") or ""
 
     def newest() -> str:
         facts = index().facts(list(able.values()), 0.8)
         begun = [each.name for each in facts if each.state in ("finished", "running", "stopped")]
-        return kept if kept in able else next(iter([*begun, *able]), "")
+        return last if last in able else next(iter([*begun, *able]), "")
 
     wanted = asked("runs", None, newest).split(",")
     if gone := [name for name in wanted if name and name not in able]:

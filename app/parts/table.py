@@ -73,8 +73,8 @@ def table(entries: Sequence[Entry]) -> Taken:
         return {}, _texts([])
     lines, titles = _arranged(shown, found)
     names = [str(line["run"]) for line in lines]
-    asked_for = asked("ticked", None, str).split(",")
-    if gone := [name for name in asked_for if name and name not in {each.name for each in found}]:
+    asked_for = [name for name in asked("ticked", None, str).split(",") if name]
+    if gone := [name for name in asked_for if name not in {each.name for each in found}]:
         st.warning(markdown(f"No run is here to be ticked: {', '.join(gone)[:300]}."))
     event = st.dataframe(
         [{title: _cell(title, line[title]) for title in titles} for line in lines],
@@ -84,7 +84,7 @@ def table(entries: Sequence[Entry]) -> Taken:
         selection_mode="multi-row",
         on_select="rerun",
         height=min(38 + 35 * len(lines), 560),
-        key="runs",
+        key=f"runs {hash(tuple(names))}",  # ticks are of rows: others in them are another table
         selection_default={
             "selection": {"rows": [names.index(name) for name in asked_for if name in names]}
         },
@@ -102,9 +102,13 @@ def table(entries: Sequence[Entry]) -> Taken:
         st.caption(f"Numbers are those of a run minus those of {base}; the size is a run's own.")
     _unreadable(shown)
     _read_on(entries, found)
-    ticked = [names[row] for row in event.selection.rows if row < len(names)]
+    seen = [names[row] for row in event.selection.rows if row < len(names)]
+    hidden = [each.name for each in found if each.name in asked_for and each.name not in names]
+    ticked = [*hidden, *seen]
+    if hidden:
+        st.caption(markdown(f"Ticked, but not in this selection: {', '.join(hidden)[:300]}."))
     settle("ticked", ",".join(ticked), "ticked runs")
-    _acted(ticked, shown)
+    _acted(ticked, found)
     by_name = {printable(entry.name): entry for entry in entries}
     those = [by_name[name] for name in ticked[:MOST]]
     plain = [{title: line[title] for title in titles} for line in lines]

@@ -94,12 +94,14 @@ def choose(record: Figure1) -> View:
                 SHOWN,
                 "accuracy: of the supernet on the images of L_val. Paths are of the loss anyway.",
             )
-        scale = one_of(
-            "scale",
-            "Loss scale",
-            SCALES,
-            "log: levels are even in the logarithm of the loss above the lowest one.",
-        )
+        scale = SCALES[0]
+        if quantity == "loss":  # the best accuracy is no floor that a logarithm could begin at
+            scale = one_of(
+                "scale",
+                "Loss scale",
+                SCALES,
+                "log: levels are even in the logarithm of the loss above the lowest one.",
+            )
         whose = one_of(
             "panels",
             "Scale of the panels",
@@ -113,7 +115,8 @@ def choose(record: Figure1) -> View:
             camera = one_of("camera", "Seen from", tuple(CAMERAS), "The same for all scenes.")
         st.caption(f"Version {__version__} · runs in {markdown(runs_root())}")
     _settled(panels, len(record.surfaces) > 1)
-    settle("scale", scale, "loss scale")
+    if quantity == "loss":
+        settle("scale", scale, "loss scale")
     settle("panels", whose, "scale of the panels")
     settle("view", view, "view")
     if "show" in st.session_state:

@@ -129,10 +129,10 @@ with middle:
     second = choose("cells2", "Compare with", entries, optional=True)
 with right:
     size = network()
-sources = [source for source in (first, second) if source is not None]
-if not sources:
+if first is None:  # which is said beside it
     take({}, [])
     st.stop()
+sources = [first] if second is None else [first, second]
 drawings = drawn(sources)
 with st.container(horizontal=True, vertical_alignment="center"):
     if len(sources) == 2:

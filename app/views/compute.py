@@ -12,7 +12,7 @@ from parts.asking import AUTO, Asked, Choices, ask, defaults, python
 from parts.following import held, jobs
 from parts.here import nearest, why_not
 from parts.jobs import MOST, Cost, cost, running, start
-from parts.link import asked, code, settle
+from parts.link import asked, code, forget, settle
 from parts.take import Said, take
 
 from landscape.catalogue import BUNDLED
@@ -38,16 +38,9 @@ HONESTY = """
 FIELDS = ("space", "data", "seed", "m", "grid", "scale", "workers", "methods", "more")
 
 
-def forget() -> None:
-    """Another preset fills the form anew."""
-    for name in FIELDS:
-        st.query_params.pop(name, None)
-        st.session_state.pop(f"kept-{name}", None)
-
-
 def refill(choices: Choices) -> None:
     """The form asks for what a job did: widgets of new names begin with what the link says."""
-    forget()
+    forget(*FIELDS)
     st.session_state["filled"] = st.session_state.get("filled", 0) + 1
     st.query_params.update(asdict(choices))
 
@@ -83,6 +76,7 @@ def form() -> tuple[Choices, dict[str, Callable[[str], object]]]:
         first = asked("preset", names, lambda: names[0])
         preset = st.selectbox(
             "Preset", names, names.index(first), key=f"preset{times}", on_change=forget,
+            args=FIELDS,
             help="Fills the form. quick: minutes on two cores; standard: about an hour; paper: the "
             "published settings, days on a GPU.",
         )  # fmt: skip
