@@ -69,6 +69,10 @@ def _print(args: argparse.Namespace) -> int:
         cli.tell(json.dumps(lines, indent=1, ensure_ascii=False))
         return 0
     cli.tell(*table(lines, settings=args.differing).split("\n"))
+    names = {each.name for each in found}
+    for entry in catalogue(runs_root()):
+        if entry.bundled and entry.name in names:
+            cli.tell(f"{entry.name} came with the package: {entry.listed.path}", error=True)
     for each in found:
         if each.problem:
             cli.tell(f"{each.name}: {each.problem}", error=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from zarts.execute import ClusterError
 from zarts.guard import open_standard_streams, out_of_memory
@@ -214,10 +215,29 @@ def add_options(
     parser.add_argument("-v", "--verbose", action="store_true", help="show a traceback on errors")
 
 
+class _Once(argparse.Action):
+    """A flag that is given once: of two, one would go without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401 - as argparse has it
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if before != self.default:
+            raise argparse.ArgumentError(
+                self, f"given twice, as {before} and {values}; only one can be searched with"
+            )
+        setattr(namespace, self.dest, values)
+
+
 def add_variant(parser: argparse.ArgumentParser) -> None:
     """Adds the flag that every command has whose settings are those of a search."""
     parser.add_argument(
         "--variant",
+        action=_Once,
         default="",
         help=f"of the search and its supernet: {', '.join(VARIANTS)}; goes with any method",
     )

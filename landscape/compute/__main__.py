@@ -84,12 +84,13 @@ def _compute(args: argparse.Namespace, command: list[str]) -> int:
     from landscape.compute.pipeline import compute, open_run
     from zarts.execute import reach
     from zarts.runs.origin import copy_start
-    from zarts.runs.stored import check_data
+    from zarts.runs.stored import check_data, check_unchanged
 
     if args.timeout is not None and not args.timeout > 0:
         raise ConfigError(f"got --timeout {args.timeout:g}, expected a number of seconds > 0")
     if not args.dry_run and (done := _finished(folder, config, shard)):
         cli.say(args, [f"run        {folder} (finished before)"])
+        check_unchanged(done, config)
         try:
             with done.lock():
                 return _deliver(args, done)

@@ -6,6 +6,7 @@ The objective is functions, which are not stored: a run says so, and nobody can 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path as Folder
@@ -28,7 +29,9 @@ from zarts.runs.runfile.folder import NAME_RULE
 __all__ = ["compute_surface", "save"]
 
 FLUSH_SECONDS = 10.0  # what a kill costs, and the point under way
-SAME = 1e-2  # relative: a loss that differs by more is of another objective, not of another machine
+# Relative: a loss that differs by more is of another objective, not of another machine.
+SAME = 1e-4
+SAME_AFTER_STEPS = 5e-3  # which multiply what one rounds
 Report = Callable[[int, int], None]
 
 
@@ -75,7 +78,8 @@ def compute_surface(
 
     Raises:
         ValueError: If something has not the shape it must have, or is not finite.
-        ConfigMismatch: If the folder holds another grid, plane or objective.
+        ConfigMismatch: If the folder holds another grid, plane or objective: one point of each
+            surface is computed again. A difference that rounding may have made is a warning.
         RunError: If the folder cannot be read or written.
     """
     alpha = _finite("origin", origin)
@@ -197,14 +201,19 @@ def _known(run: Run, record: Figure1, objective: Objective, plane: Plane) -> Fig
         raise ConfigMismatch(run.path, ["plane: stored another origin, direction or scale"])
     there = {surface.inner_steps: surface for surface in stored.surfaces}
     surfaces = tuple(there.get(each.inner_steps, each) for each in record.surfaces)
-    for surface in surfaces:
+    for surface in surfaces:  # what changed may change L_M of larger M alone
         for row, col in np.argwhere(surface.status == Status.OK)[:1].tolist():
             ((now, *_),) = evaluate_at(objective, plane, surface, [(row, col)])
             then = surface.loss[row, col]
-            if not np.isclose(now, then, rtol=SAME, atol=1e-12):
-                found = f"loss at [{row}, {col}], M = {surface.inner_steps}: stored {then:.6g}"
-                raise ConfigMismatch(run.path, [f"{found}, this objective gives {now:.6g}"])
-            return replace(record, surfaces=surfaces, paths=stored.paths)
+            if now == then:
+                continue
+            found = f"loss at [{row}, {col}], M = {surface.inner_steps}: stored {then:.9g}"
+            found += f", this objective gives {now:.9g}"
+            rtol = SAME_AFTER_STEPS if surface.inner_steps else SAME
+            if not np.isclose(now, then, rtol=rtol, atol=1e-12):
+                raise ConfigMismatch(run.path, [found])
+            told = "another machine may do that; if the objective is another, use another folder"
+            warnings.warn(f"{run.path}: {found}; {told}", stacklevel=3)
     return replace(record, surfaces=surfaces, paths=stored.paths)
 
 

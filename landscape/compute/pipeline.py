@@ -32,7 +32,7 @@ from zarts.runs.provenance import note_environment, provenance
 from zarts.runs.recorder import iterations_done, record_search
 from zarts.runs.runfile import JSON, ForeignFile, Run, Unwritable
 from zarts.runs.snapshot import Snapshot, read_snapshot, write_snapshot
-from zarts.runs.stored import check_code, code_of
+from zarts.runs.stored import check_unchanged, code_of
 from zarts.settings.config import Config, ConfigError, Table
 from zarts.settings.stages import Point, epochs
 
@@ -86,7 +86,7 @@ def open_run(config: Config, folder: Path, command: Sequence[str]) -> Run:
     """Makes or reopens the run of a config, with where its numbers come from.
 
     Raises:
-        ConfigError: If an optimizer of a user's own is not the one that the run began with.
+        ConfigError: If data or an optimizer of a user's own are not those that the run began with.
         RunError: If the folder holds a run of other settings, or cannot be written.
     """
     facts: dict[str, JSON] = {
@@ -99,7 +99,7 @@ def open_run(config: Config, folder: Path, command: Sequence[str]) -> Run:
         facts["code"] = code
     made = provenance(command, config.device) | facts
     run = Run.create(folder, config.to_table(), made, toml=config.to_toml())
-    check_code(run.provenance.get("code"), config)
+    check_unchanged(run, config)
     return run
 
 

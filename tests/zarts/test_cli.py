@@ -57,6 +57,12 @@ def test_the_last_assignment_wins_and_others_stay() -> None:
     assert (net.space, net.channels, net.cells) == ("s1", 4, 5)
 
 
+def test_a_variant_is_given_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        arguments("--variant", "merged", "--variant", "es")
+    assert "given twice, as merged and es" in capsys.readouterr().err
+
+
 def test_flags_for_seed_and_device_win() -> None:
     words = ("--seed", "9", "--device", "cuda:1", "--set", "seed=4", "--set", "device=cpu")
     config = resolved(*words, flags={"seed": 5}, base={"seed": 6})

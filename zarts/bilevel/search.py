@@ -136,7 +136,10 @@ def search(
 
     Raises:
         Diverged: If the outer training diverges.
+        ValueError: If α is not finite.
     """
+    if not bool(alpha.isfinite().all()):
+        raise ValueError("alpha has numbers that are not finite; begin with finite ones")
     memory = dict(memory or {})
     for iteration in range(start, iterations):
         if iteration < warmup:
@@ -178,6 +181,8 @@ def take_step(
             f"{name}.step gave an α of shape {tuple(step.alpha.shape)}, {step.alpha.dtype}; "
             f"expected {tuple(alpha.shape)}, {alpha.dtype}"
         )
+    if wrong := int((~step.alpha.isfinite()).sum()):
+        raise StepError(f"{name}.step gave an α of which {wrong} numbers are not finite")
     return step
 
 

@@ -156,7 +156,7 @@ def _first(
     team: _Team,
 ) -> int:
     """What the process does that talks to people and writes."""
-    from zarts.retrain.job import record_retraining, steps_done
+    from zarts.retrain.job import check_data, record_retraining, steps_done
     from zarts.retrain.plan import plan_retraining
 
     with cli.Phases(quiet=args.quiet) as phases:
@@ -170,6 +170,7 @@ def _first(
         facts["genotype"] = source.provenance()
         made = provenance(command, team.device) | facts
         run = Run.create(team.folder, config.to_table(), made, toml=config.to_toml())
+        check_data(run, plan.facts)
         with ExitStack() as stack:
             try:
                 stack.enter_context(run.lock())
@@ -201,6 +202,18 @@ def _told(result: Result) -> str:
     )
 
 
+def _elsewhere(source: Source, name: str) -> list[str]:
+    """That a search was of other data, where it was."""
+    data = source.run.config.get("data") if source.run else None
+    searched = data.get("name") if isinstance(data, dict) else None
+    if searched in (None, name):
+        return []
+    return [
+        f"note       the search was on the data set {searched}; to train on it, --set data.name=… "
+        "(and data.count, where it has fewer images)"
+    ]
+
+
 def _headlines(config: RetrainConfig, plan: RetrainPlan, source: Source, team: _Team) -> list[str]:
     net, data, train = config.network, config.data, config.training
     found = plan.facts["data"]
@@ -212,6 +225,7 @@ def _headlines(config: RetrainConfig, plan: RetrainPlan, source: Source, team: _
         f"genotype   {source.name} ({source.origin})",
         f"network    {net.channels} channels, {net.cells} cells, {plan.parameters:,} parameters, "
         f"{plan.macs / 1e6:,.2f} M macs an image",
+        *_elsewhere(source, data.name),
         f"data set   {data.name} (real images), {found['images']:,} to train on and "
         f"{found['test_images']:,} {test}, {found['classes']:,} classes, {found['pixels']}",
         f"device     {team.device}, {train.precision}{shared}",

@@ -7,7 +7,7 @@ to a search, so the executor deals with both alike.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -87,9 +87,9 @@ def steps_done(run: Run) -> int:
     return step if _whole(run, epochs) else 0
 
 
-def check_data(run: Run, loaded: Loaded) -> None:
-    """Raises ConfigError if the images here are not those that a run was begun with."""
-    for key, found in loaded.facts().items():
+def check_data(run: Run, facts: Mapping[str, object]) -> None:
+    """Raises ConfigError if the images here, by what is known of them, are not those of a run."""
+    for key, found in facts.items():
         said = run.provenance.get(key)
         if key.endswith("fingerprint") and said and said != found:
             raise ConfigError(
@@ -111,7 +111,7 @@ class _Recorded:
         device: str | None,
     ) -> None:
         if run:
-            check_data(run, loaded)
+            check_data(run, loaded.facts())
             _check_processes(run, ranks.count)
             note_environment(run)
         self.run, self.ranks, self.config = run, ranks, config

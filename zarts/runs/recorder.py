@@ -35,7 +35,7 @@ from zarts.runs.snapshot import (
     write_snapshot,
 )
 from zarts.runs.state import State
-from zarts.runs.stored import check_code, check_data, lanes_stored
+from zarts.runs.stored import check_code, check_data, check_unchanged, lanes_stored
 from zarts.settings.config import Config
 from zarts.settings.stages import Done, Point, Stage
 from zarts.supernet.derivation import derive, entropy
@@ -89,11 +89,13 @@ def record_search(
         The snapshot of the epoch that is the result: as a rule the last.
 
     Raises:
-        ConfigError: If the data set here is not that of the run.
+        ConfigError: If the data set here, or code of a user's own, is not that of the run.
         Diverged: If the training loss of ω, or the loss over D_val, is not finite.
         RunError: If the folder cannot be written, or the checkpoint is damaged.
     """
-    if not search_finished(run, config):
+    if search_finished(run, config):
+        check_unchanged(run, config)
+    else:
         check_data(run, config)
         check_code(run.provenance.get("code"), config)
         note_environment(run)

@@ -8,13 +8,21 @@ from collections.abc import Mapping
 import numpy as np
 
 from zarts.bilevel.own import digest_of_source
+from zarts.data.names import FIXED
 from zarts.optimizers import digests
 from zarts.runs.runfile import Array, Record, Run
 from zarts.settings.config import Config, ConfigError
 from zarts.settings.sections import MOST_LANES
 from zarts.supernet.protocol import NETWORKS, network_record
 
-__all__ = ["check_code", "check_data", "code_of", "digest_of", "lanes_stored"]
+__all__ = [
+    "check_code",
+    "check_data",
+    "check_unchanged",
+    "code_of",
+    "digest_of",
+    "lanes_stored",
+]
 
 
 def digest_of(arrays: Mapping[str, Array]) -> str:
@@ -47,8 +55,36 @@ def check_data(run: Run, config: Config) -> None:
     """
     from zarts.problems.parts import load_dataset
 
+    _compare(run, config, load_dataset(config).fingerprint)
+
+
+def check_unchanged(run: Run, config: Config) -> None:
+    """Checks that data and code of a user's own are still those of a run that is finished.
+
+    What is not here any more cannot be another one: the run is read all the same.
+
+    Raises:
+        ConfigError: If one has changed since, and what the run holds is no answer for it.
+    """
+    try:
+        here: Mapping[str, str] = code_of(config)
+    except ConfigError:
+        here = {}
+    _compare_code(run.provenance.get("code"), here)
+    if config.data.name in FIXED:
+        return
+    from zarts.data.dataset import MissingData
+    from zarts.problems.parts import load_dataset
+
+    try:
+        found = load_dataset(config).fingerprint
+    except (ConfigError, MissingData):
+        return
+    _compare(run, config, found)
+
+
+def _compare(run: Run, config: Config, found: str) -> None:
     said = run.provenance.get("data_fingerprint")
-    found = load_dataset(config).fingerprint
     if said and said != found:
         raise ConfigError(
             f"data set {config.data.name} has fingerprint {found} here, that of {run.path} is "
@@ -81,8 +117,12 @@ def check_code(said: object, config: Config) -> None:
     Raises:
         ConfigError: If one has changed, or cannot be imported.
     """
+    _compare_code(said, code_of(config))
+
+
+def _compare_code(said: object, here: Mapping[str, str]) -> None:
     before = said if isinstance(said, dict) else {}
-    for name, digest in code_of(config).items():
+    for name, digest in here.items():
         if before.get(name, digest) != digest:
             raise ConfigError(
                 f"the file of {name} has SHA-256 {digest[:16]}, that of this run began with "

@@ -27,7 +27,7 @@ GENERATOR = torch.Generator()
 ORIGIN = torch.tensor([1.0, -1, 2, 0.5], dtype=torch.float64)
 
 
-def mine(alphas: int = 2, weight: float = 1.0) -> Bilevel[Tensor]:
+def mine(alphas: int = 2, weight: float = 1.0, rate: float = 0.01) -> Bilevel[Tensor]:
     """A line through points whose slope α shrinks, fed from lists."""
 
     def loss(weights: Weights, alpha: Tensor, batch: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def mine(alphas: int = 2, weight: float = 1.0) -> Bilevel[Tensor]:
     space = flat_space("mine", ["log decay", "other"] if alphas == 2 else alphas)
     weights = {"w": torch.tensor(0.0)}
     batches = list(torch.arange(1.0, 7.0).view(3, 2))
-    rule = SGD(0.01, momentum=0, weight_decay=0, clip=None)
+    rule = SGD(rate, momentum=0, weight_decay=0, clip=None)
     return Bilevel(space, train_loss, loss, weights, ListFeed(batches, batches, rule))
 
 
@@ -108,18 +108,26 @@ def test_a_stopped_surface_goes_on_and_a_finished_one_is_read(tmp_path: Path) ->
         (mine(), [0, 1], {}, "plane: stored another origin"),
         (mine(), [0, 0], {"scale": 2.0}, "plane: stored another origin, direction or scale"),
         (mine(weight=9.0), [0, 0], {}, "stored .*, this objective gives"),
+        (mine(rate=0.02), [0, 0], {}, "M = 2: stored .*, this objective gives"),
     ],
 )
 def test_another_grid_plane_or_objective_is_refused_and_nothing_is_lost(
     objective: Bilevel[Tensor], origin: list[float], changes: dict[str, Any], said: str,
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    asked: dict[str, Any] = {"folder": tmp_path / "own", "steps": (2,), "rows": 3, "cols": 3}
+    asked: dict[str, Any] = {"folder": tmp_path / "own", "steps": (0, 2), "rows": 3, "cols": 3}
     compute_surface(mine(), [0, 0], **asked)
     before = Run.open(tmp_path / "own").content_hash()
     with pytest.raises(ConfigMismatch, match=said):
         compute_surface(objective, origin, **(asked | changes))
     assert Run.open(tmp_path / "own").content_hash() == before
+
+
+def test_a_difference_like_that_of_rounding_is_a_warning(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"folder": tmp_path / "own", "steps": (0, 2), "rows": 3, "cols": 3}
+    compute_surface(mine(), [0, 0], **asked)
+    with pytest.warns(UserWarning, match="M = 2: stored .* if the objective is another"):
+        compute_surface(mine(rate=0.010001), [0, 0], **asked)
 
 
 def test_a_trajectory_of_ones_own_on_its_own_plane(tmp_path: Path) -> None:

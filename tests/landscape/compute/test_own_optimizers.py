@@ -45,6 +45,11 @@ class Raises(Evolution):
         raise TypeError("no such luck")
 
 @dataclass(frozen=True)
+class Lost(Evolution):
+    def step(self, objective, alpha, memory, rng):
+        return Step(alpha * float("nan"), 0.0, alpha[:0, None], alpha[:0].double())
+
+@dataclass(frozen=True)
 class Wide(Evolution):
     def step(self, objective, alpha, memory, rng):
         return Step(torch.cat([alpha, alpha]), 0.0, alpha[:0, None], alpha[:0].double())
@@ -132,6 +137,7 @@ def test_a_class_can_say_how_its_step_scales(mine: Path) -> None:
     [
         ("own_file:Raises", "TypeError: no such luck"),
         ("own_file:Wide", "gave an α of shape (4,), torch.float64; expected (2,)"),
+        ("own_file:Lost", "Lost.step gave an α of which 2 numbers are not finite"),
         ("own_file:Nobody", "own_file:Nobody cannot be imported"),
         ("own_file.py:Own", "into own_file.py in the current folder, and name it own_file:Own"),
         ("no_file:Evolution", "put class Evolution into no_file.py in the current folder"),
@@ -153,6 +159,12 @@ def test_a_search_with_it_is_recorded_and_its_failure_told(mine: Path) -> None:
     done = call(main, "--method", "own_file:Evolution", *flags, "--out", "good")
     assert done.code == 0, done.err
     assert "own_file:Evolution" in Run.open(Path("good")).provenance["code"]  # type: ignore[operator]
+    again = ["--method", "own_file:Evolution", *flags, "--out", "good"]
+    assert call(main, *again).out == done.out
+    mine.write_text(SOURCE + "# edited\n", encoding="utf-8")
+    edited = call(main, *again)
+    assert edited.code == 2
+    assert "the file of own_file:Evolution has SHA-256" in edited.err
     planned = call(main, "--method", "own_file:Evolution", *flags, "--dry-run")  # without --out
     assert Path(planned.out).name.startswith("own_file-Evolution-quick-"), planned.err
     failed = call(main, "--method", "own_file:Raises", *flags, "--out", "bad")

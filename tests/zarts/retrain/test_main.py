@@ -6,6 +6,7 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from landscape import summary
@@ -46,6 +47,20 @@ def test_it_prints_its_plan_and_its_result_and_returns_a_finished_run(
         again = retrain("--json", "-q", "--out", tmp_path / "run")
     assert (again.code, again.err) == (0, "")
     assert json.loads(again.out) == record
+
+
+def test_a_finished_run_is_no_answer_for_other_images(tmp_path: Path) -> None:
+    file, rng = tmp_path / "mine.npz", np.random.default_rng(0)
+    words = ("--set", f"data.name={file}", "--set", "data.count=40", "--out", tmp_path / "run")
+    x, y = rng.integers(0, 256, (60, 1, 12, 12), dtype=np.uint8), np.arange(60) % 3
+    np.savez(file, x=x, y=y, x_test=x[:9], y_test=y[:9])
+    first = retrain(*words)
+    assert first.code == 0, first.err
+    assert retrain(*words).out == first.out
+    np.savez(file, x=255 - x, y=y, x_test=x[:9], y_test=y[:9])
+    other = retrain(*words)
+    assert other.code == 2
+    assert "the training fingerprint here is" in other.err
 
 
 def test_equal_cells_share_one_folder_and_a_plan_makes_none(tmp_path: Path) -> None:
