@@ -118,7 +118,8 @@ def subtitle(surface: Surface, levels: Levels, scale: Scale = "shared") -> list[
     reading, partial = read(surface), stage(surface)
     low = levels.quantity.optimum(surface)
     if low is None:
-        lines = [f"no finite {levels.quantity.name}"]
+        begun = partial is None or partial.count.computed  # else nothing was tried that failed
+        lines = [f"no finite {levels.quantity.name}"] if begun else []
     elif reading.constant:
         lines = [f"constant {levels.quantity.say(low.loss)}"]
     else:

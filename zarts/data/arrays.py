@@ -231,15 +231,13 @@ def _parts(name: str, x: NDArray[Any], y: NDArray[Any], *test: NDArray[Any]) -> 
             return {"train": train}
         x_test, y_test = test
         tensors = _tensors(name, x_test, y_test, tail="_test")
+        shapes = [tuple(images.shape[1:]) for images in (tensors[0], train.images)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"got images of {shapes[0]} in x_test, expected {shapes[1]} as in x")
         like = (train.mean, train.std)
         tested = from_tensors("arrays", *tensors, len(found), like)
-    except ValueError as error:  # a channel without any contrast, or another number of channels
+    except ValueError as error:  # a channel without any contrast, say
         raise ValueError(f"{name}: {str(error).removeprefix('arrays: ')}") from None
-    if tested.images.shape[1:] != train.images.shape[1:]:
-        shapes = [tuple(part.images.shape[1:]) for part in (tested, train)]
-        raise ValueError(
-            f"{name}: got images of {shapes[0]} in x_test, expected {shapes[1]} as in x"
-        )
     return {"train": train, "test": replace(tested, name=name)}
 
 

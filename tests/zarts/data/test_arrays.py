@@ -71,7 +71,7 @@ def test_images_to_test_on_are_seen_as_those_of_training(
         ({"x_test": X / 255, "y_test": Y}, "got x_test of float64"),
         ({"x_test": X, "y_test": Y[1:]}, "got y_test of shape"),
         ({"x_test": X, "y_test": Y + 1}, "got labels from 1 to 3, expected 0 to 2"),
-        ({"x_test": X[:, :1], "y_test": Y}, r"expected one per channel \(1\)"),
+        ({"x_test": X[:, :1], "y_test": Y}, r"got images of \(1, 6, 8\) in x_test, expected"),
         ({"x_test": X[:, :, 1:], "y_test": Y}, r"got images of \(2, 5, 8\) in x_test, expected"),
     ],
 )
