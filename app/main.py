@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 from parts.first import first_alone
 from parts.history import mend_history
+from parts.link import arrive
 
 # The tab's icon is a file of our own: one by its name would be fetched from a font server.
 ICON = str(Path(__file__).parent / "icon.svg")
@@ -51,7 +52,7 @@ st.html(
     f"{words} {{color: {'#101114' if dark else '#00637f'}}} @media (max-width: 760px) "
     "{.js-plotly-plot:not(:hover, :focus-within) .modebar {opacity: 0}}</style>"
 )
-st.session_state["page"] = page.title  # whose choices are whose, see parts.link
+arrive(page.title)
 mend_history()
 with first_alone():
     page.run()

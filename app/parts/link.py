@@ -14,6 +14,7 @@ from zarts.text import markdown, printable
 
 __all__ = [
     "Point",
+    "arrive",
     "asked",
     "asked_point",
     "code",
@@ -97,6 +98,17 @@ def asked(key: str, options: Sequence[str] | None, default: Callable[[], str]) -
     if value is not None:
         st.session_state[_own("not", key)] = (value, shown)
     return shown
+
+
+def arrive(page: str) -> None:
+    """Notes the page, whose choices are kept apart from those of others.
+
+    On the browser's way back Streamlit may give the choices of the page that is left.
+    """
+    last, link_of = st.session_state.get("page", page), st.query_params.to_dict()
+    if link_of and last != page and all(kept(key) == link_of[key] for key in link_of):
+        st.query_params.clear()
+    st.session_state["page"] = page
 
 
 def kept(key: str) -> str | None:
