@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from zarts.execute import ClusterError
 from zarts.guard import open_standard_streams, out_of_memory
@@ -204,41 +203,19 @@ def add_options(
         type=Path,
         help="run folder (default: $ZARTS_RUNS or runs, then a name made of preset and settings)",
     )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print the plan and its cost, then stop"
-    )
-    parser.add_argument(
-        "--print-config", action="store_true", help="print the settings as TOML, then stop"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="print plan and cost, then stop")
+    parser.add_argument("--print-config", action="store_true", help="print settings, then stop")
     parser.add_argument("--json", action="store_true", help="print a JSON record instead of a path")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     parser.add_argument("-v", "--verbose", action="store_true", help="show a traceback on errors")
-
-
-class _Once(argparse.Action):
-    """A flag that is given once: of two, one would go without a word."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,  # noqa: ANN401 - as argparse has it
-        option_string: str | None = None,
-    ) -> None:
-        before = getattr(namespace, self.dest)
-        if before != self.default:
-            raise argparse.ArgumentError(
-                self, f"given twice, as {before} and {values}; only one can be searched with"
-            )
-        setattr(namespace, self.dest, values)
 
 
 def add_variant(parser: argparse.ArgumentParser) -> None:
     """Adds the flag that every command has whose settings are those of a search."""
     parser.add_argument(
         "--variant",
-        action=_Once,
-        default="",
+        action="append",
+        default=[],
         help=f"of the search and its supernet: {', '.join(VARIANTS)}; goes with any method",
     )
 
@@ -257,8 +234,11 @@ def resolve(
     Raises:
         ConfigError: For anything that cannot be used.
     """
+    if len(args.variant) > 1:
+        raise ConfigError(f"got --variant {' and --variant '.join(args.variant)}, expected one")
     file, *rest = given(args, flags, SHORT)
-    return complete(args.preset, method, filled(file), *rest, base=base, variant=args.variant)
+    variant = "".join(args.variant)
+    return complete(args.preset, method, filled(file), *rest, base=base, variant=variant)
 
 
 # Short keys of a search whose section is clear.

@@ -14,8 +14,9 @@ from torch.nn.functional import avg_pool2d
 
 from zarts.bilevel.rng import key
 from zarts.data.arrays import version
-from zarts.data.dataset import DamagedData, Dataset, measure
+from zarts.data.dataset import DamagedData, Dataset, MissingData, measure
 from zarts.data.loaders import NAMES, SIZES, load_images, side_lengths
+from zarts.data.names import FIXED
 from zarts.data.stream import draw_share, split, stratified
 from zarts.settings.config import Config, ConfigError, DataConfig
 from zarts.settings.stages import Stage
@@ -31,6 +32,7 @@ __all__ = [
     "lanes_of",
     "load_dataset",
     "network_of",
+    "own_fingerprint",
     "parts_of",
     "set_precision",
 ]
@@ -227,6 +229,16 @@ def _split(data: DataConfig, labels: Tensor, names: Sequence[str]) -> tuple[Tens
     if data.split == "stratified":
         return stratified(labels, data.portion, data.subset or None, names)
     return split(len(labels), data.portion, data.subset or None)
+
+
+def own_fingerprint(config: Config) -> str:
+    """The fingerprint of images of a user's own; empty of others, and where they are not here."""
+    if config.data.name in FIXED:
+        return ""
+    try:
+        return load_dataset(config).fingerprint
+    except (ConfigError, MissingData):
+        return ""
 
 
 def data_facts(config: Config) -> dict[str, Any]:

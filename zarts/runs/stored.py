@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from zarts.bilevel.own import digest_of_source
-from zarts.data.names import FIXED
 from zarts.optimizers import digests
 from zarts.runs.runfile import Array, Record, Run
 from zarts.settings.config import Config, ConfigError
@@ -71,16 +70,10 @@ def check_unchanged(run: Run, config: Config) -> None:
     except ConfigError:
         here = {}
     _compare_code(run.provenance.get("code"), here)
-    if config.data.name in FIXED:
-        return
-    from zarts.data.dataset import MissingData
-    from zarts.problems.parts import load_dataset
+    from zarts.problems.parts import own_fingerprint
 
-    try:
-        found = load_dataset(config).fingerprint
-    except (ConfigError, MissingData):
-        return
-    _compare(run, config, found)
+    if found := own_fingerprint(config):
+        _compare(run, config, found)
 
 
 def _compare(run: Run, config: Config, found: str) -> None:
