@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from landscape.catalogue import BUNDLED
 from landscape.runs import main, table
 from tests.tiny import call, create, tiny
 from zarts.retrain.presets import complete
@@ -31,7 +32,12 @@ def test_runs_are_listed_with_their_numbers(runs: Path, monkeypatch: pytest.Monk
     assert every.code == 0
     for name in ("a", "b", "broken", "quick-ec257f9a"):
         assert f"| {name} |" in every.out
-    assert every.err.startswith("broken: ")
+    bundled, broken = every.err.splitlines()
+    assert (
+        bundled
+        == f"{next(BUNDLED.iterdir()).name} came with the package: {next(BUNDLED.iterdir())}"
+    )
+    assert broken.startswith("broken: ")
     found = call(main, "--kind", "search", "seed=1")
     title, _, line = found.out.splitlines()
     assert title.startswith("| run | state | kind | space | data | seed | method | accuracy |")
