@@ -79,6 +79,8 @@ def test_a_pasted_text_and_its_mistakes(root: Path, search: Make) -> None:
     app.text_area[0].set_value("Genotype(normal=[1])").run()
     assert "expected Genotype(normal=" in read(app.error[0])
     assert not drawings(app)
+    app = look(root, "architecture", cells="Genotype(normal=[1])", cells2="DARTS_V1")
+    assert not drawings(app)  # those of B would be taken for A's
     app = look(root, "architecture", network="3xx")
     assert "got network '3xx'" in read(app.error[0])
     assert drawings(app)  # of the newest run

@@ -14,7 +14,7 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 import landscape.catalogue
-from landscape.record import Surface, save_surface
+from landscape.record import Status, Surface, save_surface
 from tests.app.conftest import LOSSES, Make, X, Y, read, said
 from zarts.runs.runfile import Run
 
@@ -87,6 +87,17 @@ def test_the_url_chooses_surface_and_scale(root: Path, make: Make) -> None:
     assert "log" in figure(app)["layout"]["coloraxis"]["colorbar"]["title"]["text"]
     app.get("segmented_control")[1].set_value("10").run()
     assert app.metric[0].label == "Sharpness, M = 10 over M = 0"
+
+
+def test_only_losses_have_a_logarithmic_scale(root: Path, make: Make) -> None:
+    run = make(losses={0: LOSSES[0]})
+    done = np.full(LOSSES[10].shape, Status.OK, np.uint8)
+    save_surface(run, Surface(10, X, Y, LOSSES[10], done, accuracy=1 - LOSSES[10] / 9))
+    for quantity, scales in (("loss", 1), ("accuracy", 0)):
+        app = show(root, show=quantity, scale="log")
+        labels = [each.label for each in app.get("segmented_control")]
+        assert labels.count("Loss scale") == scales
+        assert ("(log)" in json.dumps(figure(app))) == bool(scales)
 
 
 def test_a_wrong_link_falls_back_and_says_so(root: Path, make: Make) -> None:

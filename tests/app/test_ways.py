@@ -48,6 +48,11 @@ def test_ways(make: Make, tmp_path: Path, chromium: str) -> None:
         page.go_back()
         page.wait_for_url(re.compile(r"/\?.*scale=log"))
         page.goto(f"{url}/runs?ticked=first,second")
+        page.wait_for_url("**only=off")
+        for order in ("run", "newest first"):  # there and back
+            page.get_by_label("Order").click()
+            page.get_by_role("option", name=order, exact=True).click()
+            page.wait_for_url(f"**ticked=first%2Csecond*order={order.replace(' ', '+')}*")
         page.get_by_role("link", name="Compare the first two").click()
         page.get_by_text("Settings that differ").wait_for()
         page.wait_for_url("**view=Compare*a=first*b=second*")

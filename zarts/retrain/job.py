@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from zarts.data.dataset import MissingData
+from zarts.data.names import FIXED
 from zarts.retrain.data import Loaded, load
 from zarts.retrain.ranks import ALONE, Ranks
 from zarts.retrain.results import RESULT, TRAINED, Result, epoch_name, finished, read_result
@@ -23,7 +25,8 @@ from zarts.runs.runfile import JSON, Array, Record, Run
 from zarts.settings.config import ConfigError
 
 __all__ = [
-    "Result", "check_data", "finished", "read_result", "record_retraining", "steps_done",
+    "Result", "check_data", "check_unchanged", "finished", "read_result", "record_retraining",
+    "steps_done",
 ]  # fmt: skip
 
 PROCESSES = "processes"  # of the provenance: how many train together
@@ -96,6 +99,17 @@ def check_data(run: Run, facts: Mapping[str, object]) -> None:
                 f"the {key.replace('data_', 'training ').replace('_', ' ')} here is {found}, that "
                 f"of {run.path} is {said}; install the same data, or begin a new run with --out"
             )
+
+
+def check_unchanged(run: Run, config: RetrainConfig) -> None:
+    """The same of images of a user's own and a finished run; such as are gone are not others."""
+    if config.data.name in FIXED:
+        return
+    try:
+        found = load(config).facts()
+    except (ConfigError, MissingData):
+        return
+    check_data(run, found)
 
 
 class _Recorded:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from zarts import cli
 from zarts.runs.runfile import JSON, Run, RunError
-from zarts.settings.config import Config, ConfigError
+from zarts.settings.config import ConfigError
 from zarts.sweep.outcomes import Outcome, Problem, Result, complain, read_outcome
 from zarts.sweep.progress import epochs_done
 from zarts.sweep.results import Found, as_json, as_table, hashed
@@ -157,11 +157,8 @@ def _retrain(crew: Workforce, sweep: Sweep, found: Found) -> Found:
 
 def _read(task: Task) -> Outcome:
     """The result of a run that was finished before, if all of its records can be read."""
-    from zarts.runs.stored import check_unchanged
-
     try:
-        if isinstance(task.config, Config):
-            check_unchanged(Run.open(task.folder), task.config)
+        task.check(Run.open(task.folder))
         return read_outcome(task.folder)
     except (ConfigError, RunError) as error:
         return Problem(str(error))

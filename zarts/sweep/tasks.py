@@ -46,6 +46,9 @@ class Task(Protocol):
     def finished(self, run: Run) -> bool:
         """Whether nothing is left to do; looks at names only."""
 
+    def check(self, run: Run) -> None:
+        """Raises ConfigError if data or code of a user's own are not those of a finished run."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -79,6 +82,12 @@ class Search:
         """Whether all records of the search are there."""
         return search_finished(run, self.config)
 
+    def check(self, run: Run) -> None:
+        """Raises ConfigError if data or code of a user's own are not those of the run."""
+        from zarts.runs.stored import check_unchanged
+
+        check_unchanged(run, self.config)
+
 
 @dataclass(frozen=True)
 class Retraining:
@@ -111,3 +120,9 @@ class Retraining:
     def finished(self, run: Run) -> bool:
         """Whether all records of the retraining are there."""
         return retrained.finished(run, self.config)
+
+    def check(self, run: Run) -> None:
+        """Raises ConfigError if images of a user's own are not those of the run."""
+        from zarts.retrain.job import check_unchanged
+
+        check_unchanged(run, self.config)

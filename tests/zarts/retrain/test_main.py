@@ -13,12 +13,14 @@ from landscape import summary
 from landscape.catalogue import catalogue
 from landscape.compute import __main__ as compute
 from landscape.verify import __main__ as verify
-from tests.tiny import Answer, call, read_only, signalled, start, wait_for
+from tests.tiny import Answer, call, create, read_only, signalled, start, tiny, wait_for
 from tests.zarts.retrain.retraining import flags
 from zarts import __main__ as search
+from zarts import register_dataset
 from zarts.genotype.source import read_source
 from zarts.retrain.__main__ import main
 from zarts.retrain.presets import complete
+from zarts.runs.recorder import record_search
 from zarts.runs.runfile import Run
 from zarts.settings.tables import from_toml
 from zarts.supernet.genotype import Genotype
@@ -61,6 +63,17 @@ def test_a_finished_run_is_no_answer_for_other_images(tmp_path: Path) -> None:
     other = retrain(*words)
     assert other.code == 2
     assert "the training fingerprint here is" in other.err
+
+
+def test_cells_that_were_searched_on_other_data_say_so(tmp_path: Path) -> None:
+    rng, folder = np.random.default_rng(0), tmp_path / "found"
+    register_dataset("mine", rng.integers(0, 256, (90, 1, 8, 8), dtype=np.uint8), np.arange(90) % 3)
+    own = {"name": "mine", "downscale": 1, "subset": 0}
+    config = tiny("darts-1", {"data": own, "search": {"epochs": 1}})
+    record_search(create(folder, config), config)
+    planned = call(main, folder, *flags(), "--dry-run")
+    assert planned.code == 0, planned.err
+    assert "the search was on the data set mine" in planned.err
 
 
 def test_equal_cells_share_one_folder_and_a_plan_makes_none(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.tiny import Answer, call, create, signalled, start, tiny, wait_for
@@ -110,6 +111,30 @@ def test_a_finished_run_that_is_damaged_is_told_among_the_others(
     assert (first["finished"], mgs["finished"]) == (1, 2)
     assert "content_hash" not in first["runs"][0]
     assert str(snapshot) in first["runs"][0]["reason"]
+
+
+def test_finished_runs_are_no_answer_for_other_images(tmp_path: Path, runs: Path) -> None:
+    images, rng = tmp_path / "mine.npz", np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (90, 1, 8, 8), dtype=np.uint8), np.arange(90) % 3
+    np.savez(images, x=x, y=y, x_test=x, y_test=y)
+    own = f'data = {{name = "{images}", downscale = 1, subset = 0, split = "stratified"}}\n'
+    retrain = f"""[retrain]
+preset = "quick"
+data = {{name = "{images}", downscale = 1, batch_size = 24, count = 80}}
+network = {{channels = 2, cells = 3}}
+training = {{epochs = 1}}
+"""
+    (file := tmp_path / "own.toml").write_text(
+        f'preset = "quick"\nseeds = [0]\n{own}supernet = {{channels = 2, cells = 1}}\n'
+        f'search = {{epochs = 1}}\n{retrain}[[experiment]]\nname = "first"\nmethod = "darts-1"\n'
+    )
+    assert call(main, file, "--workers", "1").code == 0
+    assert call(main, file, "--workers", "1").code == 0
+    for part, said in (({"x_test": 255 - x}, "test fingerprint"), ({"x": 255 - x}, "fingerprint")):
+        np.savez(images, **({"x": x, "y": y, "x_test": x, "y_test": y} | part))
+        other = call(main, file, "--workers", "1")
+        assert other.code == 1
+        assert said in other.err
 
 
 def test_two_workers_make_the_same(
